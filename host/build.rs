@@ -1,0 +1,38 @@
+//! Builds the disk component for the crate to carry, so that plain cargo commands are all one needs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+fn main() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for input in ["src", "wit", "Cargo.toml", "Cargo.lock"] {
+        println!(
+            "cargo::rerun-if-changed={}",
+            workspace.join(input).display()
+        );
+    }
+
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    // A target directory of its own: the outer cargo holds the lock of the usual one.
+    let target = out.join("target");
+    let status = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
+        .current_dir(&workspace)
+        .args(["build", "--package", "larder-disk", "--lib"])
+        .args(["--target", "wasm32-wasip2", "--profile", "component"])
+        .arg("--target-dir")
+        .arg(&target)
+        // What the outer build was told is for the host's code, not for the component.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTFLAGS")
+        .env_remove("RUSTC_WRAPPER")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the disk component does not build");
+    fs::copy(
+        target.join("wasm32-wasip2/component/larder_disk.wasm"),
+        out.join("disk.wasm"),
+    )
+    .expect("the built component can be copied");
+}

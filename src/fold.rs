@@ -33,3 +33,55 @@ pub fn files_to_fold(sizes: &[u64]) -> usize {
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Applies changes of these sizes, and gives the number of bytes written
+    /// and the most files that there ever were.
+    fn simulate(snapshot: u64, changes: impl Iterator<Item = u64>) -> (u64, usize) {
+        let (mut sizes, mut written, mut most) = (vec![snapshot], 0, 0);
+        for change in changes {
+            sizes.insert(0, change);
+            written += change;
+            let run = files_to_fold(&sizes);
+            if run > 0 {
+                let folded = sizes.drain(..run).sum();
+                sizes.insert(0, folded);
+                written += folded;
+            }
+            most = most.max(sizes.len());
+        }
+        (written, most)
+    }
+
+    #[test]
+    fn the_cost_follows_the_changes_and_not_the_cache() {
+        let (written, most) = simulate(1 << 30, (0..10_000).map(|_| 1000));
+        assert!(written < 10_000 * 1000 * 5, "{written} bytes written");
+        assert!(most < 60, "{most} files");
+    }
+
+    #[test]
+    fn changes_never_outgrow_the_cache_for_long() {
+        let mut sizes = vec![100_000];
+        for _ in 0..1000 {
+            sizes.insert(0, 30_000);
+            let run = files_to_fold(&sizes);
+            if run == sizes.len() {
+                sizes = vec![100_000];
+            }
+            assert!(run == 0 || sizes.len() == 1);
+            assert!(sizes.iter().sum::<u64>() <= 230_000);
+        }
+    }
+
+    #[test]
+    fn few_changes_are_not_folded() {
+        assert_eq!(files_to_fold(&[]), 0);
+        assert_eq!(files_to_fold(&[100]), 0);
+        assert_eq!(files_to_fold(&[200, 200, 200, 100]), 0);
+        assert_eq!(files_to_fold(&[[200; 16].as_slice(), &[100]].concat()), 16);
+    }
+}

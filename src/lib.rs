@@ -33,7 +33,10 @@ mod store;
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({ path: "wit", world: "disk", generate_all });
+    // The names of the exports mean nothing to a native linker.
+    #[cfg(target_arch = "wasm32")]
     use super::Disk;
+    #[cfg(target_arch = "wasm32")]
     export!(Disk);
 }
 
@@ -43,7 +46,8 @@ use bindings::exports::larder::cache::types::{Contents, Entry, Error};
 use dir::Dir;
 use store::Cache;
 
-struct Disk;
+/// The component.
+pub struct Disk;
 
 impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
     fn load(cache: String) -> Result<Contents, Error> {

@@ -1,41 +1,80 @@
-//! The disk backend's exports.
-#[allow(missing_docs)]
+//! The disk backend of Larder: its exports, and nothing else.
+//!
+//! A cache is a folder of immutable, versioned files. `format` says what is in
+//! one, `chain` which of them make up a cache, `merge` what they say together,
+//! `publish` how one comes to be, and `store` puts these together.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+mod chain;
+mod clock;
+mod dir;
+mod draft;
+mod fold;
+pub mod format;
+mod inspect;
+mod keys;
+mod legacy;
+mod memory;
+pub mod merge;
+mod name;
+mod publish;
+mod settings;
+mod store;
+
 mod bindings {
-    wit_bindgen::generate!({ path: "wit", world: "disk", generate_all, });
+    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
+    wit_bindgen::generate!({ path: "wit", world: "disk", generate_all });
     use super::Disk;
     export!(Disk);
 }
+
+use bindings::exports::larder::cache::cache_inspect::{CacheStat, Guest as Inspect, Report};
+use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
 use bindings::exports::larder::cache::types::{Contents, Entry, Error};
-use bindings::exports::larder::cache::{cache_backend, cache_inspect, cache_updates};
+use dir::Dir;
+use store::Cache;
 
 struct Disk;
-fn pending<T>() -> Result<T, Error> {
-    Err(Error::Unavailable("the storage is not written yet".into()))
-}
-impl cache_backend::Guest for Disk {
-    fn load(_: String) -> Result<Contents, Error> {
-        pending()
+
+impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
+    fn load(cache: String) -> Result<Contents, Error> {
+        Cache::new(&Dir::root()?, &cache)?.load()
     }
-    fn save(_: String, _: Vec<Entry>) -> Result<(), Error> {
-        pending()
+
+    fn save(cache: String, entries: Vec<Entry>) -> Result<(), Error> {
+        Cache::new(&Dir::root()?, &cache)?.save(&entries)
     }
-    fn clear(_: String) -> Result<(), Error> {
-        pending()
-    }
-}
-impl cache_updates::Guest for Disk {
-    fn apply(_: String, _: Vec<cache_updates::Change>) -> Result<(), Error> {
-        pending()
+
+    fn clear(cache: String) -> Result<(), Error> {
+        Cache::new(&Dir::root()?, &cache)?.clear()
     }
 }
-impl cache_inspect::Guest for Disk {
+
+impl Updates for Disk {
+    fn apply(cache: String, changes: Vec<Change>) -> Result<(), Error> {
+        Cache::new(&Dir::root()?, &cache)?.apply(&changes)
+    }
+}
+
+impl Inspect for Disk {
     fn list() -> Result<Vec<String>, Error> {
-        pending()
+        inspect::list(&Dir::root()?)
     }
-    fn stat(_: String) -> Result<cache_inspect::CacheStat, Error> {
-        pending()
+
+    fn stat(cache: String) -> Result<CacheStat, Error> {
+        inspect::stat(&Cache::new(&Dir::root()?, &cache)?)
     }
-    fn verify(_: String) -> Result<cache_inspect::Report, Error> {
-        pending()
+
+    fn verify(cache: String) -> Result<Report, Error> {
+        inspect::verify(&Cache::new(&Dir::root()?, &cache)?)
     }
 }

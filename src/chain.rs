@@ -1,0 +1,227 @@
+//! Which files make up a cache: the newest, the one that ends where its range
+//! begins, and so on down to a snapshot.
+
+use crate::Error;
+use crate::dir::{Dir, File};
+use crate::format::{self, Block, Header, Kind, Unreadable};
+use crate::publish::{ATTEMPTS, Listing, busy, file_name};
+use crate::settings::Durability;
+
+/// The files of a cache, open, newest first. They can be read even when others
+/// supersede and delete them meanwhile.
+pub struct Chain {
+    /// The files.
+    pub files: Vec<Published>,
+    /// The chain begins at the newest version, and the name of the next is
+    /// free: changes may be published on top of it.
+    pub is_on_top: bool,
+    /// How many entries older files hold that the chain does not lead to,
+    /// because a file between is unreadable or missing; at least 1 then.
+    pub cut_off: u64,
+    /// The name of the missing file.
+    pub missing: Option<String>,
+}
+
+/// A published file.
+pub struct Published {
+    /// Its version.
+    pub version: u64,
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// What it is.
+    pub header: Result<Header, Unreadable>,
+    file: File,
+}
+
+impl Chain {
+    /// Opens the files of the cache as it is now; none where nothing was
+    /// published.
+    ///
+    /// Without syncs, a power cut may leave the newest versions incomplete:
+    /// then the newest that is complete counts, and damage is only looked into
+    /// where none is.
+    pub fn open(folder: &Dir, durability: Durability) -> Result<Option<Chain>, Error> {
+        let mut before = Listing::of(folder)?;
+        for attempt in 0..ATTEMPTS {
+            let chain = match durability {
+                Durability::Full => Chain::of_newest(folder, &before)?,
+                Durability::Atomic => Chain::of_newest_complete(folder, &before)?,
+            };
+            // While a folder is listed, one version can come and another go so
+            // that neither is seen. The open files are those of the newest
+            // version only if the folder is as it was.
+            let after = Listing::of(folder)?;
+            let unchanged = after.versions == before.versions;
+            match chain {
+                Some(chain) if unchanged => return Ok(Some(chain)),
+                // A file that is listed all the while but cannot be opened.
+                None if unchanged && after.versions.is_empty() => return Ok(None),
+                None if unchanged && attempt + 1 == ATTEMPTS => return Err(busy()),
+                _ => before = after,
+            }
+        }
+        Err(busy())
+    }
+
+    /// None where there is nothing, or a file went meanwhile.
+    fn of_newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+        match listing.versions.last() {
+            Some(newest) => Chain::from(folder, listing, *newest),
+            None => Ok(None),
+        }
+    }
+
+    fn of_newest_complete(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+        for version in listing.versions.iter().rev() {
+            let chain = Chain::from(folder, listing, *version)?;
+            match chain {
+                Some(chain) if !chain.is_complete()? => {}
+                chain => return Ok(chain),
+            }
+        }
+        Chain::of_newest(folder, listing)
+    }
+
+    fn from(folder: &Dir, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
+        let mut chain = Chain {
+            files: Vec::new(),
+            is_on_top: listing.next()? == newest.saturating_add(1),
+            cut_off: 0,
+            missing: None,
+        };
+        let mut version = newest;
+        loop {
+            let Some(published) = Published::open(folder, version)? else {
+                return Ok(None);
+            };
+            let header = published.header.clone();
+            chain.files.push(published);
+            let base = match header {
+                Ok(header) => match header.kind {
+                    Kind::Snapshot => return Ok(Some(chain)),
+                    Kind::Changes { covers } => version.checked_sub(covers),
+                },
+                Err(_) => None,
+            };
+            match base {
+                Some(base) if base < version && listing.versions.binary_search(&base).is_ok() => {
+                    version = base;
+                }
+                base => {
+                    chain.missing = base.map(file_name);
+                    chain.cut_off = older_entries(folder, listing, version)?.max(1);
+                    return Ok(Some(chain));
+                }
+            }
+        }
+    }
+
+    fn is_complete(&self) -> Result<bool, Error> {
+        for file in &self.files {
+            if file.header.is_err() || file.index_offset()?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(self.cut_off == 0)
+    }
+
+    /// The version that the chain begins at.
+    pub fn version(&self) -> u64 {
+        self.files.first().map_or(0, |file| file.version)
+    }
+
+    /// The cache is empty, and was not when entries were lost.
+    pub fn is_empty(&self) -> bool {
+        let header = self.files.first().map(|file| &file.header);
+        header.is_some_and(|header| match header {
+            Ok(header) => header.kind == Kind::Snapshot && header.puts == 0 && header.lost == 0,
+            Err(_) => false,
+        })
+    }
+
+    /// How many bytes its files take.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Why nothing of the cache can be read, where that is so.
+    pub fn check_readable(&self) -> Result<(), Error> {
+        let Some(Published {
+            version,
+            header: Err(why),
+            ..
+        }) = self.files.first()
+        else {
+            return Ok(());
+        };
+        Err(match why {
+            Unreadable::Version(version) => Error::UnsupportedVersion(u32::from(*version)),
+            Unreadable::Damaged => {
+                let name = file_name(*version);
+                Error::Corrupt(format!("neither header nor index of {name} is whole"))
+            }
+        })
+    }
+}
+
+/// How many entries the files before a version claim to hold.
+fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, Error> {
+    let mut entries: u64 = 0;
+    for older in listing.versions.iter().filter(|older| **older < version) {
+        let file = Published::open(folder, *older)?;
+        if let Some(Ok(header)) = file.map(|file| file.header) {
+            entries = entries.saturating_add(header.puts);
+        }
+    }
+    Ok(entries)
+}
+
+impl Published {
+    /// Opens a version; none where it is gone.
+    fn open(folder: &Dir, version: u64) -> Result<Option<Published>, Error> {
+        let Some(file) = folder.open(&file_name(version))? else {
+            return Ok(None);
+        };
+        let size = file.size()?;
+        let head = file.read(0, size.min(format::HEAD_BYTES as u64))?;
+        let mut published = Published {
+            version,
+            size,
+            header: format::decode_head(&head),
+            file,
+        };
+        if published.header.is_err()
+            && let Some(header) = published.index(|header, _| header)?
+        {
+            published.header = Ok(header);
+        }
+        Ok(Some(published))
+    }
+
+    /// The file's name.
+    pub fn name(&self) -> &str {
+        self.file.name()
+    }
+
+    /// Reads the whole file.
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        self.file.read(0, self.size)
+    }
+
+    /// Reads the header and the hashes of the keys from the index; none where
+    /// that is damaged.
+    pub fn index<T>(&self, read: impl FnOnce(Header, Vec<Block>) -> T) -> Result<Option<T>, Error> {
+        let Some(offset) = self.index_offset()? else {
+            return Ok(None);
+        };
+        let tail = self.file.read(offset, self.size)?;
+        let index = format::decode_tail(&tail, offset);
+        Ok(index.map(|(header, blocks)| read(header, blocks)))
+    }
+
+    fn index_offset(&self) -> Result<Option<u64>, Error> {
+        let trailer = self.size.saturating_sub(format::TRAILER_BYTES as u64);
+        let trailer = self.file.read(trailer, self.size)?;
+        Ok(format::decode_trailer(&trailer).filter(|offset| *offset < self.size))
+    }
+}

@@ -1,0 +1,41 @@
+//! Time: how long entries have left.
+
+use crate::bindings::wasi::clocks::{monotonic_clock, wall_clock};
+
+/// The wall clock, in nanoseconds since 1970.
+pub fn wall_now() -> u64 {
+    let now = wall_clock::now();
+    let seconds = now.seconds.saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(now.nanoseconds))
+}
+
+/// What remains at `now` of a time to live that was given at `saved_at`; none
+/// where nothing does. A clock that was stepped back counts as one that stood
+/// still, so that nothing lives longer than it was saved for.
+pub fn remaining(ttl: u64, saved_at: u64, now: u64) -> Option<u64> {
+    let elapsed = now.saturating_sub(saved_at);
+    ttl.checked_sub(elapsed).filter(|remaining| *remaining > 0)
+}
+
+/// Translates times to live into deadlines, all as of one moment.
+pub struct Deadlines {
+    wall: u64,
+    monotonic: u64,
+}
+
+impl Deadlines {
+    /// As of now.
+    pub fn now() -> Deadlines {
+        Deadlines {
+            wall: wall_now(),
+            monotonic: monotonic_clock::now(),
+        }
+    }
+
+    /// The deadline of an entry; the outer none where it has expired.
+    pub fn of(&self, ttl: Option<u64>, saved_at: u64) -> Option<Option<u64>> {
+        let Some(ttl) = ttl else { return Some(None) };
+        let remaining = remaining(ttl, saved_at, self.wall)?;
+        Some(Some(self.monotonic.saturating_add(remaining)))
+    }
+}

@@ -1,0 +1,281 @@
+//! Directories and files: the only place that calls the file system.
+
+use crate::Error;
+use crate::bindings::wasi::filesystem::preopens;
+use crate::bindings::wasi::filesystem::types::{
+    Descriptor, DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+};
+use crate::bindings::wasi::random::random;
+use crate::memory::buffer;
+
+/// How much one call reads: wasmtime gives no more at once.
+const READ_BYTES: u64 = 64 * 1024;
+
+/// A directory. No path that it is given leads out of it: names are single
+/// components, and links are never followed.
+pub struct Dir(Descriptor);
+
+/// An open file.
+pub struct File {
+    descriptor: Descriptor,
+    name: String,
+}
+
+/// What a name in a directory stands for.
+pub struct Listed {
+    /// The name.
+    pub name: String,
+    /// A regular file.
+    pub is_file: bool,
+    /// A directory, not a link to one.
+    pub is_dir: bool,
+}
+
+impl Dir {
+    /// The directory that the host gave the component.
+    pub fn root() -> Result<Dir, Error> {
+        let first = preopens::get_directories().into_iter().next();
+        let (root, _) = first.ok_or_else(|| {
+            let reason = "the component was given no directory to store in";
+            Error::Unavailable(reason.into())
+        })?;
+        Ok(Dir(root))
+    }
+
+    /// What is in the directory. Files that come or go meanwhile may be listed
+    /// or not; names that are not UTF-8 are not ours and are left out.
+    pub fn list(&self) -> Result<Vec<Listed>, Error> {
+        let failed = |code| error("listing the folder", code);
+        let stream = self.0.read_directory().map_err(failed)?;
+        let mut listed = Vec::new();
+        loop {
+            match stream.read_directory_entry() {
+                Ok(Some(entry)) => listed.push(Listed {
+                    name: entry.name,
+                    is_file: entry.type_ == DescriptorType::RegularFile,
+                    is_dir: entry.type_ == DescriptorType::Directory,
+                }),
+                Ok(None) => return Ok(listed),
+                // A file that went while the host looked at it.
+                Err(ErrorCode::NoEntry | ErrorCode::IllegalByteSequence) => {}
+                Err(code) => return Err(failed(code)),
+            }
+        }
+    }
+
+    /// Opens a directory in this one; none where there is nothing of that name.
+    pub fn open_dir(&self, name: &str) -> Result<Option<Dir>, Error> {
+        let open = |flags| {
+            let directory = OpenFlags::DIRECTORY;
+            self.0.open_at(PathFlags::empty(), name, directory, flags)
+        };
+        let opened = match open(DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY) {
+            // A host that gives the component leave to read only.
+            Err(ErrorCode::ReadOnly | ErrorCode::NotPermitted) => open(DescriptorFlags::READ),
+            opened => opened,
+        };
+        found(opened)
+            .map(|dir| dir.map(Dir))
+            .map_err(|code| error(&format!("opening the folder {name}"), code))
+    }
+
+    /// Creates a directory in this one. False where there is one already.
+    pub fn create_dir(&self, name: &str) -> Result<bool, Error> {
+        match self.0.create_directory_at(name) {
+            Ok(()) => Ok(true),
+            Err(ErrorCode::Exist) => Ok(false),
+            Err(code) => Err(error(&format!("creating the folder {name}"), code)),
+        }
+    }
+
+    /// Opens a file for reading; none where there is nothing of that name.
+    pub fn open(&self, name: &str) -> Result<Option<File>, Error> {
+        let opened = self.0.open_at(
+            PathFlags::empty(),
+            name,
+            OpenFlags::empty(),
+            DescriptorFlags::READ,
+        );
+        let opened = found(opened).map_err(|code| error(&format!("opening {name}"), code))?;
+        Ok(opened.map(|descriptor| File {
+            descriptor,
+            name: name.into(),
+        }))
+    }
+
+    /// Creates a file for writing, under a random name with this suffix.
+    pub fn create(&self, suffix: &str) -> Result<File, Error> {
+        let name = format!("{:016x}{suffix}", random::get_random_u64());
+        let created = self.0.open_at(
+            PathFlags::empty(),
+            &name,
+            OpenFlags::CREATE | OpenFlags::EXCLUSIVE,
+            DescriptorFlags::WRITE,
+        );
+        match created {
+            Ok(descriptor) => Ok(File { descriptor, name }),
+            Err(code) => Err(error(&format!("creating {name}"), code)),
+        }
+    }
+
+    /// Gives a file a further name, if that is free.
+    pub fn link(&self, old: &str, new: &str) -> Result<Linked, Error> {
+        match self.0.link_at(PathFlags::empty(), old, &self.0, new) {
+            Ok(()) => Ok(Linked::Done),
+            Err(ErrorCode::Exist) => Ok(Linked::Taken),
+            Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
+            Err(ErrorCode::Unsupported | ErrorCode::NotPermitted | ErrorCode::TooManyLinks) => {
+                self.rename(old, new)
+            }
+            Err(code) => Err(error(&format!("publishing {new}"), code)),
+        }
+    }
+
+    /// For want of hard links: between the look and the rename another writer
+    /// may take the name, and is overwritten.
+    fn rename(&self, old: &str, new: &str) -> Result<Linked, Error> {
+        match self.0.stat_at(PathFlags::empty(), new) {
+            Ok(_) => return Ok(Linked::Taken),
+            Err(ErrorCode::NoEntry) => {}
+            Err(code) => return Err(error(&format!("looking for {new}"), code)),
+        }
+        match self.0.rename_at(old, &self.0, new) {
+            Ok(()) => Ok(Linked::Done),
+            Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
+            Err(code) => Err(error(&format!("publishing {new}"), code)),
+        }
+    }
+
+    /// Removes a file. False where there is none.
+    pub fn remove(&self, name: &str) -> Result<bool, Error> {
+        match self.0.unlink_file_at(name) {
+            Ok(()) => Ok(true),
+            Err(ErrorCode::NoEntry) => Ok(false),
+            Err(code) => Err(error(&format!("removing {name}"), code)),
+        }
+    }
+
+    /// When a file was last written, in nanoseconds since 1970; none where it
+    /// is gone or the host does not say.
+    pub fn modified(&self, name: &str) -> Result<Option<u64>, Error> {
+        let stat = found(self.0.stat_at(PathFlags::empty(), name))
+            .map_err(|code| error(&format!("looking at {name}"), code))?;
+        let modified = stat.and_then(|stat| stat.data_modification_timestamp);
+        Ok(modified.map(|time| {
+            let seconds = time.seconds.saturating_mul(1_000_000_000);
+            seconds.saturating_add(u64::from(time.nanoseconds))
+        }))
+    }
+
+    /// Makes the names in the directory survive a power cut, where the host
+    /// and its file system know how to.
+    pub fn sync(&self) -> Result<(), Error> {
+        match self.0.sync() {
+            Ok(()) | Err(ErrorCode::Unsupported | ErrorCode::Invalid) => Ok(()),
+            Err(code) => Err(error("syncing the folder", code)),
+        }
+    }
+}
+
+/// What came of giving a file a further name.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// It has the name.
+    Done,
+    /// Something else has it.
+    Taken,
+    /// The file was removed meanwhile.
+    Gone,
+}
+
+impl File {
+    /// The name that the file was opened or created by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How long the file is, in bytes.
+    pub fn size(&self) -> Result<u64, Error> {
+        match self.descriptor.stat() {
+            Ok(stat) => Ok(stat.size),
+            Err(code) => Err(error(&format!("looking at {}", self.name), code)),
+        }
+    }
+
+    /// Reads from `offset` to `end` or to the end of the file.
+    pub fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = buffer(end.saturating_sub(offset))?;
+        let mut offset = offset;
+        while offset < end {
+            let length = READ_BYTES.min(end - offset);
+            let (chunk, _) = self
+                .descriptor
+                .read(length, offset)
+                .map_err(|code| error(&format!("reading {}", self.name), code))?;
+            if chunk.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&chunk);
+            offset = offset.saturating_add(chunk.len() as u64);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the whole file.
+    pub fn read_all(&self) -> Result<Vec<u8>, Error> {
+        self.read(0, self.size()?)
+    }
+
+    /// Writes all of the bytes at `offset`.
+    pub fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
+        let failed = |code| error(&format!("writing {}", self.name), code);
+        while !bytes.is_empty() {
+            let written = self.descriptor.write(bytes, offset).map_err(failed)?;
+            let rest = usize::try_from(written).ok().and_then(|n| bytes.get(n..));
+            bytes = match rest {
+                Some(rest) if written > 0 => rest,
+                _ => return Err(failed(ErrorCode::Io)),
+            };
+            offset = offset.saturating_add(written);
+        }
+        Ok(())
+    }
+
+    /// Makes the contents survive a power cut.
+    pub fn sync_data(&self) -> Result<(), Error> {
+        self.descriptor
+            .sync_data()
+            .map_err(|code| error(&format!("syncing {}", self.name), code))
+    }
+}
+
+fn found<T>(outcome: Result<T, ErrorCode>) -> Result<Option<T>, ErrorCode> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(ErrorCode::NoEntry) => Ok(None),
+        Err(code) => Err(code),
+    }
+}
+
+/// What an error of the file system means to the caller.
+fn error(doing: &str, code: ErrorCode) -> Error {
+    let reason = || format!("{doing}: {}", code.message());
+    match code {
+        ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly | ErrorCode::Loop => {
+            Error::AccessDenied
+        }
+        ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::NoSpace,
+        ErrorCode::InsufficientMemory
+        | ErrorCode::Io
+        | ErrorCode::Interrupted
+        | ErrorCode::Busy
+        | ErrorCode::WouldBlock
+        | ErrorCode::InProgress
+        | ErrorCode::Already
+        | ErrorCode::Deadlock
+        | ErrorCode::NoDevice
+        | ErrorCode::NoLock
+        | ErrorCode::TextFileBusy => Error::Unavailable(reason()),
+        _ => Error::Other(reason()),
+    }
+}

@@ -1,0 +1,171 @@
+//! List, stat and verify.
+
+use crate::Error;
+use crate::bindings::exports::larder::cache::cache_inspect::{
+    CacheStat, Damage, Datetime, Part, Report,
+};
+use crate::chain::{Chain, Published};
+use crate::dir::Dir;
+use crate::format;
+use crate::legacy;
+use crate::name::LEGACY_SUFFIX;
+use crate::store::{Cache, Stored};
+
+/// Names the caches that hold anything.
+pub fn list(root: &Dir) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for listed in root.list()? {
+        let name = match listed.name.strip_suffix(LEGACY_SUFFIX) {
+            Some(name) if listed.is_file => name,
+            None if listed.is_dir => &listed.name,
+            _ => continue,
+        };
+        match Cache::new(root, name) {
+            Ok(cache) if cache.open()?.holds_anything() => names.push(name.into()),
+            Ok(_) | Err(Error::InvalidName(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+impl Stored {
+    fn holds_anything(&self) -> bool {
+        match self {
+            Stored::Nothing => false,
+            Stored::Legacy(_) => true,
+            Stored::Published(chain) => !chain.is_empty(),
+        }
+    }
+}
+
+/// Tells the size and age of a cache.
+pub fn stat(cache: &Cache) -> Result<CacheStat, Error> {
+    match cache.open()? {
+        Stored::Nothing => Ok(CacheStat {
+            entries: 0,
+            bytes: 0,
+            files: 0,
+            version: 0,
+            saved_at: None,
+        }),
+        Stored::Legacy(bytes) => Ok(CacheStat {
+            entries: legacy::decode(cache.name, &bytes)?.len() as u64,
+            bytes: bytes.len() as u64,
+            files: 1,
+            version: 0,
+            saved_at: None,
+        }),
+        Stored::Published(chain) => {
+            chain.check_readable()?;
+            let newest = chain
+                .files
+                .first()
+                .and_then(|file| file.header.as_ref().ok());
+            Ok(CacheStat {
+                entries: entries(&chain)?,
+                bytes: chain.bytes(),
+                files: chain.files.len() as u64,
+                version: chain.version(),
+                saved_at: newest.map(|header| Datetime {
+                    seconds: header.saved_at / 1_000_000_000,
+                    nanoseconds: (header.saved_at % 1_000_000_000) as u32,
+                }),
+            })
+        }
+    }
+}
+
+/// Counts the keys that hold an entry, by what the indexes say.
+fn entries(chain: &Chain) -> Result<u64, Error> {
+    let mut unknown = chain.cut_off;
+    // Of every key and file: the hash, how old the file is, whether it stores.
+    let mut records: Vec<(u64, usize, bool)> = Vec::new();
+    for (age, file) in chain.files.iter().enumerate() {
+        let Ok(header) = &file.header else { continue };
+        unknown = unknown.saturating_add(header.lost);
+        let indexed = chain.files.len() > 1
+            && file
+                .index(|_, blocks| {
+                    for block in blocks {
+                        records.extend(block.put_hashes().map(|hash| (hash, age, true)));
+                        records.extend(block.remove_hashes().map(|hash| (hash, age, false)));
+                    }
+                })?
+                .is_some();
+        if !indexed {
+            unknown = unknown.saturating_add(header.puts);
+        }
+    }
+    records.sort_unstable();
+    records.dedup_by_key(|(hash, ..)| *hash);
+    let known = records.iter().filter(|(.., stores)| *stores).count();
+    Ok(unknown.saturating_add(known as u64))
+}
+
+/// Reads all of a cache and checks it.
+pub fn verify(cache: &Cache) -> Result<Report, Error> {
+    let mut report = Report {
+        files: 0,
+        blocks: 0,
+        bytes: 0,
+        damage: Vec::new(),
+    };
+    match cache.open()? {
+        Stored::Nothing => {}
+        Stored::Legacy(bytes) => {
+            report.files = 1;
+            report.bytes = bytes.len() as u64;
+            if legacy::decode(cache.name, &bytes).is_err() {
+                report.damaged_file(legacy::file_name(cache.name), report.bytes);
+            }
+        }
+        Stored::Published(chain) => {
+            for file in &chain.files {
+                report.check(cache.name, file)?;
+            }
+            if let Some(missing) = chain.missing {
+                report.damaged_file(format!("{}/{missing}", cache.name), 0);
+            }
+        }
+    }
+    Ok(report)
+}
+
+impl Report {
+    fn check(&mut self, cache: &str, published: &Published) -> Result<(), Error> {
+        let bytes = published.read()?;
+        let path = format!("{cache}/{}", published.name());
+        self.files += 1;
+        self.bytes += bytes.len() as u64;
+        let Ok(file) = format::decode(&bytes) else {
+            self.damaged_file(path, bytes.len() as u64);
+            return Ok(());
+        };
+        self.blocks += file.blocks.len() as u64;
+        self.damage.extend(file.damage.iter().map(|damage| Damage {
+            file: path.clone(),
+            part: match damage.part {
+                format::Part::Header => Part::Header,
+                format::Part::Block => Part::Block,
+                format::Part::Index => Part::Index,
+            },
+            offset: damage.offset as u64,
+            length: damage.length as u64,
+            entries: damage.records,
+        }));
+        Ok(())
+    }
+
+    fn damaged_file(&mut self, file: String, length: u64) {
+        self.damage.push(Damage {
+            file,
+            part: Part::File,
+            offset: 0,
+            length,
+            entries: 0,
+        });
+    }
+}

@@ -1,0 +1,46 @@
+//! Caches from before the store's own format: one bare postcard file beside
+//! the folders, `<cache>.postcard`, a list of key, value and time to live in
+//! nanoseconds. It does not say when it was saved, so that its times to live
+//! begin when it is read, and it has no checksums, so that it is read as a
+//! whole or not at all.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::dir::Dir;
+use crate::name::LEGACY_SUFFIX;
+
+/// One entry of such a file.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegacyEntry<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// The value.
+    #[serde(with = "serde_bytes")]
+    pub value: &'a [u8],
+    /// Nanoseconds to live from whenever the file is read.
+    pub ttl: Option<u64>,
+}
+
+/// The name of a cache's file.
+pub fn file_name(cache: &str) -> String {
+    format!("{cache}{LEGACY_SUFFIX}")
+}
+
+/// Reads a cache's file; none where it has none.
+pub fn read(root: &Dir, cache: &str) -> Result<Option<Vec<u8>>, Error> {
+    let file = root.open(&file_name(cache))?;
+    file.map(|file| file.read_all()).transpose()
+}
+
+/// Decodes the file of a cache. Where a key occurs twice, the last counts.
+pub fn decode<'a>(cache: &str, bytes: &'a [u8]) -> Result<Vec<LegacyEntry<'a>>, Error> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((entries, [])) => Ok(entries),
+        Ok(_) | Err(_) => {
+            let name = file_name(cache);
+            let reason = format!("{name} is not a whole list of entries in postcard");
+            Err(Error::Corrupt(reason))
+        }
+    }
+}

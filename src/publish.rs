@@ -1,0 +1,221 @@
+//! The write protocol: how a version comes to be, and how what it supersedes
+//! goes.
+//!
+//! Nothing is changed in place. A writer creates a temporary under a random
+//! name, writes and syncs it, and only then lists the folder and links the
+//! temporary to the next version's name, which fails if another writer has
+//! that version. So a version is there whole or not at all, and no two writers
+//! have the same.
+//!
+//! Deleting a version frees its name, and a writer that listed the folder
+//! before might take it and publish into the past. Therefore a temporary is in
+//! the folder for as long as its writer acts on a listing, and a version is
+//! deleted only while no other temporary is there. Where writers never pause,
+//! the temporaries of the others are deleted first: their link then finds
+//! nothing to link, and they start over.
+
+use crate::Error;
+use crate::clock;
+use crate::dir::{Dir, File, Linked};
+use crate::settings::Durability;
+
+const VERSION_SUFFIX: &str = ".larder";
+const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// A temporary that was not written for this long is from a writer that died.
+/// Where it is not, the writer starts over, so the time is a matter of cost.
+const STALE_AFTER: u64 = 600 * 1_000_000_000;
+
+/// How many superseded versions may wait: for a moment without other writers,
+/// or for a write that syncs.
+pub const MOST_SUPERSEDED: usize = 8;
+
+/// How often an operation begins anew because others change the cache.
+pub const ATTEMPTS: usize = 1000;
+
+/// The files of a cache's folder.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The published versions, in ascending order.
+    pub versions: Vec<u64>,
+    /// The highest version whose name is taken, by whatever.
+    highest: u64,
+    temporaries: Vec<String>,
+}
+
+impl Listing {
+    /// Lists a cache's folder.
+    pub fn of(folder: &Dir) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        for listed in folder.list()? {
+            if let Some(version) = version_of(&listed.name) {
+                listing.highest = listing.highest.max(version);
+                if listed.is_file {
+                    listing.versions.push(version);
+                }
+            } else if listed.is_file && is_temporary(&listed.name) {
+                listing.temporaries.push(listed.name);
+            }
+        }
+        listing.versions.sort_unstable();
+        Ok(listing)
+    }
+
+    /// The version that comes next.
+    pub fn next(&self) -> Result<u64, Error> {
+        self.highest.checked_add(1).ok_or_else(|| {
+            let name = file_name(self.highest);
+            Error::Other(format!("{name} leaves no version to come after it"))
+        })
+    }
+}
+
+/// The name of a version's file.
+pub fn file_name(version: u64) -> String {
+    format!("{version:020}{VERSION_SUFFIX}")
+}
+
+fn version_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(VERSION_SUFFIX)?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let version = is_number.then(|| digits.parse().ok())??;
+    // Versions begin at 1.
+    (version > 0).then_some(version)
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|random| {
+        random.len() == 16 && random.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
+}
+
+/// Which version a file may become.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Whichever is next: for a file that stands for itself.
+    Next,
+    /// Whichever is next, directly after a published version: for changes.
+    OnTop,
+    /// This one, or none.
+    Only(u64),
+}
+
+/// Publishes a file as the next version, and gives its number; none where that
+/// is not a place for it.
+///
+/// `write` may be called again, for a file that another writer removed.
+pub fn publish(
+    folder: &Dir,
+    durability: Durability,
+    place: Place,
+    mut write: impl FnMut(&File) -> Result<(), Error>,
+) -> Result<Option<u64>, Error> {
+    for _ in 0..ATTEMPTS {
+        let temporary = folder.create(TEMPORARY_SUFFIX)?;
+        let linked = write(&temporary)
+            .and_then(|()| match durability {
+                Durability::Full => temporary.sync_data(),
+                Durability::Atomic => Ok(()),
+            })
+            .and_then(|()| link(folder, temporary.name(), place));
+        // What failed, or was published, needs the temporary no more. One that
+        // cannot be removed is left for a later write, which reaps it.
+        let _ = folder.remove(temporary.name());
+        match linked? {
+            Link::Published(version) => {
+                if durability == Durability::Full {
+                    folder.sync()?;
+                }
+                return Ok(Some(version));
+            }
+            Link::Misplaced => return Ok(None),
+            Link::Gone => {}
+        }
+    }
+    Err(busy())
+}
+
+enum Link {
+    Published(u64),
+    Misplaced,
+    Gone,
+}
+
+fn link(folder: &Dir, temporary: &str, place: Place) -> Result<Link, Error> {
+    for _ in 0..ATTEMPTS {
+        let listing = Listing::of(folder)?;
+        let version = listing.next()?;
+        let fits = match place {
+            Place::Next => true,
+            Place::OnTop => listing.versions.last() == Some(&listing.highest),
+            Place::Only(only) => only == version,
+        };
+        if !fits {
+            return Ok(Link::Misplaced);
+        }
+        match folder.link(temporary, &file_name(version))? {
+            Linked::Done => return Ok(Link::Published(version)),
+            Linked::Taken => {}
+            Linked::Gone => return Ok(Link::Gone),
+        }
+    }
+    Err(busy())
+}
+
+/// The error for a cache that others change all the time.
+pub fn busy() -> Error {
+    Error::Unavailable("others changed the cache too often meanwhile".into())
+}
+
+/// Deletes the versions between `base` and `version`, both excluded, which
+/// `version` covers and which must be as durable as it is to be; and
+/// temporaries of writers that died. Superseded versions may stay for later
+/// while others write.
+pub fn sweep(folder: &Dir, base: u64, version: u64) -> Result<(), Error> {
+    let listing = Listing::of(folder)?;
+    let superseded = listing.superseded(base, version);
+    let now = clock::wall_now();
+    let mut writing = Vec::new();
+    for temporary in &listing.temporaries {
+        match folder.modified(temporary)? {
+            Some(modified) if modified.abs_diff(now) < STALE_AFTER => writing.push(temporary),
+            Some(_) => _ = folder.remove(temporary)?,
+            None => {}
+        }
+    }
+    if superseded.len() > MOST_SUPERSEDED {
+        for temporary in writing.drain(..) {
+            folder.remove(temporary)?;
+        }
+    }
+    if writing.is_empty() {
+        for version in superseded {
+            folder.remove(&file_name(version))?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes every version before this one and every temporary, whosoever.
+pub fn sweep_all(folder: &Dir, version: u64) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let listing = Listing::of(folder)?;
+        for temporary in &listing.temporaries {
+            folder.remove(temporary)?;
+        }
+        if listing.temporaries.is_empty() {
+            for version in listing.superseded(0, version) {
+                folder.remove(&file_name(version))?;
+            }
+            return Ok(());
+        }
+    }
+    Err(busy())
+}
+
+impl Listing {
+    fn superseded(&self, base: u64, version: u64) -> Vec<u64> {
+        let between = |other: &u64| base < *other && *other < version;
+        self.versions.iter().copied().filter(between).collect()
+    }
+}

@@ -1,0 +1,330 @@
+//! Load, save, apply and clear.
+
+use crate::bindings::exports::larder::cache::cache_updates::Change;
+use crate::bindings::exports::larder::cache::types::{Contents, Entry, LiveEntry};
+use crate::bindings::wasi::random::random;
+use crate::chain::{Chain, Published};
+use crate::clock::{Deadlines, wall_now};
+use crate::dir::{Dir, File};
+use crate::draft::{Draft, rebased};
+use crate::fold::files_to_fold;
+use crate::format::{self, Decoded, Kind, Put, Record};
+use crate::keys::last_occurrences;
+use crate::memory::make_room;
+use crate::merge::{Lost, merge};
+use crate::publish::{ATTEMPTS, Listing, MOST_SUPERSEDED, Place, busy, publish, sweep, sweep_all};
+use crate::settings::{Durability, durability};
+use crate::{Error, legacy, name};
+
+/// What an entry takes in memory, at the most, besides its bytes: twice in
+/// lists, and two allocations.
+const PER_ENTRY: u64 = 160;
+
+/// One cache of the store.
+pub struct Cache<'a> {
+    root: &'a Dir,
+    /// Its name.
+    pub name: &'a str,
+    durability: Durability,
+}
+
+/// What is stored of a cache.
+pub enum Stored {
+    /// Nothing.
+    Nothing,
+    /// A file from before the store's own format.
+    Legacy(Vec<u8>),
+    /// Published files.
+    Published(Chain),
+}
+
+impl<'a> Cache<'a> {
+    /// Checks the name and the settings, and touches nothing.
+    pub fn new(root: &'a Dir, name: &'a str) -> Result<Cache<'a>, Error> {
+        name::check(name).map_err(|rule| Error::InvalidName(rule.into()))?;
+        Ok(Cache {
+            root,
+            name,
+            durability: durability()?,
+        })
+    }
+
+    /// Opens what is stored.
+    pub fn open(&self) -> Result<Stored, Error> {
+        // A file from before is removed only after a version was published, so
+        // whoever misses both sees the version at the second look.
+        for _ in 0..2 {
+            if let Some(folder) = self.root.open_dir(self.name)?
+                && let Some(chain) = Chain::open(&folder, self.durability)?
+            {
+                return Ok(Stored::Published(chain));
+            }
+            if let Some(bytes) = legacy::read(self.root, self.name)? {
+                return Ok(Stored::Legacy(bytes));
+            }
+        }
+        Ok(Stored::Nothing)
+    }
+
+    /// Gives the live entries.
+    pub fn load(&self) -> Result<Contents, Error> {
+        let (files, cut_off) = self.read(self.open()?)?;
+        let decoded = decode(&files);
+        let puts: u64 = decoded.iter().map(|file| file.header.puts).sum();
+        let size: u64 = files.iter().map(|file| file.len() as u64).sum();
+        make_room(size.saturating_add(puts.saturating_mul(PER_ENTRY)))?;
+
+        let now = Deadlines::now();
+        let mut entries = Vec::new();
+        let lost = merge(&decoded, random::get_random_u64(), |header, record| {
+            let Some(put) = record.put else { return };
+            if let Some(expires_at) = now.of(put.ttl, header.saved_at) {
+                entries.push(LiveEntry {
+                    key: record.key.into(),
+                    value: put.value.into(),
+                    expires_at,
+                });
+            }
+        });
+        let lost = lost.count().saturating_add(cut_off);
+        Ok(Contents { entries, lost })
+    }
+
+    /// Stores these entries as the whole cache.
+    pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
+        let keys = entries.iter().map(|entry| entry.key.as_str());
+        let last = last_occurrences(keys, random::get_random_u64());
+        let records = entries.iter().zip(last).filter(|(_, last)| *last);
+        let records = records.map(|(entry, _)| put(&entry.key, &entry.value, entry.ttl));
+        let records = records.filter(|record| record.put.is_some()).collect();
+        let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
+
+        let folder = self.create_folder()?;
+        let durability = self.durability_of_save(&folder)?;
+        self.publish_snapshot(&folder, durability, Place::Next, &draft)?;
+        Ok(())
+    }
+
+    /// Makes these changes.
+    pub fn apply(&self, changes: &[Change]) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let records: Vec<Record> = changes.iter().map(change_record).collect();
+        let keys = records.iter().map(|record| record.key);
+        let last = last_occurrences(keys, random::get_random_u64());
+        let records = records.into_iter().zip(last);
+        let records = records.filter_map(|(record, last)| last.then_some(record));
+        let kind = Kind::Changes { covers: 1 };
+        let draft = Draft::new(kind, wall_now(), records.collect(), Lost::default());
+        let changes = draft.to_bytes();
+
+        let folder = self.create_folder()?;
+        for _ in 0..ATTEMPTS {
+            let next = Listing::of(&folder)?.next()?;
+            let stored = self.open()?;
+            if let Stored::Published(chain) = &stored
+                && chain.is_on_top
+            {
+                chain.check_readable()?;
+                let write = |file: &File| file.write(&changes, 0);
+                if publish(&folder, self.durability, Place::OnTop, write)?.is_none() {
+                    continue;
+                }
+                let mut sizes = vec![changes.len() as u64];
+                sizes.extend(chain.files.iter().map(|file| file.size));
+                if files_to_fold(&sizes) > 0 {
+                    // The changes are made, whatever becomes of this; where it
+                    // fails, a later change tries again.
+                    let _ = self.fold(&folder);
+                }
+                return Ok(());
+            }
+            // There is nothing to publish changes upon, or something foreign
+            // is in the way: a snapshot with the changes made takes its place.
+            let (older, cut_off) = self.read(stored)?;
+            let mut files = vec![changes.clone()];
+            files.extend(older);
+            let (draft, _) = folded(&decode(&files), Kind::Snapshot, cut_off);
+            let full = Durability::Full;
+            if self.publish_snapshot(&folder, full, Place::Only(next), &draft)? {
+                return Ok(());
+            }
+        }
+        Err(busy())
+    }
+
+    /// Removes everything.
+    pub fn clear(&self) -> Result<(), Error> {
+        let legacy = legacy::file_name(self.name);
+        let folder = match self.root.open_dir(self.name)? {
+            Some(folder) => folder,
+            None if self.root.open(&legacy)?.is_some() => self.create_folder()?,
+            None => return Ok(()),
+        };
+        let version = match self.open()? {
+            Stored::Published(chain) if chain.is_empty() => chain.version(),
+            Stored::Nothing => 0,
+            Stored::Legacy(_) | Stored::Published(_) => {
+                let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
+                let write = |file: &File| draft.write(file);
+                let version = publish(&folder, Durability::Full, Place::Next, write)?;
+                version.unwrap_or_default()
+            }
+        };
+        sweep_all(&folder, version)?;
+        folder.sync()?;
+        if self.root.remove(&legacy)? {
+            self.root.sync()?;
+        }
+        Ok(())
+    }
+
+    fn create_folder(&self) -> Result<Dir, Error> {
+        for _ in 0..ATTEMPTS {
+            if let Some(folder) = self.root.open_dir(self.name)? {
+                return Ok(folder);
+            }
+            if self.root.create_dir(self.name)? && self.durability == Durability::Full {
+                self.root.sync()?;
+            }
+        }
+        Err(busy())
+    }
+
+    /// Reads what is stored, newest first; and how many entries cannot be.
+    fn read(&self, stored: Stored) -> Result<(Vec<Vec<u8>>, u64), Error> {
+        match stored {
+            Stored::Nothing => Ok((Vec::new(), 0)),
+            Stored::Legacy(bytes) => {
+                let entries = legacy::decode(self.name, &bytes)?;
+                let last = last_occurrences(
+                    entries.iter().map(|entry| entry.key),
+                    random::get_random_u64(),
+                );
+                let records = entries.iter().zip(last).filter(|(_, last)| *last);
+                let records = records.map(|(entry, _)| put(entry.key, entry.value, entry.ttl));
+                let records = records.filter(|record| record.put.is_some()).collect();
+                // Such a file does not say when it was saved.
+                let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
+                Ok((vec![draft.to_bytes()], 0))
+            }
+            Stored::Published(chain) => {
+                chain.check_readable()?;
+                make_room(chain.bytes())?;
+                let files = chain.files.iter().map(Published::read);
+                Ok((files.collect::<Result<_, _>>()?, chain.cut_off))
+            }
+        }
+    }
+
+    /// Publishes a snapshot and removes what it supersedes. False where the
+    /// place is taken.
+    fn publish_snapshot(
+        &self,
+        folder: &Dir,
+        durability: Durability,
+        place: Place,
+        draft: &Draft,
+    ) -> Result<bool, Error> {
+        let write = |file: &File| draft.write(file);
+        let Some(version) = publish(folder, durability, place, write)? else {
+            return Ok(false);
+        };
+        if durability == Durability::Full {
+            // The cache is saved, whatever becomes of this; what stays is not
+            // read any more, and a later write tries again.
+            let _ = sweep(folder, 0, version);
+            let _ = self.root.remove(&legacy::file_name(self.name));
+        }
+        Ok(true)
+    }
+
+    /// What is not synced must not be the only copy for long, nor may copies
+    /// pile up: every so often a save syncs, and removes them.
+    fn durability_of_save(&self, folder: &Dir) -> Result<Durability, Error> {
+        let many = || Ok(Listing::of(folder)?.versions.len() > MOST_SUPERSEDED);
+        let legacy = || Ok(self.root.open(&legacy::file_name(self.name))?.is_some());
+        if self.durability == Durability::Full || many()? || legacy()? {
+            Ok(Durability::Full)
+        } else {
+            Ok(Durability::Atomic)
+        }
+    }
+
+    /// Folds the newest files into one, if they are still those that there
+    /// were.
+    fn fold(&self, folder: &Dir) -> Result<(), Error> {
+        let Some(mut chain) = Chain::open(folder, self.durability)? else {
+            return Ok(());
+        };
+        let sizes: Vec<u64> = chain.files.iter().map(|file| file.size).collect();
+        let run = files_to_fold(&sizes);
+        let version = chain.version().saturating_add(1);
+        // What the run is folded upon; none where it is all there is.
+        let base = chain.files.get(run).map_or(0, |file| file.version);
+        let (kind, cut_off) = match base {
+            0 => (Kind::Snapshot, chain.cut_off),
+            base => (
+                Kind::Changes {
+                    covers: version - base,
+                },
+                0,
+            ),
+        };
+        chain.files.truncate(run);
+        if run == 0 || !chain.is_on_top {
+            return Ok(());
+        }
+        make_room(chain.bytes())?;
+        let files = chain.files.iter().map(Published::read);
+        let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
+        let (draft, blind) = folded(&decode(&files), kind, cut_off);
+        if blind && kind != Kind::Snapshot {
+            // Which keys were lost is not known, and a fold could not tell.
+            return Ok(());
+        }
+        let write = |file: &File| draft.write(file);
+        if let Some(version) = publish(folder, Durability::Full, Place::Only(version), write)? {
+            sweep(folder, base, version)?;
+        }
+        Ok(())
+    }
+}
+
+fn decode(files: &[Vec<u8>]) -> Vec<Decoded<'_>> {
+    // One that cannot be read ends a chain, which counts what it cuts off.
+    files
+        .iter()
+        .filter_map(|file| format::decode(file).ok())
+        .collect()
+}
+
+/// One file of what these say together, as of now; and whether any of them is
+/// damaged so that it is not known which keys were lost.
+fn folded<'a>(files: &[Decoded<'a>], kind: Kind, cut_off: u64) -> (Draft<'a>, bool) {
+    let now = wall_now();
+    let mut records = Vec::new();
+    let mut lost = merge(files, random::get_random_u64(), |header, record| {
+        let record = rebased(record, header.saved_at, now);
+        if record.put.is_some() || kind != Kind::Snapshot {
+            records.push(record);
+        }
+    });
+    lost.unknown = lost.unknown.saturating_add(cut_off);
+    let blind = lost.blind;
+    (Draft::new(kind, now, records, lost), blind)
+}
+
+/// The record of an entry; one that lives for no time at all is a removal.
+fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
+    let put = (ttl != Some(0)).then_some(Put { value, ttl });
+    Record { key, put }
+}
+
+fn change_record(change: &Change) -> Record<'_> {
+    match change {
+        Change::Put(entry) => put(&entry.key, &entry.value, entry.ttl),
+        Change::Remove(key) => Record { key, put: None },
+    }
+}

@@ -34,6 +34,11 @@ impl Entry {
         self.ttl = Some(ttl);
         self
     }
+
+    /// How many bytes it takes, at least, to hand the entry to a component.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.key.len() + self.value.len()
+    }
 }
 
 /// One change to a cache.
@@ -43,6 +48,16 @@ pub enum Change {
     Put(Entry),
     /// Removes the entry with this key; nothing where there is none.
     Remove(String),
+}
+
+impl Change {
+    /// As with [`Entry::size`].
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Change::Put(entry) => entry.size(),
+            Change::Remove(key) => size_of::<Self>() + key.len(),
+        }
+    }
 }
 
 /// What a load gives back.

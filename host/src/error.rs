@@ -1,7 +1,7 @@
 //! Why a call failed.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A call that failed: which one, on what, and why. It has changed nothing in storage, unless the
@@ -61,9 +61,9 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(operation: &'static str, kind: ErrorKind) -> Self {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
         Self {
-            operation,
+            operation: "",
             cache: None,
             path: None,
             kind,
@@ -71,22 +71,25 @@ impl Error {
         }
     }
 
-    pub(crate) fn with_cache(mut self, cache: Option<&str>) -> Self {
-        self.cache = cache.map(str::to_owned);
-        self
+    pub(crate) fn during(self, operation: &'static str) -> Self {
+        Self { operation, ..self }
     }
 
-    pub(crate) fn with_path(mut self, path: Option<&Path>) -> Self {
-        self.path = path.map(Path::to_owned);
-        self
+    pub(crate) fn on_cache(self, cache: &str) -> Self {
+        let cache = Some(cache.to_owned());
+        Self { cache, ..self }
     }
 
-    pub(crate) fn with_source(
-        mut self,
+    pub(crate) fn on_file(self, path: Option<PathBuf>) -> Self {
+        Self { path, ..self }
+    }
+
+    pub(crate) fn caused_by(
+        self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.source = Some(source.into());
-        self
+        let source = Some(source.into());
+        Self { source, ..self }
     }
 
     /// Why it failed.
@@ -94,8 +97,8 @@ impl Error {
         &self.kind
     }
 
-    /// What failed: the name of the method, or `component` or `folder` where a backend could not
-    /// be built.
+    /// What failed: the name of the method, or what could not be made ready for
+    /// calls: `disk backend` or `component`.
     pub fn operation(&self) -> &str {
         self.operation
     }

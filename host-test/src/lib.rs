@@ -1,1 +1,19 @@
-//! The harness.
+//! The harness that tests Larder components from outside, as a host sees them.
+//!
+//! A [`Subject`] is a component, the storage it works on and the time it lives in; [`Subject::open`] starts
+//! it, and starting it again is a restart. Time is a [`Clock`] that only the test moves. [`Faults`] stand
+//! between an instance and its file system: they fail calls, cut them short, or do something else first.
+//! The promises that every backend has to keep are functions in [`conformance`], made into tests by
+//! [`conformance!`].
+
+mod clock;
+pub mod conformance;
+mod faults;
+mod subject;
+
+pub use clock::Clock;
+pub use faults::{Call, ErrorCode, Faults, When};
+pub use subject::{
+    Backend, CacheStat, Change, Contents, Damage, Entry, Error, Instance, Interface, LiveEntry,
+    Part, Report, Subject, entry, sorted,
+};

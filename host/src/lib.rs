@@ -1,4 +1,66 @@
-//! Larder for Rust programs.
+//! Larder for Rust programs: caches that outlive the process, in storage that the program knows
+//! nothing about.
+//!
+//! A [`Backend`] runs a WebAssembly component that exports the contract `larder:cache`. One that
+//! keeps caches as files in a folder is built in, and comes with that folder and nothing else.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use larder_host::{Backend, Change, Entry};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let disk = Backend::disk(&folder)?;
+//! let ten_minutes = Duration::from_secs(600);
+//! disk.save("sessions", [Entry::new("user:1", "alice").ttl(ten_minutes)])?;
+//! disk.apply("sessions", [Change::Put(Entry::new("user:2", "bob"))])?;
+//!
+//! for entry in disk.load("sessions")?.entries {
+//!     println!("{} until {:?}", entry.key, entry.expires_at);
+//! }
+//! # assert_eq!(disk.load("sessions")?.entries.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any other component is given what it needs, and no more than that:
+//!
+//! ```no_run
+//! # use larder_host::Backend;
+//! # use std::time::Duration;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let backend = Backend::component("my_backend.wasm")?
+//!     .preopen("/var/cache/app", "/")
+//!     .env("LARDER_DURABILITY", "atomic")
+//!     .allow_tcp("192.0.2.1:6379".parse()?)
+//!     .memory_limit(256 << 20)
+//!     .time_limit(Duration::from_secs(5))
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A component that traps, loops, sleeps or eats memory gives an [`Error`], and leaves the program
+//! and later calls alone.
+
+mod asynchronous;
+mod backend;
+mod bindings;
+mod builder;
+mod component;
+mod engine;
+mod entry;
+mod error;
+mod inspect;
+mod instance;
+
+pub use asynchronous::AsyncBackend;
+pub use backend::Backend;
+pub use builder::Builder;
+pub use entry::{Change, Contents, Entry, LiveEntry};
+pub use error::{Error, ErrorKind};
+pub use inspect::{CacheStat, Damage, Part, Report};
 
 /// The disk backend: the component that [`Backend::disk`] runs, as bytes of WebAssembly.
 pub static DISK_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm"));

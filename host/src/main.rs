@@ -1,2 +1,63 @@
-//! The command `larder`.
-fn main() {}
+//! The command `larder`: what it is told to do, and its exit code.
+
+mod command;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use command::options::Options;
+use command::output::Output;
+use command::{apply, clear, load, ls, save, stat, verify};
+
+/// Keep caches on storage that outlives the program.
+///
+/// A cache is a named set of entries: a key, a value, and a time to live or none. They are kept in
+/// a folder, by a WebAssembly component that can reach that folder and nothing else.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Exit codes:
+  0  everything that was asked for was done
+  1  something failed, or is incomplete: standard error says what
+  2  the command line cannot be understood
+
+Example:
+  echo '{\"key\": \"user:1\", \"value\": \"Ada\", \"ttl\": \"90s\"}' | larder save sessions
+  larder load sessions
+  larder demo"
+)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Save(save::Args),
+    Load(load::Args),
+    Apply(apply::Args),
+    Clear(clear::Args),
+    Ls(ls::Args),
+    Stat(stat::Args),
+    Verify(verify::Args),
+}
+
+fn main() -> ExitCode {
+    let Cli { options, verb } = Cli::parse();
+    let mut output = Output::new(options.json);
+    let outcome = match verb {
+        Verb::Save(args) => save::run(&args, &options, &mut output),
+        Verb::Load(args) => load::run(&args, &options, &mut output),
+        Verb::Apply(args) => apply::run(&args, &options, &mut output),
+        Verb::Clear(args) => clear::run(&args, &options, &mut output),
+        Verb::Ls(args) => ls::run(&args, &options, &mut output),
+        Verb::Stat(args) => stat::run(&args, &options, &mut output),
+        Verb::Verify(args) => verify::run(&args, &options, &mut output),
+    };
+    output.finish(outcome)
+}

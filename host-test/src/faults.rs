@@ -1,0 +1,474 @@
+//! A file system that fails, stutters or is overtaken exactly where a test says.
+//!
+//! It stands at the host-call boundary: a component calls `wasi:filesystem`, and every call passes
+//! [`Faults`] before wasmtime-wasi's own implementation does the work.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use wasmtime::component::{HasData, Resource};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
+pub use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
+use wasmtime_wasi::p2::bindings::sync::filesystem::types::{
+    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+    DirectoryEntryStream, ErrorCode as SyncErrorCode, Filesize, Host, HostDescriptor,
+    HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::bindings::sync::io::streams::{
+    Error as StreamError, InputStream, OutputStream,
+};
+use wasmtime_wasi::p2::{FsError, FsResult};
+
+/// No operation needs more calls than this: one that makes more is taken to loop, and trapped.
+const CALLS_AT_MOST: usize = 200_000;
+
+/// The functions of `wasi:filesystem` that can fail. `open-at` counts as [`Call::Create`] where it may create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `advise`
+    Advise,
+    /// `append-via-stream`; what is then written to the stream passes unseen.
+    AppendViaStream,
+    /// `open-at` with the flag `create`
+    Create,
+    /// `create-directory-at`
+    CreateDirectory,
+    /// `get-flags`
+    GetFlags,
+    /// `get-type`
+    GetType,
+    /// `link-at`; its path is the new one.
+    Link,
+    /// `read-directory`
+    List,
+    /// `metadata-hash`
+    MetadataHash,
+    /// `metadata-hash-at`
+    MetadataHashAt,
+    /// `read-directory-entry`
+    NextEntry,
+    /// `open-at` without the flag `create`
+    Open,
+    /// `read`
+    Read,
+    /// `readlink-at`
+    ReadLink,
+    /// `read-via-stream`; what is then read from the stream passes unseen.
+    ReadViaStream,
+    /// `remove-directory-at`
+    RemoveDirectory,
+    /// `rename-at`; its path is the new one.
+    Rename,
+    /// `set-size`
+    SetSize,
+    /// `set-times`
+    SetTimes,
+    /// `set-times-at`
+    SetTimesAt,
+    /// `stat`
+    Stat,
+    /// `stat-at`
+    StatAt,
+    /// `symlink-at`; its path is the new one.
+    Symlink,
+    /// `sync`
+    Sync,
+    /// `sync-data`
+    SyncData,
+    /// `unlink-file-at`
+    Unlink,
+    /// `write`
+    Write,
+    /// `write-via-stream`; what is then written to the stream passes unseen.
+    WriteViaStream,
+}
+
+/// Which calls a fault is for.
+#[derive(Clone, Debug)]
+pub struct When {
+    call: Option<Call>,
+    ending: &'static str,
+    nth: Option<u64>,
+}
+
+impl When {
+    /// Calls of any function.
+    pub fn any() -> When {
+        When {
+            call: None,
+            ending: "",
+            nth: None,
+        }
+    }
+
+    /// Calls of one function.
+    pub fn call(call: Call) -> When {
+        When {
+            call: Some(call),
+            ..When::any()
+        }
+    }
+
+    /// Of these, the ones for a file or folder whose path ends like this.
+    pub fn ending(self, ending: &'static str) -> When {
+        When { ending, ..self }
+    }
+
+    /// Of these, the nth from now on and no other, counted from 1.
+    pub fn nth(self, nth: u64) -> When {
+        When {
+            nth: Some(nth),
+            ..self
+        }
+    }
+
+    fn selects(&self, call: Call, path: &str) -> bool {
+        self.call.is_none_or(|wanted| wanted == call) && path.ends_with(self.ending)
+    }
+}
+
+/// The faults of one instance's file system, none at first, and a record of the calls that it gets. Clones are
+/// the same faults.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<Plan>>);
+
+#[derive(Default)]
+struct Plan {
+    faults: Vec<Fault>,
+    fired: u64,
+    /// The paths of the open descriptors and directory streams, by handle.
+    paths: HashMap<u32, String>,
+    calls: Vec<Made>,
+}
+
+struct Fault {
+    when: When,
+    seen: u64,
+    effect: Effect,
+}
+
+enum Effect {
+    Fail(ErrorCode),
+    /// Reads and writes do half of what was asked of them.
+    Short,
+    /// Done once and taken out.
+    Before(Option<Box<dyn FnOnce() + Send>>),
+}
+
+/// A call that was made.
+struct Made {
+    call: Call,
+    path: String,
+    outcome: &'static str,
+}
+
+impl Faults {
+    /// Fails these calls with this code; they do nothing else.
+    pub fn fail(&self, when: When, code: ErrorCode) {
+        self.add(when, Effect::Fail(code));
+    }
+
+    /// Makes these reads and writes do half of what is asked of them, and say so. Other calls, and reads and
+    /// writes of a single byte, are done as always.
+    pub fn shorten(&self, when: When) {
+        self.add(when, Effect::Short);
+    }
+
+    /// Does this right before the first of these calls goes to the file system.
+    pub fn before(&self, when: When, action: impl FnOnce() + Send + 'static) {
+        self.add(when, Effect::Before(Some(Box::new(action))));
+    }
+
+    /// Forgets all faults: the file system is sound again.
+    pub fn clear(&self) {
+        self.plan().faults.clear();
+    }
+
+    /// How often a fault had its effect so far.
+    pub fn fired(&self) -> u64 {
+        self.plan().fired
+    }
+
+    /// How many calls the last operation of the instance made.
+    pub fn calls(&self) -> usize {
+        self.plan().calls.len()
+    }
+
+    /// How many calls of one function the last operation of the instance made.
+    pub fn calls_of(&self, call: Call) -> usize {
+        let plan = self.plan();
+        plan.calls.iter().filter(|made| made.call == call).count()
+    }
+
+    /// Starts the record again, for another operation.
+    pub(crate) fn start_record(&self) {
+        self.plan().calls.clear();
+    }
+
+    fn add(&self, when: When, effect: Effect) {
+        self.plan().faults.push(Fault {
+            when,
+            seen: 0,
+            effect,
+        });
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().expect("no test panics while it plans faults")
+    }
+
+    /// What a call has to pass: fails where the plan says so, and says whether it is to be cut short.
+    fn pass(&self, call: Call, path: String) -> FsResult<bool> {
+        let mut plan = self.plan();
+        if plan.calls.len() >= CALLS_AT_MOST {
+            return Err(FsError::trap(wasmtime::Error::msg(
+                "one operation made so many file system calls that it must be in a loop",
+            )));
+        }
+        let (mut failure, mut short, mut action) = (None, false, None);
+        for fault in &mut plan.faults {
+            if !fault.when.selects(call, &path) {
+                continue;
+            }
+            fault.seen += 1;
+            if fault.when.nth.is_some_and(|nth| nth != fault.seen) {
+                continue;
+            }
+            match &mut fault.effect {
+                Effect::Fail(code) => failure = Some(*code),
+                Effect::Short => short = matches!(call, Call::Read | Call::Write),
+                Effect::Before(planned) => action = planned.take().or(action),
+            }
+        }
+        let outcome = match (&failure, short, &action) {
+            (Some(_), ..) => "failed by the test",
+            (_, true, _) => "cut short by the test",
+            (.., Some(_)) => "after what the test did",
+            _ => "",
+        };
+        plan.fired += u64::from(!outcome.is_empty());
+        plan.calls.push(Made {
+            call,
+            path,
+            outcome,
+        });
+        // The action may well use this file system, through other instances.
+        drop(plan);
+        if let Some(action) = action {
+            action();
+        }
+        match failure {
+            Some(code) => Err(code.into()),
+            None => Ok(short),
+        }
+    }
+
+    /// The path of an open descriptor or directory stream, and of what is below it; of a preopened folder nothing.
+    fn path(&self, handle: u32, below: Option<&str>) -> String {
+        let plan = self.plan();
+        let path = plan.paths.get(&handle).map_or("", String::as_str);
+        match below {
+            Some(below) if path.is_empty() => below.to_owned(),
+            Some(below) => format!("{path}/{below}"),
+            None => path.to_owned(),
+        }
+    }
+
+    fn opened(&self, handle: u32, path: String) {
+        self.plan().paths.insert(handle, path);
+    }
+
+    fn closed(&self, handle: u32) {
+        self.plan().paths.remove(&handle);
+    }
+}
+
+/// The calls that the last operation made, one a line.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan();
+        for (n, made) in (1..).zip(&plan.calls) {
+            writeln!(f, "{n:>4} {:?} {:?} {}", made.call, made.path, made.outcome)?;
+        }
+        Ok(())
+    }
+}
+
+/// wasmtime-wasi's file system with [`Faults`] in front of it.
+pub(crate) struct FaultyFilesystem<'a> {
+    pub(crate) inner: WasiFilesystemCtxView<'a>,
+    pub(crate) faults: Faults,
+}
+
+/// Tells a linker that its host's file system is a [`FaultyFilesystem`].
+pub(crate) struct HasFaultyFilesystem;
+
+impl HasData for HasFaultyFilesystem {
+    type Data<'a> = FaultyFilesystem<'a>;
+}
+
+impl FaultyFilesystem<'_> {
+    fn pass<T: 'static>(
+        &self,
+        call: Call,
+        on: &Resource<T>,
+        below: Option<&str>,
+    ) -> FsResult<bool> {
+        self.faults.pass(call, self.faults.path(on.rep(), below))
+    }
+}
+
+impl Host for FaultyFilesystem<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<SyncErrorCode> {
+        Host::convert_error_code(&mut self.inner, error)
+    }
+
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<StreamError>,
+    ) -> wasmtime::Result<Option<SyncErrorCode>> {
+        Host::filesystem_error_code(&mut self.inner, error)
+    }
+}
+
+/// Methods that pass the faults, under the path of their descriptor and of what is below it, and are then done.
+macro_rules! pass_and_do {
+    ($($call:ident: $name:ident($($arg:ident: $type:ty),*) $(below $path:ident)? -> $result:ty;)*) => {
+        $(fn $name(&mut self, fd: Resource<Descriptor>, $($arg: $type),*) -> FsResult<$result> {
+            self.pass(Call::$call, &fd, None$(.or(Some(&*$path)))?)?;
+            HostDescriptor::$name(&mut self.inner, fd, $($arg),*)
+        })*
+    };
+}
+
+impl HostDescriptor for FaultyFilesystem<'_> {
+    pass_and_do! {
+        Advise: advise(offset: Filesize, length: Filesize, advice: Advice) -> ();
+        AppendViaStream: append_via_stream() -> Resource<OutputStream>;
+        CreateDirectory: create_directory_at(path: String) below path -> ();
+        GetFlags: get_flags() -> DescriptorFlags;
+        GetType: get_type() -> DescriptorType;
+        MetadataHash: metadata_hash() -> MetadataHashValue;
+        MetadataHashAt: metadata_hash_at(flags: PathFlags, path: String) below path -> MetadataHashValue;
+        ReadLink: readlink_at(path: String) below path -> String;
+        ReadViaStream: read_via_stream(offset: Filesize) -> Resource<InputStream>;
+        RemoveDirectory: remove_directory_at(path: String) below path -> ();
+        SetSize: set_size(size: Filesize) -> ();
+        SetTimes: set_times(accessed: NewTimestamp, modified: NewTimestamp) -> ();
+        SetTimesAt: set_times_at(flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp) below path -> ();
+        Stat: stat() -> DescriptorStat;
+        StatAt: stat_at(flags: PathFlags, path: String) below path -> DescriptorStat;
+        Symlink: symlink_at(target: String, path: String) below path -> ();
+        Sync: sync() -> ();
+        SyncData: sync_data() -> ();
+        Unlink: unlink_file_at(path: String) below path -> ();
+        WriteViaStream: write_via_stream(offset: Filesize) -> Resource<OutputStream>;
+    }
+
+    fn read(
+        &mut self,
+        fd: Resource<Descriptor>,
+        length: Filesize,
+        offset: Filesize,
+    ) -> FsResult<(Vec<u8>, bool)> {
+        let short = self.pass(Call::Read, &fd, None)? && length > 1;
+        let length = if short { length / 2 } else { length };
+        HostDescriptor::read(&mut self.inner, fd, length, offset)
+    }
+
+    fn write(
+        &mut self,
+        fd: Resource<Descriptor>,
+        mut bytes: Vec<u8>,
+        offset: Filesize,
+    ) -> FsResult<Filesize> {
+        if self.pass(Call::Write, &fd, None)? && bytes.len() > 1 {
+            bytes.truncate(bytes.len() / 2);
+        }
+        HostDescriptor::write(&mut self.inner, fd, bytes, offset)
+    }
+
+    fn open_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let call = if open_flags.contains(OpenFlags::CREATE) {
+            Call::Create
+        } else {
+            Call::Open
+        };
+        let full = self.faults.path(fd.rep(), Some(&path));
+        self.faults.pass(call, full.clone())?;
+        let opened =
+            HostDescriptor::open_at(&mut self.inner, fd, path_flags, path, open_flags, flags)?;
+        self.faults.opened(opened.rep(), full);
+        Ok(opened)
+    }
+
+    fn read_directory(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<DirectoryEntryStream>> {
+        let path = self.faults.path(fd.rep(), None);
+        self.faults.pass(Call::List, path.clone())?;
+        let stream = HostDescriptor::read_directory(&mut self.inner, fd)?;
+        self.faults.opened(stream.rep(), path);
+        Ok(stream)
+    }
+
+    fn link_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        old: String,
+        to: Resource<Descriptor>,
+        new: String,
+    ) -> FsResult<()> {
+        self.pass(Call::Link, &to, Some(&new))?;
+        HostDescriptor::link_at(&mut self.inner, fd, flags, old, to, new)
+    }
+
+    fn rename_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        old: String,
+        to: Resource<Descriptor>,
+        new: String,
+    ) -> FsResult<()> {
+        self.pass(Call::Rename, &to, Some(&new))?;
+        HostDescriptor::rename_at(&mut self.inner, fd, old, to, new)
+    }
+
+    fn is_same_object(
+        &mut self,
+        one: Resource<Descriptor>,
+        other: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
+        HostDescriptor::is_same_object(&mut self.inner, one, other)
+    }
+
+    fn drop(&mut self, fd: Resource<Descriptor>) -> wasmtime::Result<()> {
+        self.faults.closed(fd.rep());
+        HostDescriptor::drop(&mut self.inner, fd)
+    }
+}
+
+impl HostDirectoryEntryStream for FaultyFilesystem<'_> {
+    fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
+        self.pass(Call::NextEntry, &stream, None)?;
+        HostDirectoryEntryStream::read_directory_entry(&mut self.inner, stream)
+    }
+
+    fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        self.faults.closed(stream.rep());
+        HostDirectoryEntryStream::drop(&mut self.inner, stream)
+    }
+}

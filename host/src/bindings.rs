@@ -1,0 +1,107 @@
+//! The contract as wasmtime sees it, and the way from its types to those of this crate.
+
+use std::time::{Duration, SystemTime};
+
+use crate::{CacheStat, Change, Damage, Entry, ErrorKind, Part, Report};
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "full-backend",
+        exports: { default: async },
+        // Keys and values are borrowed, and copied once: into the component's memory.
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}
+
+use generated::exports::larder::cache::types;
+pub(crate) use generated::exports::larder::cache::{cache_backend, cache_inspect, cache_updates};
+pub(crate) use types::Error;
+
+pub(crate) const CACHE_BACKEND: &str = "larder:cache/cache-backend@0.1.0";
+pub(crate) const CACHE_UPDATES: &str = "larder:cache/cache-updates@0.1.0";
+pub(crate) const CACHE_INSPECT: &str = "larder:cache/cache-inspect@0.1.0";
+
+impl<'a> From<&'a Entry> for types::Entry<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        Self {
+            key: &entry.key,
+            value: &entry.value,
+            ttl: entry
+                .ttl
+                .map(|ttl| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl<'a> From<&'a Change> for cache_updates::Change<'a> {
+    fn from(change: &'a Change) -> Self {
+        match change {
+            Change::Put(entry) => Self::Put(entry.into()),
+            Change::Remove(key) => Self::Remove(key),
+        }
+    }
+}
+
+impl From<types::Error> for ErrorKind {
+    fn from(error: types::Error) -> Self {
+        match error {
+            types::Error::AccessDenied => Self::AccessDenied,
+            types::Error::InvalidName(why) => Self::InvalidName(why),
+            types::Error::InvalidArgument(why) => Self::InvalidArgument(why),
+            types::Error::Corrupt(what) => Self::Corrupt(what),
+            types::Error::UnsupportedVersion(version) => Self::UnsupportedVersion(version),
+            types::Error::TooLarge(bytes) => Self::TooLarge(bytes),
+            types::Error::NoSpace => Self::NoSpace,
+            types::Error::Unavailable(why) => Self::Unavailable(why),
+            types::Error::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+impl From<cache_inspect::CacheStat> for CacheStat {
+    fn from(stat: cache_inspect::CacheStat) -> Self {
+        Self {
+            entries: stat.entries,
+            bytes: stat.bytes,
+            files: stat.files,
+            version: stat.version,
+            saved_at: stat.saved_at.and_then(|at| {
+                // Whole seconds first: a component may well claim that there are 2^32 nanoseconds
+                // in one, or name a year that the host cannot express.
+                SystemTime::UNIX_EPOCH
+                    .checked_add(Duration::from_secs(at.seconds))?
+                    .checked_add(Duration::from_nanos(at.nanoseconds.into()))
+            }),
+        }
+    }
+}
+
+impl From<cache_inspect::Report> for Report {
+    fn from(report: cache_inspect::Report) -> Self {
+        Self {
+            files: report.files,
+            blocks: report.blocks,
+            bytes: report.bytes,
+            damage: report.damage.into_iter().map(Damage::from).collect(),
+        }
+    }
+}
+
+impl From<cache_inspect::Damage> for Damage {
+    fn from(damage: cache_inspect::Damage) -> Self {
+        Self {
+            file: damage.file,
+            part: match damage.part {
+                cache_inspect::Part::File => Part::File,
+                cache_inspect::Part::Header => Part::Header,
+                cache_inspect::Part::Block => Part::Block,
+                cache_inspect::Part::Index => Part::Index,
+            },
+            offset: damage.offset,
+            length: damage.length,
+            entries: damage.entries,
+        }
+    }
+}

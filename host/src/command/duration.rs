@@ -1,0 +1,46 @@
+//! Durations as people write them: `500ms`, `90s`, `15m`, `2h`, `7d`, `1h 30m`.
+
+use std::time::Duration;
+
+use jiff::SpanRelativeTo;
+use jiff::fmt::friendly::{Designator, FractionalUnit, SpanParser, SpanPrinter};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Reads a duration. Days have 24 hours and weeks 7 days; months and years have no fixed length and
+/// are not taken.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    SpanParser::new()
+        .parse_span(text)
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .and_then(Duration::try_from)
+        .map_err(|_| {
+            format!(
+                "{text:?} is not a duration such as \"90s\", \"15m\", \"2h\", \"7d\" or \"1h 30m\""
+            )
+        })
+}
+
+/// Writes a duration to the nanosecond, so that [`parse`] gives the same back.
+pub fn exact(duration: Duration) -> String {
+    let printer = SpanPrinter::new()
+        .designator(Designator::Compact)
+        .fractional(Some(FractionalUnit::Second));
+    let days = duration.as_secs() / DAY;
+    let rest = Duration::new(duration.as_secs() % DAY, duration.subsec_nanos());
+    let rest = printer.unsigned_duration_to_string(&rest);
+    match days {
+        0 => rest,
+        _ => format!("{days}d {rest}"),
+    }
+}
+
+/// Writes a duration for people who want to know roughly: to the second, and to the minute above
+/// an hour.
+pub fn roughly(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    exact(Duration::from_secs(match seconds {
+        ..3600 => seconds,
+        _ => seconds - seconds % 60,
+    }))
+}

@@ -1,0 +1,232 @@
+//! One instance of a component: what it may use, and how its calls end.
+
+use std::time::{Duration, Instant};
+
+use same_file::Handle;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::clocks::WasiClocksView;
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::Host as _;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::bindings::{self, cache_backend, cache_inspect, cache_updates};
+use crate::builder::Settings;
+use crate::component::{Linked, unusable};
+use crate::{Error, ErrorKind};
+
+/// How many bytes an instance can write to its standard error before that is closed.
+const STDERR: usize = 64 * 1024;
+/// How many of the lines that it wrote an error tells.
+const STDERR_LINES: usize = 4;
+/// How many bytes of memory an instance may hold on to between calls.
+const KEPT_MEMORY: usize = 16 * 1024 * 1024;
+
+/// An instance that is ready for a call, or in one.
+pub(crate) struct Instance {
+    pub(crate) store: Store<State>,
+    pub(crate) backend: cache_backend::Guest,
+    pub(crate) updates: Option<cache_updates::Guest>,
+    pub(crate) inspect: Option<cache_inspect::Guest>,
+}
+
+/// What belongs to an instance on the side of the host.
+pub(crate) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    /// The folders that the instance was given, to tell whether others took their places.
+    folders: Vec<Handle>,
+    stderr: MemoryOutputPipe,
+    /// How much of `stderr` was there before this call.
+    stderr_seen: usize,
+    memory: usize,
+    memory_limit: usize,
+    /// Whether this call asked for more memory than the limit.
+    refused: bool,
+    deadline: Option<Instant>,
+    /// Whether this call was computing at its deadline.
+    late: bool,
+}
+
+/// Why a call into an instance gave no result.
+pub(crate) enum Failure {
+    /// There was an answer, and it was an error. The instance is as good as before.
+    Answered(ErrorKind),
+    /// There was none: the instance is of no more use.
+    BrokenOff(wasmtime::Error),
+}
+
+impl From<bindings::Error> for Failure {
+    fn from(error: bindings::Error) -> Self {
+        Self::Answered(error.into())
+    }
+}
+
+impl From<wasmtime::Error> for Failure {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::BrokenOff(error)
+    }
+}
+
+impl Instance {
+    /// Starts an instance, which is then ready for one call until the deadline.
+    pub(crate) async fn new(
+        linked: &Linked,
+        settings: &Settings,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Error> {
+        let stderr = MemoryOutputPipe::new(STDERR);
+        let (wasi, folders) = settings.wasi(stderr.clone())?;
+        let state = State {
+            wasi,
+            table: ResourceTable::new(),
+            folders,
+            stderr,
+            stderr_seen: 0,
+            memory: 0,
+            memory_limit: settings.memory_limit,
+            refused: false,
+            deadline,
+            late: false,
+        };
+        let mut store = Store::new(linked.instance.engine(), state);
+        store.limiter(|state| state);
+        // What a call gives back lies in the component's memory, so this is no tighter.
+        store.set_hostcall_fuel(settings.memory_limit);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            state.late = state.deadline.is_some_and(|at| at <= Instant::now());
+            if state.late {
+                wasmtime::bail!("out of time");
+            }
+            // The epoch is there for another call.
+            Ok(UpdateDeadline::Continue(1))
+        });
+
+        let instance = match linked.instance.instantiate_async(&mut store).await {
+            Ok(instance) => instance,
+            Err(error) => return Err(store.data().explain(error, settings)),
+        };
+        let load = linked.backend.load(&mut store, &instance);
+        let backend = load.map_err(unusable)?;
+        let updates = linked.updates.as_ref();
+        let updates = updates.map(|updates| updates.load(&mut store, &instance));
+        let updates = updates.transpose().map_err(unusable)?;
+        let inspect = linked.inspect.as_ref();
+        let inspect = inspect.map(|inspect| inspect.load(&mut store, &instance));
+        let inspect = inspect.transpose().map_err(unusable)?;
+        Ok(Self {
+            store,
+            backend,
+            updates,
+            inspect,
+        })
+    }
+
+    /// Makes an instance that is idle ready for one more call, until the deadline.
+    pub(crate) fn ready(&mut self, deadline: Option<Instant>) {
+        let state = self.store.data_mut();
+        state.deadline = deadline;
+        state.refused = false;
+        state.stderr_seen = state.stderr.contents().len();
+    }
+
+    /// Whether the instance may be used for calls to come, as far as itself goes.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        let state = self.store.data();
+        state.memory <= KEPT_MEMORY && state.stderr.contents().len() < STDERR / 2
+    }
+
+    /// Whether its folders are still those that the paths in the settings name.
+    pub(crate) fn is_current(&self, settings: &Settings) -> bool {
+        let folders = &self.store.data().folders;
+        let mut named = settings.folders().map(Handle::from_path);
+        folders
+            .iter()
+            .all(|folder| matches!(named.next(), Some(Ok(named)) if named == *folder))
+    }
+
+    /// Translates instants of the component's monotonic clock, whatever clock that is. None where
+    /// the instant is too late for the host to express.
+    pub(crate) fn instants(&mut self) -> wasmtime::Result<impl Fn(u64) -> Option<Instant>> {
+        let guest_now = self.store.data_mut().clocks().now()?;
+        let now = Instant::now();
+        Ok(move |at: u64| match at.checked_sub(guest_now) {
+            Some(left) => now.checked_add(Duration::from_nanos(left)),
+            None => now
+                .checked_sub(Duration::from_nanos(guest_now - at))
+                .or(Some(now)),
+        })
+    }
+}
+
+impl State {
+    /// Says why a call was broken off.
+    pub(crate) fn explain(&self, error: wasmtime::Error, settings: &Settings) -> Error {
+        let kind = if self.late {
+            ErrorKind::TimedOut(settings.time_limit)
+        } else if self.refused {
+            ErrorKind::OutOfMemory(settings.memory_limit)
+        } else {
+            let mut how = error.root_cause().to_string();
+            let stderr = self.stderr.contents();
+            let text = String::from_utf8_lossy(&stderr[self.stderr_seen..]);
+            let lines: Vec<_> = text
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .collect();
+            if !lines.is_empty() {
+                let last = &lines[lines.len().saturating_sub(STDERR_LINES)..];
+                how = format!("{how}; it wrote: {}", last.join(" | "));
+            }
+            ErrorKind::Trapped(how)
+        };
+        Error::new(kind).caused_by(error)
+    }
+
+    /// Accounts for memory that an instance asks for, or refuses it.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let grown = self.memory.saturating_add(bytes);
+        let granted = grown <= self.memory_limit;
+        if granted {
+            self.memory = grown;
+        } else {
+            self.refused = true;
+        }
+        granted
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Beyond its own maximum a memory does not grow, whatever is answered here.
+        let possible = maximum.is_none_or(|maximum| desired <= maximum);
+        Ok(possible && self.grow(desired - current))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let possible = maximum.is_none_or(|maximum| desired <= maximum);
+        let bytes = (desired - current).saturating_mul(size_of::<usize>());
+        Ok(possible && self.grow(bytes))
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}

@@ -496,8 +496,18 @@ fn decode_index(tail: &[u8], tail_offset: u64) -> Option<(u64, Index<'_>)> {
         return None;
     }
     let index: Index = postcard::from_bytes(frame.bytes).ok()?;
-    let records: u64 = index.blocks.iter().map(BlockEntry::records).sum();
-    (records.checked_mul(8)? == index.hashes.len() as u64).then_some((offset, index))
+    let sum = |count: fn(&BlockEntry) -> u32| -> u64 {
+        index
+            .blocks
+            .iter()
+            .map(|block| u64::from(count(block)))
+            .sum()
+    };
+    let (puts, removes) = (sum(|block| block.puts), sum(|block| block.removes));
+    let fits = puts == index.header.puts
+        && removes == index.header.removes
+        && (puts + removes).checked_mul(8)? == index.hashes.len() as u64;
+    fits.then_some((offset, index))
 }
 
 /// Reads the blocks where the index says that they are.

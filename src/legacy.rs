@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::dir::Dir;
+use crate::memory::make_room;
 use crate::name::LEGACY_SUFFIX;
 
 /// One entry of such a file.
@@ -35,6 +36,9 @@ pub fn read(root: &Dir, cache: &str) -> Result<Option<Vec<u8>>, Error> {
 
 /// Decodes the file of a cache. Where a key occurs twice, the last counts.
 pub fn decode<'a>(cache: &str, bytes: &'a [u8]) -> Result<Vec<LegacyEntry<'a>>, Error> {
+    // What the list claims to hold, of which no entry takes less than 3 bytes.
+    let claimed = postcard::take_from_bytes(bytes).map_or(0, |(count, _): (u64, _)| count);
+    make_room(claimed.min(bytes.len() as u64 / 3), bytes.len() as u64)?;
     match postcard::take_from_bytes(bytes) {
         Ok((entries, [])) => Ok(entries),
         Ok(_) | Err(_) => {

@@ -13,7 +13,16 @@ pub fn buffer(bytes: u64) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Makes sure that there is memory for this many bytes, in whatever pieces.
-pub fn make_room(bytes: u64) -> Result<(), Error> {
-    buffer(bytes).map(drop)
+/// What a record takes at the most besides its bytes: in two lists, a set of
+/// keys, an index, and two allocations.
+const PER_RECORD: u64 = 160;
+
+/// What does not depend on how much there is to do: buffers of blocks.
+const FIXED: u64 = 1024 * 1024;
+
+/// Makes sure that there is memory for this many records of altogether this
+/// many bytes.
+pub fn make_room(records: u64, bytes: u64) -> Result<(), Error> {
+    let records = records.saturating_mul(PER_RECORD);
+    buffer(bytes.saturating_add(records).saturating_add(FIXED)).map(drop)
 }

@@ -8,17 +8,13 @@ use crate::clock::{Deadlines, wall_now};
 use crate::dir::{Dir, File};
 use crate::draft::{Draft, rebased};
 use crate::fold::files_to_fold;
-use crate::format::{self, Decoded, Kind, Put, Record};
+use crate::format::{self, Decoded, Header, Kind, Put, Record};
 use crate::keys::last_occurrences;
 use crate::memory::make_room;
 use crate::merge::{Lost, merge};
 use crate::publish::{ATTEMPTS, Listing, MOST_SUPERSEDED, Place, busy, publish, sweep, sweep_all};
 use crate::settings::{Durability, durability};
 use crate::{Error, legacy, name};
-
-/// What an entry takes in memory, at the most, besides its bytes: twice in
-/// lists, and two allocations.
-const PER_ENTRY: u64 = 160;
 
 /// One cache of the store.
 pub struct Cache<'a> {
@@ -69,11 +65,7 @@ impl<'a> Cache<'a> {
     /// Gives the live entries.
     pub fn load(&self) -> Result<Contents, Error> {
         let (files, cut_off) = self.read(self.open()?)?;
-        let decoded = decode(&files);
-        let puts: u64 = decoded.iter().map(|file| file.header.puts).sum();
-        let size: u64 = files.iter().map(|file| file.len() as u64).sum();
-        make_room(size.saturating_add(puts.saturating_mul(PER_ENTRY)))?;
-
+        let decoded = decode(&files)?;
         let now = Deadlines::now();
         let mut entries = Vec::new();
         let lost = merge(&decoded, random::get_random_u64(), |header, record| {
@@ -92,6 +84,7 @@ impl<'a> Cache<'a> {
 
     /// Stores these entries as the whole cache.
     pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
+        make_room(entries.len() as u64, 0)?;
         let keys = entries.iter().map(|entry| entry.key.as_str());
         let last = last_occurrences(keys, random::get_random_u64());
         let records = entries.iter().zip(last).filter(|(_, last)| *last);
@@ -110,6 +103,8 @@ impl<'a> Cache<'a> {
         if changes.is_empty() {
             return Ok(());
         }
+        let bytes: u64 = changes.iter().map(change_bytes).sum();
+        make_room(changes.len() as u64, bytes.saturating_mul(2))?;
         let records: Vec<Record> = changes.iter().map(change_record).collect();
         let keys = records.iter().map(|record| record.key);
         let last = last_occurrences(keys, random::get_random_u64());
@@ -145,7 +140,7 @@ impl<'a> Cache<'a> {
             let (older, cut_off) = self.read(stored)?;
             let mut files = vec![changes.clone()];
             files.extend(older);
-            let (draft, _) = folded(&decode(&files), Kind::Snapshot, cut_off);
+            let (draft, _) = folded(&decode(&files)?, Kind::Snapshot, cut_off);
             let full = Durability::Full;
             if self.publish_snapshot(&folder, full, Place::Only(next), &draft)? {
                 return Ok(());
@@ -163,7 +158,7 @@ impl<'a> Cache<'a> {
             None => return Ok(()),
         };
         let version = match self.open()? {
-            Stored::Published(chain) if chain.is_empty() => chain.version(),
+            Stored::Published(chain) if chain.is_empty() && chain.is_on_top => chain.version(),
             Stored::Nothing => 0,
             Stored::Legacy(_) | Stored::Published(_) => {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
@@ -211,7 +206,6 @@ impl<'a> Cache<'a> {
             }
             Stored::Published(chain) => {
                 chain.check_readable()?;
-                make_room(chain.bytes())?;
                 let files = chain.files.iter().map(Published::read);
                 Ok((files.collect::<Result<_, _>>()?, chain.cut_off))
             }
@@ -276,10 +270,9 @@ impl<'a> Cache<'a> {
         if run == 0 || !chain.is_on_top {
             return Ok(());
         }
-        make_room(chain.bytes())?;
         let files = chain.files.iter().map(Published::read);
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
-        let (draft, blind) = folded(&decode(&files), kind, cut_off);
+        let (draft, blind) = folded(&decode(&files)?, kind, cut_off);
         if blind && kind != Kind::Snapshot {
             // Which keys were lost is not known, and a fold could not tell.
             return Ok(());
@@ -292,12 +285,17 @@ impl<'a> Cache<'a> {
     }
 }
 
-fn decode(files: &[Vec<u8>]) -> Vec<Decoded<'_>> {
+/// Decodes the files, and makes sure that there is memory for another copy of
+/// what they hold.
+fn decode(files: &[Vec<u8>]) -> Result<Vec<Decoded<'_>>, Error> {
     // One that cannot be read ends a chain, which counts what it cuts off.
-    files
-        .iter()
-        .filter_map(|file| format::decode(file).ok())
-        .collect()
+    let decoded = files.iter().filter_map(|file| format::decode(file).ok());
+    let decoded: Vec<Decoded> = decoded.collect();
+    let bytes: u64 = files.iter().map(|file| file.len() as u64).sum();
+    let records = |header: &Header| header.puts.saturating_add(header.removes).min(bytes);
+    let records = decoded.iter().map(|file| records(&file.header)).sum();
+    make_room(records, bytes)?;
+    Ok(decoded)
 }
 
 /// One file of what these say together, as of now; and whether any of them is
@@ -320,6 +318,13 @@ fn folded<'a>(files: &[Decoded<'a>], kind: Kind, cut_off: u64) -> (Draft<'a>, bo
 fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
     let put = (ttl != Some(0)).then_some(Put { value, ttl });
     Record { key, put }
+}
+
+fn change_bytes(change: &Change) -> u64 {
+    match change {
+        Change::Put(entry) => (entry.key.len() + entry.value.len()) as u64,
+        Change::Remove(key) => key.len() as u64,
+    }
 }
 
 fn change_record(change: &Change) -> Record<'_> {

@@ -50,6 +50,6 @@ pub(crate) fn builtin() -> Result<Component, Error> {
 
 /// Tells why a component cannot be used.
 pub(crate) fn unusable(error: wasmtime::Error) -> Error {
-    let why = error.root_cause().to_string();
+    let why = format!("{error:#}");
     Error::new(ErrorKind::BadComponent(why)).caused_by(error)
 }

@@ -12,7 +12,7 @@ use crate::name::LEGACY_SUFFIX;
 use crate::store::{Cache, Stored};
 
 /// Names the caches that hold anything.
-pub fn list(root: &Dir) -> Result<Vec<String>, Error> {
+pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for listed in root.list()? {
         let name = match listed.name.strip_suffix(LEGACY_SUFFIX) {

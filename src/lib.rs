@@ -70,8 +70,8 @@ impl Updates for Disk {
 }
 
 impl Inspect for Disk {
-    fn list() -> Result<Vec<String>, Error> {
-        inspect::list(&Dir::root()?)
+    fn list_caches() -> Result<Vec<String>, Error> {
+        inspect::list_caches(&Dir::root()?)
     }
 
     fn stat(cache: String) -> Result<CacheStat, Error> {

@@ -176,7 +176,7 @@ impl Backend {
     pub fn list(&self) -> Result<Vec<String>, Error> {
         self.run(async |instance| {
             let inspect = present(&instance.inspect, CACHE_INSPECT)?;
-            Ok(inspect.call_list(&mut instance.store).await??)
+            Ok(inspect.call_list_caches(&mut instance.store).await??)
         })
         .map_err(|error| error.during("list"))
     }

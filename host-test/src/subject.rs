@@ -288,7 +288,7 @@ impl Instance {
     pub fn list(&mut self) -> Result<Vec<String>, Error> {
         self.faults.start_record();
         let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
-        let outcome = inspect.call_list(&mut self.store);
+        let outcome = inspect.call_list_caches(&mut self.store);
         self.untrapped("list", outcome)
     }
 

@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -449,4 +451,18 @@ fn the_async_twin_makes_the_same_calls() {
         let error = disk.load("..").await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidName(_)), "{error}");
     });
+}
+
+#[test]
+fn a_call_on_a_runtime_that_is_gone_is_an_error() {
+    let backend = misbehaving().build().unwrap().into_async();
+    let runtime = runtime::Builder::new_current_thread().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _inside = handle.enter();
+    let call = pin!(backend.load("good"));
+    let Poll::Ready(Err(error)) = call.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the call is made");
+    };
+    assert!(matches!(error.kind(), ErrorKind::Unavailable(_)), "{error}");
 }

@@ -105,3 +105,40 @@ impl From<cache_inspect::Damage> for Damage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved_at(seconds: u64, nanoseconds: u32) -> Option<SystemTime> {
+        let saved_at = Some(cache_inspect::Datetime {
+            seconds,
+            nanoseconds,
+        });
+        let stat = cache_inspect::CacheStat {
+            entries: 0,
+            bytes: 0,
+            files: 0,
+            version: 0,
+            saved_at,
+        };
+        CacheStat::from(stat).saved_at
+    }
+
+    #[test]
+    fn no_time_that_a_component_claims_is_a_panic() {
+        let moment = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 5);
+        assert_eq!(saved_at(1_700_000_000, 5), Some(moment));
+        let more = moment + Duration::from_secs(4);
+        assert_eq!(saved_at(1_700_000_000, 4_000_000_005), Some(more));
+        assert_eq!(saved_at(u64::MAX, u32::MAX), None);
+    }
+
+    #[test]
+    fn a_ttl_beyond_the_contract_is_the_longest_one() {
+        let ages = Entry::new("", "").ttl(Duration::MAX);
+        assert_eq!(types::Entry::from(&ages).ttl, Some(u64::MAX));
+        let brief = Entry::new("", "").ttl(Duration::from_nanos(7));
+        assert_eq!(types::Entry::from(&brief).ttl, Some(7));
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A call that failed: which one, on what, and why. It has changed nothing in storage, unless the
 /// kind is one of those of the host, which say otherwise.
 ///
-/// `Display` tells all of it in one line, such as `save of cache "sessions": no space left`.
+/// `Display` tells all of it, such as `save of cache "sessions": no space left`.
 #[derive(Debug)]
 pub struct Error {
     operation: &'static str,
@@ -97,8 +97,8 @@ impl Error {
         &self.kind
     }
 
-    /// What failed: the name of the method, or what could not be made ready for
-    /// calls: `disk backend` or `component`.
+    /// What failed: the name of the method, or `disk backend` or `component` for one
+    /// that could not be made ready for calls.
     pub fn operation(&self) -> &str {
         self.operation
     }

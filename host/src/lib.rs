@@ -54,6 +54,8 @@ mod entry;
 mod error;
 mod inspect;
 mod instance;
+#[cfg(feature = "pickle")]
+pub mod pickle;
 
 pub use asynchronous::AsyncBackend;
 pub use backend::Backend;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::{Change, Entry, Error, Instance, Interface, LiveEntry, Subject, entry, sorted};
+use crate::{
+    Change, Entry, Error, Instance, Interface, LiveEntry, Subject, entry, put, remove, sorted,
+};
 
 /// Makes a test of every conformance case: `conformance!(Subject::disk());`. The expression is evaluated for
 /// each of them and has to give a [`Subject`] with empty storage.
@@ -67,14 +69,6 @@ const SECOND: u64 = 1_000_000_000;
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
-}
-
-fn put(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) -> Change {
-    Change::Put(entry(key, value, ttl))
-}
-
-fn remove(key: &str) -> Change {
-    Change::Remove(key.to_owned())
 }
 
 fn live(key: impl Into<String>, value: impl Into<Vec<u8>>, expires_at: Option<u64>) -> LiveEntry {
@@ -398,7 +392,7 @@ pub fn clear_of_an_empty_or_unknown_cache_does_nothing(s: &Subject) {
     backend.clear("sessions").unwrap();
     assert_eq!(loaded(&mut s.open(), "sessions"), []);
     if s.has(Interface::Inspect) {
-        assert_eq!(backend.list().unwrap(), [""; 0]);
+        assert_eq!(backend.list_caches().unwrap(), [""; 0]);
     }
 }
 
@@ -482,7 +476,7 @@ pub fn names_that_break_the_rules_are_refused_by_every_function(s: &Subject) {
     }
     assert_eq!(loaded(&mut backend, "sessions"), [live("a", "1", None)]);
     if s.has(Interface::Inspect) {
-        assert_eq!(backend.list().unwrap(), ["sessions"]);
+        assert_eq!(backend.list_caches().unwrap(), ["sessions"]);
     }
 }
 
@@ -521,7 +515,7 @@ pub fn unusual_names_within_the_rules_work(s: &Subject) {
         assert_eq!(loaded(&mut restarted, name), expected, "cache {name:?}");
     }
     if s.has(Interface::Inspect) {
-        assert_eq!(restarted.list().unwrap(), names);
+        assert_eq!(restarted.list_caches().unwrap(), names);
     }
     for name in &names {
         backend.clear(name).unwrap();
@@ -589,7 +583,7 @@ pub fn apply_of_no_changes_does_nothing(s: &Subject) {
     assert_eq!(loaded(&mut backend, "sessions"), [live("a", "1", None)]);
     if let Some(stat) = stat {
         assert_eq!(backend.stat("sessions").unwrap(), stat);
-        assert_eq!(backend.list().unwrap(), ["sessions"]);
+        assert_eq!(backend.list_caches().unwrap(), ["sessions"]);
     }
 }
 
@@ -833,7 +827,7 @@ pub fn list_names_caches_that_hold_something_in_order(s: &Subject) {
         return;
     }
     let mut backend = s.open();
-    assert_eq!(backend.list().unwrap(), [""; 0]);
+    assert_eq!(backend.list_caches().unwrap(), [""; 0]);
     for name in ["zebra", "a", "b", "ä", "Z", "10", "9", "cleared", "emptied"] {
         backend.save(name, &[entry("key", "1", None)]).unwrap();
     }
@@ -854,8 +848,8 @@ pub fn list_names_caches_that_hold_something_in_order(s: &Subject) {
         backend.save("applied", &[entry("key", "1", None)]).unwrap();
     }
     let expected = ["10", "9", "Z", "a", "applied", "b", "expired", "zebra", "ä"];
-    assert_eq!(backend.list().unwrap(), expected);
-    assert_eq!(s.open().list().unwrap(), expected);
+    assert_eq!(backend.list_caches().unwrap(), expected);
+    assert_eq!(s.open().list_caches().unwrap(), expected);
 }
 
 /// Nothing stored is not an error, and no cache comes of asking.
@@ -873,7 +867,7 @@ pub fn stat_of_an_unknown_cache_is_all_zeros(s: &Subject) {
     let report = backend.verify("unknown").unwrap();
     assert_eq!((report.files, report.blocks, report.bytes), (0, 0, 0));
     assert_eq!(report.damage, []);
-    assert_eq!(backend.list().unwrap(), [""; 0]);
+    assert_eq!(backend.list_caches().unwrap(), [""; 0]);
 }
 
 /// Expired entries count until they are replaced.

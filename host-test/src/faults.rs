@@ -157,10 +157,14 @@ enum Effect {
 }
 
 /// A call that was made.
-struct Made {
-    call: Call,
-    path: String,
-    outcome: &'static str,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The function.
+    pub call: Call,
+    /// The file or folder, by its path from the preopened folder.
+    pub path: String,
+    /// What a fault did to it, where one did.
+    pub fault: Option<&'static str>,
 }
 
 impl Faults {
@@ -190,15 +194,9 @@ impl Faults {
         self.plan().fired
     }
 
-    /// How many calls the last operation of the instance made.
-    pub fn calls(&self) -> usize {
-        self.plan().calls.len()
-    }
-
-    /// How many calls of one function the last operation of the instance made.
-    pub fn calls_of(&self, call: Call) -> usize {
-        let plan = self.plan();
-        plan.calls.iter().filter(|made| made.call == call).count()
+    /// The calls that the last operation of the instance made, in order.
+    pub fn calls(&self) -> Vec<Made> {
+        self.plan().calls.clone()
     }
 
     /// Starts the record again, for another operation.
@@ -241,18 +239,14 @@ impl Faults {
                 Effect::Before(planned) => action = planned.take().or(action),
             }
         }
-        let outcome = match (&failure, short, &action) {
-            (Some(_), ..) => "failed by the test",
-            (_, true, _) => "cut short by the test",
-            (.., Some(_)) => "after what the test did",
-            _ => "",
+        let fault = match (&failure, short, &action) {
+            (Some(code), ..) => Some(code.name()),
+            (_, true, _) => Some("cut short"),
+            (.., Some(_)) => Some("overtaken"),
+            _ => None,
         };
-        plan.fired += u64::from(!outcome.is_empty());
-        plan.calls.push(Made {
-            call,
-            path,
-            outcome,
-        });
+        plan.fired += u64::from(fault.is_some());
+        plan.calls.push(Made { call, path, fault });
         // The action may well use this file system, through other instances.
         drop(plan);
         if let Some(action) = action {
@@ -289,7 +283,8 @@ impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.plan();
         for (n, made) in (1..).zip(&plan.calls) {
-            writeln!(f, "{n:>4} {:?} {:?} {}", made.call, made.path, made.outcome)?;
+            let fault = made.fault.unwrap_or("done");
+            writeln!(f, "{n:>4} {:?} {:?} {fault}", made.call, made.path)?;
         }
         Ok(())
     }

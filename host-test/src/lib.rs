@@ -9,11 +9,13 @@
 mod clock;
 pub mod conformance;
 mod faults;
+mod folder;
 mod subject;
 
 pub use clock::Clock;
-pub use faults::{Call, ErrorCode, Faults, When};
+pub use faults::{Call, ErrorCode, Faults, Made, When};
+pub use folder::tree;
 pub use subject::{
     Backend, CacheStat, Change, Contents, Damage, Entry, Error, Instance, Interface, LiveEntry,
-    Part, Report, Subject, entry, sorted,
+    Part, Report, Subject, entry, put, remove, sorted, values,
 };

@@ -1,5 +1,6 @@
 //! A component under test: the storage it works on, the time it lives in, and its instances.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -37,10 +38,34 @@ pub fn entry(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>
     }
 }
 
+/// A change that stores an entry.
+pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) -> Change {
+    Change::Put(entry(key, value, ttl))
+}
+
+/// A change that removes an entry.
+pub fn remove(key: impl Into<String>) -> Change {
+    Change::Remove(key.into())
+}
+
 /// Entries in the order of their keys: those of a load come in any.
 pub fn sorted(mut entries: Vec<LiveEntry>) -> Vec<LiveEntry> {
     entries.sort_by(|one, other| one.key.cmp(&other.key));
     entries
+}
+
+/// The values of a load by their keys.
+///
+/// # Panics
+///
+/// Where a key comes twice, or entries were lost.
+pub fn values(contents: Contents) -> BTreeMap<String, Vec<u8>> {
+    assert_eq!(contents.lost, 0, "nothing was damaged");
+    let count = contents.entries.len();
+    let entries = contents.entries.into_iter();
+    let values: BTreeMap<_, _> = entries.map(|entry| (entry.key, entry.value)).collect();
+    assert_eq!(values.len(), count, "a key comes back once");
+    values
 }
 
 /// An interface of the contract that a backend may leave out.
@@ -120,6 +145,7 @@ impl State {
 pub struct Subject {
     backend: Backend,
     folder: Folder,
+    access: FsPerms,
     environment: Vec<(String, String)>,
     clock: Clock,
 }
@@ -143,6 +169,7 @@ impl Subject {
         Subject {
             backend,
             folder: Folder::Own(Arc::new(folder)),
+            access: FsPerms::ReadWrite,
             environment: Vec::new(),
             clock: Clock::new(),
         }
@@ -152,6 +179,14 @@ impl Subject {
     pub fn on(self, folder: impl AsRef<Path>) -> Subject {
         Subject {
             folder: Folder::Given(folder.as_ref().into()),
+            ..self
+        }
+    }
+
+    /// The same with storage that may only be read.
+    pub fn read_only(self) -> Subject {
+        Subject {
+            access: FsPerms::ReadOnly,
             ..self
         }
     }
@@ -200,7 +235,7 @@ impl Subject {
             .monotonic_clock(self.clock.clone())
             .inherit_stderr()
             .allow_blocking_current_thread(true)
-            .preopened_dir(self.folder(), "/", FsPerms::ReadWrite)
+            .preopened_dir(self.folder(), "/", self.access)
             .expect("the storage can be opened");
         let faults = Faults::default();
         let state = State {
@@ -284,12 +319,12 @@ impl Instance {
         self.untrapped("apply", outcome)
     }
 
-    /// `cache-inspect.list`
-    pub fn list(&mut self) -> Result<Vec<String>, Error> {
+    /// `cache-inspect.list-caches`
+    pub fn list_caches(&mut self) -> Result<Vec<String>, Error> {
         self.faults.start_record();
         let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
         let outcome = inspect.call_list_caches(&mut self.store);
-        self.untrapped("list", outcome)
+        self.untrapped("list-caches", outcome)
     }
 
     /// `cache-inspect.stat`

@@ -14,6 +14,8 @@
     )
 )]
 
+#[cfg(any(target_family = "wasm", test))]
+mod alloc;
 mod chain;
 mod clock;
 mod dir;
@@ -45,6 +47,10 @@ use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
 use bindings::exports::larder::cache::types::{Contents, Entry, Error};
 use dir::Dir;
 use store::Cache;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: alloc::Stack<alloc::Linear> = alloc::Stack::new(alloc::Linear);
 
 /// The component.
 pub struct Disk;

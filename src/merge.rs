@@ -52,10 +52,11 @@ pub fn merge<'a>(
             .filter_map(|block| block.records())
             .flatten()
         {
-            let is_newest = if is_oldest {
-                !seen.contains(record.key)
-            } else {
-                seen.insert(record.key)
+            let is_newest = match (is_oldest, at) {
+                // The only file, as mostly: a file has each key once.
+                (true, 0) => true,
+                (true, _) => !seen.contains(record.key),
+                (false, _) => seen.insert(record.key),
             };
             // `settled` has the keys of this file as soon as a newer one was
             // lossy, so the lost ones are told apart by what was seen.

@@ -1,5 +1,11 @@
-//! The disk backend keeps every promise that a backend makes.
+//! The disk backend keeps every promise that a backend makes, with either durability.
 
-use larder_host_test::Subject;
+mod full {
+    larder_host_test::conformance!(larder_host_test::Subject::disk());
+}
 
-larder_host_test::conformance!(Subject::disk());
+mod atomic {
+    larder_host_test::conformance!(
+        larder_host_test::Subject::disk().env("LARDER_DURABILITY", "atomic")
+    );
+}

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use command::options::Options;
 use command::output::Output;
-use command::{apply, clear, load, ls, save, stat, verify};
+use command::{apply, clear, demo, import, load, ls, save, stat, verify};
 
 /// Keep caches on storage that outlives the program.
 ///
@@ -45,6 +45,8 @@ enum Verb {
     Ls(ls::Args),
     Stat(stat::Args),
     Verify(verify::Args),
+    Import(import::Args),
+    Demo(demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         Verb::Ls(args) => ls::run(&args, &options, &mut output),
         Verb::Stat(args) => stat::run(&args, &options, &mut output),
         Verb::Verify(args) => verify::run(&args, &options, &mut output),
+        Verb::Import(args) => import::run(&args, &options, &mut output),
+        Verb::Demo(args) => demo::run(&args, &options, &mut output),
     };
     output.finish(outcome)
 }

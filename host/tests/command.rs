@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -153,6 +153,11 @@ fn damage(place: &Place, cache: &str) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(file.path(), bytes).expect("a file can be written");
+}
+
+fn seed(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/seed");
+    path.join(name).to_str().expect("text").to_owned()
 }
 
 #[test]
@@ -599,6 +604,146 @@ fn a_flipped_byte_is_found_by_verify_and_load_gives_the_rest() {
 }
 
 #[test]
+fn import_stores_what_the_python_module_pickled() {
+    for file in ["current.pkl", "legacy.pkl"] {
+        let place = Place::new();
+        let told = place
+            .run(&["import", "--strict", &seed(file), "users"])
+            .done();
+        assert!(told.contains("500 entries, 0 expired, 0 skipped"), "{told}");
+        let loaded = objects(&place.run(&["load", "users"]).done());
+        assert_eq!(loaded.len(), 500);
+        for entry in loaded {
+            let number: u32 = entry["key"]
+                .as_str()
+                .and_then(|key| key.strip_prefix("user:"))
+                .and_then(|number| number.parse().ok())
+                .expect("a user");
+            assert_eq!(entry["value"], format!("value-{number}"));
+            // Every third user was given ten years.
+            let third = number.is_multiple_of(3);
+            assert_eq!(entry["ttl"].is_null(), !third, "{entry}");
+            if third {
+                assert!(ttl(&entry) <= Duration::from_secs(315_360_000), "{entry}");
+            }
+        }
+    }
+}
+
+#[test]
+fn import_names_what_it_skips_and_strict_makes_that_an_error() {
+    let place = Place::new();
+    let file = seed("mixed.pkl");
+    let strict = place.run(&["import", "--strict", &file, "mixed"]);
+    strict.failed(&[
+        "import of cache \"mixed\" in larder-data: ",
+        "nothing is stored",
+        "skipped \"object\"",
+    ]);
+    assert!(!place.path("larder-data").exists());
+
+    let told = place.run(&["import", &file, "mixed", "--json"]);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(
+        told.stderr.contains("skipped \"object\", which "),
+        "{}",
+        told.stderr
+    );
+    let told = objects(&told.stdout).remove(0);
+    let skipped = told["skipped"].as_array().expect("a list");
+    assert!(
+        skipped.iter().any(|skipped| skipped["key"] == "object"),
+        "{told}"
+    );
+    let loaded = objects(&place.run(&["load", "mixed"]).done());
+    assert_eq!(told["imported"], loaded.len());
+    let by_key = |key: &str| loaded.iter().find(|entry| entry["key"] == key);
+    assert_eq!(by_key("text").expect("text")["value"], "café ☃");
+    assert_eq!(by_key("int").expect("a number")["value"], "42");
+    assert!(by_key("object").is_none() && by_key("expired").is_none());
+}
+
+#[test]
+fn import_runs_nothing_and_keeps_the_cache_where_nothing_can_be_imported() {
+    let place = Place::new();
+    place
+        .feed(&["save", "a"], r#"{"key": "k", "value": "v"}"#)
+        .done();
+    for args in [
+        ["import", &seed("hostile.pkl"), "a"].as_slice(),
+        &["import", &seed("hostile.pkl"), "a", "--strict"],
+    ] {
+        assert_eq!(place.run(args).failed(&["hostile.pkl"]), "");
+    }
+    assert!(!place.path("pwned").exists());
+    assert_eq!(entries(&place.run(&["load", "a"]).done()).len(), 1);
+}
+
+#[test]
+fn import_refuses_what_is_no_pickled_cache() {
+    let place = Place::new();
+    place.write("text.pkl", "this is no pickle");
+    place.write("empty.pkl", "");
+    for file in ["text.pkl", "empty.pkl", "missing.pkl", "."] {
+        place.run(&["import", file, "a"]).failed(&[&format!(
+            "larder: import of cache \"a\" in larder-data: {file}: "
+        )]);
+    }
+    assert!(!place.path("larder-data").exists());
+}
+
+#[test]
+fn demo_shows_the_whole_idea_and_leaves_nothing_behind() {
+    let place = Place::new();
+    fs::create_dir(place.path("tmp")).expect("a folder");
+    let mut command = place.command(&["demo"]);
+    command
+        .env("TMPDIR", place.path("tmp"))
+        .env("LARDER_DIR", "mine");
+    let told = ended(command.output().expect("larder runs")).done();
+    for part in [
+        "500 entries",
+        "Restart",
+        "Tomorrow",
+        "expired",
+        "salvages",
+        "cleared",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    assert_eq!(
+        fs::read_dir(place.path("tmp")).expect("a folder").count(),
+        0
+    );
+    assert!(!place.path("mine").exists());
+}
+
+#[test]
+fn demo_keeps_a_folder_that_it_is_given_and_touches_no_other_data() {
+    let place = Place::new();
+    let told = objects(&place.run(&["--dir", "kept", "demo", "--json"]).done()).remove(0);
+    assert_eq!(
+        (&told["imported"], &told["skipped"]),
+        (&json!(500), &json!(0))
+    );
+    let [salvaged, lost] = ["salvaged", "lost"].map(|field| told[field].as_u64().expect(field));
+    assert_eq!(salvaged + lost, 500);
+    assert!(salvaged > 0 && lost > 0, "{told}");
+    place
+        .run(&["--dir", "kept/damaged", "verify"])
+        .failed(&["1 place damaged"]);
+    place.run(&["--dir", "kept/store", "verify"]).done();
+
+    place
+        .feed(&["save", "a"], r#"{"key": "k", "value": "v"}"#)
+        .done();
+    place
+        .run(&["--dir", "larder-data", "demo"])
+        .failed(&["larder-data", "empty folder"]);
+    assert_eq!(entries(&place.run(&["load", "a"]).done()).len(), 1);
+}
+
+#[test]
 fn another_component_is_run_when_it_is_named() {
     let place = Place::new();
     place.write("backend.wasm", larder_host::DISK_COMPONENT);
@@ -810,7 +955,9 @@ fn every_verb_is_documented_with_an_example() {
     let place = Place::new();
     let help = place.run(&["--help"]).done();
     assert!(help.contains("Exit codes"));
-    let verbs = ["save", "load", "apply", "clear", "ls", "stat", "verify"];
+    let verbs = [
+        "save", "load", "apply", "clear", "ls", "stat", "verify", "import", "demo",
+    ];
     for verb in verbs {
         assert!(
             help.lines().any(|line| line.trim_start().starts_with(verb)),

@@ -15,7 +15,7 @@ pub struct Args {}
 pub fn run(_: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
     let storage = options
         .existing()
-        .map_err(|why| options.failure("ls", None, why))?;
+        .map_err(|why| options.failure("list", None, why))?;
     let caches = storage
         .backend
         .list()

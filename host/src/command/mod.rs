@@ -2,6 +2,8 @@
 
 pub mod apply;
 pub mod clear;
+pub mod demo;
+pub mod import;
 pub mod load;
 pub mod ls;
 pub mod save;

@@ -100,6 +100,11 @@ impl Options {
         })
     }
 
+    /// The folder that was named on the command line.
+    pub fn named_dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
     /// The folder that holds the caches.
     pub fn dir(&self) -> PathBuf {
         let from_environment = || env::var_os("LARDER_DIR").filter(|dir| !dir.is_empty());

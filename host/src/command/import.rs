@@ -1,0 +1,78 @@
+//! `larder import`: a cache that the Python module pickled.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use larder_host::pickle;
+use serde_json::json;
+
+use super::options::Options;
+use super::output::{self, Failure, Output};
+
+/// Store what a pickled Python cache holds as the whole of a cache
+///
+/// Nothing that the file names is run or looked up. Text and bytes are stored as they are; numbers,
+/// lists, dicts and other plain data as JSON, and so are keys that are not text. Times to live go on
+/// running from when the file was saved. What cannot be represented is skipped and named; where that
+/// is all there is, nothing is stored and the exit code is 1.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  larder import my_cache.pkl sessions")]
+pub struct Args {
+    /// The pickle file
+    #[arg(value_name = "FILE.pkl")]
+    file: PathBuf,
+    /// The name of the cache
+    cache: String,
+    /// Store nothing if anything has to be skipped
+    #[arg(long)]
+    strict: bool,
+}
+
+pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
+    let cache = args.cache.as_str();
+    let file = args.file.display().to_string();
+    let failure = |why| options.failure("import", Some(cache), why);
+    let of_file = |why| failure(format!("{file}: {why}"));
+
+    let progress = output::working(&format!("reading {file}"));
+    let bytes = fs::read(&args.file).map_err(|error| of_file(error.to_string()))?;
+    let import =
+        pickle::read(&bytes, SystemTime::now()).map_err(|error| of_file(error.to_string()))?;
+    drop(progress);
+
+    for skipped in &import.skipped {
+        output.note(format!(
+            "{file}: skipped {:?}, which {}",
+            skipped.key, skipped.reason
+        ));
+    }
+    let (imported, expired, skipped) = (import.entries.len(), import.expired, import.skipped.len());
+    if skipped > 0 && (args.strict || imported == 0) {
+        return Err(of_file(format!(
+            "nothing is stored, because {} cannot be represented",
+            output::count(skipped as u64, "entry", "entries"),
+        )));
+    }
+
+    let storage = options.created().map_err(failure)?;
+    {
+        let _progress = output::working(&format!("saving cache {cache:?}"));
+        let saved = storage.backend.save(cache, import.entries);
+        saved.map_err(|error| options.explain(&error))?;
+    }
+    match output.json {
+        true => output.object(&json!({
+            "operation": "import", "cache": cache, "file": file,
+            "imported": imported, "expired": expired, "skipped": import.skipped.iter().map(|skipped| {
+                json!({"key": skipped.key, "reason": skipped.reason})
+            }).collect::<Vec<_>>(),
+        })),
+        false => output.line(format!(
+            "imported {file} as cache {cache:?}: {}, {expired} expired, {skipped} skipped",
+            output::count(imported as u64, "entry", "entries"),
+        )),
+    }
+}

@@ -1,0 +1,463 @@
+//! Several instances, threads and processes on one cache: changes happen in some order, readers see whole
+//! versions, and nothing that returned is undone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, thread};
+
+use larder_host_test::{Call, Entry, Error, Instance, Subject, When, entry, put, remove, values};
+
+const CACHE: &str = "sessions";
+
+/// Tells a process that it is a child of a test, and what it is to do.
+const ROLE: &str = "LARDER_TEST_ROLE";
+const FOLDER: &str = "LARDER_TEST_FOLDER";
+
+type Values = BTreeMap<String, Vec<u8>>;
+
+fn load(backend: &mut Instance) -> Values {
+    values(backend.load(CACHE).unwrap())
+}
+
+/// Entries that all say the same, in several blocks.
+fn stamped(stamp: &str) -> Vec<Entry> {
+    (0..20)
+        .map(|n| entry(format!("key {n}"), stamp.repeat(1000), None))
+        .collect()
+}
+
+/// The one stamp of what is stored.
+fn stamp_of(values: &Values) -> &[u8] {
+    assert_eq!(values.len(), 20, "all of one save");
+    let mut stamps = values.values();
+    let stamp = stamps.next().expect("20 values");
+    assert!(stamps.all(|other| other == stamp), "of one save");
+    stamp
+}
+
+fn save_stamped(backend: &mut Instance, writer: usize) {
+    for n in 0..25 {
+        let entries = stamped(&format!("{writer}-{n};"));
+        backend.save(CACHE, &entries).unwrap();
+    }
+}
+
+fn apply_distinct(backend: &mut Instance, writer: usize) {
+    for n in 0..40 {
+        let key = format!("writer {writer} change {n}");
+        backend.apply(CACHE, &[put(key, "1", None)]).unwrap();
+    }
+}
+
+/// The cache has every change of these many writers.
+fn assert_no_change_is_lost(values: &Values, writers: usize) {
+    let missing: Vec<String> = (0..writers)
+        .flat_map(|writer| (0..40).map(move |n| format!("writer {writer} change {n}")))
+        .filter(|key| !values.contains_key(key))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+    assert_eq!(values.len(), writers * 40);
+}
+
+fn subjects() -> [Subject; 2] {
+    ["full", "atomic"].map(|durability| Subject::disk().env("LARDER_DURABILITY", durability))
+}
+
+#[test]
+fn readers_see_one_whole_save_while_threads_are_saving() {
+    for s in subjects() {
+        s.open().save(CACHE, &stamped("first;")).unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..3)
+                .map(|writer| {
+                    let s = &s;
+                    scope.spawn(move || save_stamped(&mut s.open(), writer))
+                })
+                .collect();
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut backend = s.open();
+                    while !done.load(Ordering::Relaxed) {
+                        stamp_of(&load(&mut backend));
+                    }
+                });
+            }
+            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+            done.store(true, Ordering::Relaxed);
+            assert!(outcomes.iter().all(Result::is_ok), "every save works");
+        });
+        let left = load(&mut s.open());
+        let last = ["0-24;", "1-24;", "2-24;"].map(|stamp| stamp.repeat(1000).into_bytes());
+        assert!(
+            last.contains(&stamp_of(&left).to_vec()),
+            "the last save of a writer counts"
+        );
+    }
+}
+
+#[test]
+fn no_apply_that_returned_is_lost_among_threads() {
+    for s in subjects() {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..4)
+                .map(|writer| {
+                    let s = &s;
+                    scope.spawn(move || apply_distinct(&mut s.open(), writer))
+                })
+                .collect();
+            scope.spawn(|| {
+                let mut backend = s.open();
+                let mut seen = Values::new();
+                while !done.load(Ordering::Relaxed) {
+                    let found = load(&mut backend);
+                    let gone = seen.keys().find(|key| !found.contains_key(*key));
+                    assert_eq!(gone, None, "what was there once stays");
+                    seen = found;
+                }
+            });
+            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+            done.store(true, Ordering::Relaxed);
+            assert!(outcomes.iter().all(Result::is_ok), "every apply works");
+        });
+        assert_no_change_is_lost(&load(&mut s.open()), 4);
+    }
+}
+
+#[test]
+fn a_clear_among_threads_lets_no_older_change_come_back() {
+    for s in subjects() {
+        thread::scope(|scope| {
+            for writer in 0..3 {
+                let s = &s;
+                scope.spawn(move || {
+                    let mut backend = s.open();
+                    for n in 0..40 {
+                        let change = [put(format!("writer {writer}"), n.to_string(), None)];
+                        backend.apply(CACHE, &change).unwrap();
+                        // One's own key is as one left it, or cleared since.
+                        let found = load(&mut backend);
+                        let value = found.get(&format!("writer {writer}"));
+                        assert!(value.is_none_or(|value| *value == n.to_string().into_bytes()));
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let mut backend = s.open();
+                for _ in 0..40 {
+                    backend.clear(CACHE).unwrap();
+                }
+            });
+        });
+        s.open().clear(CACHE).unwrap();
+        assert_eq!(load(&mut s.open()), Values::new());
+    }
+}
+
+/// What one instance may do while another is between two of its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Save,
+    /// So many that what waits to be removed is removed.
+    SaveOften,
+    Apply,
+    /// So many that they are folded.
+    ApplyOften,
+    Clear,
+    ClearAndSave,
+}
+
+const DEEDS: [Deed; 6] = [
+    Deed::Save,
+    Deed::SaveOften,
+    Deed::Apply,
+    Deed::ApplyOften,
+    Deed::Clear,
+    Deed::ClearAndSave,
+];
+
+impl Deed {
+    /// The steps of it, each of which is one change to the cache.
+    fn steps(self, who: &'static str) -> Vec<Step> {
+        let save = |n| Step::Save(who, n);
+        let apply = |n| Step::Apply(who, n);
+        match self {
+            Deed::Save => vec![save(0)],
+            Deed::SaveOften => (0..12).map(save).collect(),
+            Deed::Apply => vec![apply(0)],
+            Deed::ApplyOften => (0..18).map(apply).collect(),
+            Deed::Clear => vec![Step::Clear],
+            Deed::ClearAndSave => vec![Step::Clear, save(0)],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Save(&'static str, usize),
+    Apply(&'static str, usize),
+    Clear,
+}
+
+impl Step {
+    fn run(self, backend: &mut Instance) -> Result<(), Error> {
+        match self {
+            Step::Save(who, n) => {
+                let value = format!("saved {n}");
+                let entries = [
+                    entry(who, value.as_str(), None),
+                    entry("shared", value, None),
+                ];
+                backend.save(CACHE, &entries)
+            }
+            Step::Apply(who, n) => {
+                let key = format!("{who} {n}");
+                let changes = [
+                    put(key, "applied", None),
+                    put("shared", who, None),
+                    remove("first 0"),
+                ];
+                backend.apply(CACHE, &changes)
+            }
+            Step::Clear => backend.clear(CACHE),
+        }
+    }
+
+    /// The same done to a map.
+    fn model(self, values: &mut Values) {
+        match self {
+            Step::Save(who, n) => {
+                let value = format!("saved {n}").into_bytes();
+                values.clear();
+                values.insert(who.into(), value.clone());
+                values.insert("shared".into(), value);
+            }
+            Step::Apply(who, n) => {
+                values.insert(format!("{who} {n}"), b"applied".to_vec());
+                values.insert("shared".into(), who.into());
+                values.remove("first 0");
+            }
+            Step::Clear => values.clear(),
+        }
+    }
+}
+
+fn after(mut values: Values, steps: &[Step]) -> Values {
+    for step in steps {
+        step.model(&mut values);
+    }
+    values
+}
+
+/// A cache as a test begins: a snapshot, and this many changes.
+fn begun(changes: usize) -> (Subject, Values) {
+    let s = Subject::disk();
+    let mut backend = s.open();
+    let first = Step::Save("first", 0);
+    first.run(&mut backend).unwrap();
+    let mut begun = after(Values::new(), &[first]);
+    for n in 0..changes {
+        let step = Step::Apply("first", n);
+        step.run(&mut backend).unwrap();
+        step.model(&mut begun);
+    }
+    (s, begun)
+}
+
+/// Between any two file system calls of an operation, another instance may do anything: it looks as if that
+/// happened before the operation or after it, and the operation does not fail for it.
+#[test]
+fn whatever_comes_between_two_calls_of_a_write_comes_before_or_after_it() {
+    let writes = [Step::Save("a", 0), Step::Apply("a", 0), Step::Clear];
+    // With 15 changes, the next one is folded with them.
+    for (changes, write, deed) in [0, 15].into_iter().flat_map(|changes| {
+        writes
+            .into_iter()
+            .flat_map(move |write| DEEDS.map(|deed| (changes, write, deed)))
+    }) {
+        for n in 1.. {
+            let (s, begun) = begun(changes);
+            let (mut a, mut b) = (s.open(), s.open());
+            let steps = deed.steps("b");
+            let theirs = steps.clone();
+            a.faults().before(When::any().nth(n), move || {
+                for step in theirs {
+                    step.run(&mut b).expect("nothing is in the way of b");
+                }
+            });
+            let outcome = write.run(&mut a);
+            if a.faults().fired() == 0 {
+                break;
+            }
+            let case = format!(
+                "{deed:?} in the midst of {write:?} on {changes} changes:\n{}",
+                a.faults()
+            );
+            outcome.unwrap_or_else(|error| panic!("{error:?}: {case}"));
+            let found = load(&mut s.open());
+            let before = after(after(begun.clone(), &steps), &[write]);
+            let behind = after(after(begun, &[write]), &steps);
+            assert!(found == before || found == behind, "{found:?}: {case}");
+        }
+    }
+}
+
+#[test]
+fn whatever_comes_between_two_calls_of_a_load_it_gives_one_version() {
+    for (changes, deed) in [0, 3, 15]
+        .into_iter()
+        .flat_map(|changes| DEEDS.map(|deed| (changes, deed)))
+    {
+        for n in 1.. {
+            let (s, begun) = begun(changes);
+            let (mut a, mut b) = (s.open(), s.open());
+            let steps = deed.steps("b");
+            let theirs = steps.clone();
+            a.faults().before(When::any().nth(n), move || {
+                for step in theirs {
+                    step.run(&mut b).expect("nothing is in the way of b");
+                }
+            });
+            let outcome = a.load(CACHE);
+            if a.faults().fired() == 0 {
+                break;
+            }
+            let case = format!(
+                "{deed:?} in the midst of a load of {changes} changes:\n{}",
+                a.faults()
+            );
+            let found = values(outcome.unwrap_or_else(|error| panic!("{error:?}: {case}")));
+            let mut versions = (0..=steps.len()).map(|done| after(begun.clone(), &steps[..done]));
+            assert!(
+                versions.any(|version| version == found),
+                "{found:?}: {case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_save_that_lost_its_version_to_others_takes_a_later_one() {
+    let (s, _) = begun(0);
+    let (mut a, mut b) = (s.open(), s.open());
+    a.faults().before(When::call(Call::Link).nth(1), move || {
+        for n in 0..3 {
+            Step::Save("b", n).run(&mut b).unwrap();
+        }
+    });
+    Step::Save("a", 0).run(&mut a).unwrap();
+    assert_eq!(a.faults().fired(), 1);
+    let links = a.faults().calls();
+    let links = links.iter().filter(|made| made.call == Call::Link).count();
+    assert!(links > 1, "{}", a.faults());
+    let expected = after(Values::new(), &[Step::Save("a", 0)]);
+    assert_eq!(load(&mut s.open()), expected);
+}
+
+#[test]
+fn a_write_whose_temporary_was_removed_starts_over() {
+    for step in [Step::Save("a", 0), Step::Apply("a", 0)] {
+        let (s, _) = begun(0);
+        let (mut a, mut b) = (s.open(), s.open());
+        // A clear removes the temporaries of all others.
+        a.faults().before(When::call(Call::Link).nth(1), move || {
+            b.clear(CACHE).unwrap();
+        });
+        step.run(&mut a).unwrap();
+        assert_eq!(a.faults().fired(), 1);
+        let expected = after(Values::new(), &[step]);
+        assert_eq!(load(&mut s.open()), expected);
+    }
+}
+
+#[test]
+fn a_load_whose_files_were_superseded_looks_again() {
+    let (s, _) = begun(3);
+    for nth in 1..=4 {
+        let (mut a, mut b) = (s.open(), s.open());
+        let versions = When::call(Call::Open).ending(".larder");
+        a.faults().before(versions.nth(nth), move || {
+            Step::Save("b", 0).run(&mut b).unwrap();
+            Step::Apply("b", 1).run(&mut b).unwrap();
+            Step::Apply("b", 2).run(&mut b).unwrap();
+            Step::Apply("b", 3).run(&mut b).unwrap();
+        });
+        let found = load(&mut a);
+        assert_eq!(a.faults().fired(), 1);
+        let steps = [
+            Step::Save("b", 0),
+            Step::Apply("b", 1),
+            Step::Apply("b", 2),
+            Step::Apply("b", 3),
+        ];
+        assert_eq!(found, after(Values::new(), &steps), "{}", a.faults());
+    }
+}
+
+/// Runs this program again, as a process that does only this test, in a role.
+fn child(test: &str, role: &str, folder: &Path) -> Child {
+    Command::new(env::current_exe().expect("a test is a program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(ROLE, role)
+        .env(FOLDER, folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("a test can be run again")
+}
+
+/// What this process is to do for a test, and on which storage, where it is a child.
+fn role() -> Option<(String, Subject)> {
+    let role = env::var(ROLE).ok()?;
+    let folder = env::var_os(FOLDER).expect("a child is told its folder");
+    Some((role, Subject::disk().on(folder)))
+}
+
+fn wait_for(children: Vec<Child>) {
+    let outcomes: Vec<_> = children
+        .into_iter()
+        .map(|mut child| child.wait().expect("a child can be waited for"))
+        .collect();
+    assert!(
+        outcomes.iter().all(|status| status.success()),
+        "{outcomes:?}"
+    );
+}
+
+#[test]
+fn no_apply_that_returned_is_lost_among_processes() {
+    if let Some((writer, s)) = role() {
+        return apply_distinct(&mut s.open(), writer.parse().unwrap());
+    }
+    let s = Subject::disk();
+    let test = "no_apply_that_returned_is_lost_among_processes";
+    let children = (0..3).map(|writer| child(test, &writer.to_string(), s.folder()));
+    wait_for(children.collect());
+    assert_no_change_is_lost(&load(&mut s.open()), 3);
+}
+
+#[test]
+fn readers_see_one_whole_save_while_processes_are_saving() {
+    if let Some((role, s)) = role() {
+        let mut backend = s.open();
+        match role.parse() {
+            Ok(writer) => save_stamped(&mut backend, writer),
+            Err(_) => {
+                for _ in 0..200 {
+                    stamp_of(&load(&mut backend));
+                }
+            }
+        }
+        return;
+    }
+    let s = Subject::disk();
+    s.open().save(CACHE, &stamped("first;")).unwrap();
+    let test = "readers_see_one_whole_save_while_processes_are_saving";
+    let children = ["0", "1", "reader"].map(|role| child(test, role, s.folder()));
+    wait_for(children.into());
+    let left = load(&mut s.open());
+    let last = ["0-24;", "1-24;"].map(|stamp| stamp.repeat(1000).into_bytes());
+    assert!(last.contains(&stamp_of(&left).to_vec()));
+}

@@ -1,0 +1,428 @@
+//! Damaged storage: what is intact is given, what is not is counted, and nothing that was replaced or removed
+//! comes back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use larder_host_test::{
+    Contents, Entry, Error, Instance, Subject, entry, put, remove, tree, values,
+};
+
+const CACHE: &str = "sessions";
+const SECOND: u64 = 1_000_000_000;
+
+/// A cache, what it holds, and its files.
+struct Sample {
+    subject: Subject,
+    /// The values, and whether they expire.
+    current: BTreeMap<String, (Vec<u8>, bool)>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Sample {
+    fn new(subject: Subject) -> Sample {
+        let contents = subject.open().load(CACHE).unwrap();
+        assert_eq!(contents.lost, 0);
+        let entries = contents.entries.into_iter();
+        let mut files = tree(subject.folder());
+        files.retain(|path, _| subject.folder().join(path).is_file());
+        Sample {
+            current: entries
+                .map(|entry| (entry.key, (entry.value, entry.expires_at.is_some())))
+                .collect(),
+            files,
+            subject,
+        }
+    }
+
+    fn write(&self, file: &PathBuf, bytes: &[u8]) {
+        fs::write(self.subject.folder().join(file), bytes).unwrap();
+    }
+
+    /// Puts all files back as they were.
+    fn restore(&self) {
+        fs::remove_dir_all(self.subject.folder().join(CACHE)).unwrap();
+        fs::create_dir(self.subject.folder().join(CACHE)).unwrap();
+        for (file, bytes) in &self.files {
+            self.write(file, bytes);
+        }
+    }
+
+    /// Everything given is what the cache holds. Says how many of its entries are not given.
+    fn missing(&self, contents: &Contents, case: &str) -> u64 {
+        let mut missing = self.current.clone();
+        for entry in &contents.entries {
+            let expected = missing.remove(&entry.key);
+            let found = (entry.value.clone(), entry.expires_at.is_some());
+            assert!(
+                expected == Some(found),
+                "{case}: {:?} is not current, or twice there",
+                entry.key
+            );
+        }
+        missing.len() as u64
+    }
+
+    /// What is given and what is lost are all there was, whichever byte of a file is damaged.
+    fn survives_flips_of(&self, file: &PathBuf, positions: impl Iterator<Item = usize>) {
+        let mut backend = self.subject.open();
+        let bytes = &self.files[file];
+        let mut damaged = bytes.clone();
+        for position in positions {
+            for flip in [0x01, 0x80, 0xff] {
+                damaged[position] ^= flip;
+                self.write(file, &damaged);
+                let case = format!("{file:?}, byte {position} ^ {flip:#x}");
+                let contents = backend
+                    .load(CACHE)
+                    .unwrap_or_else(|error| panic!("{case}: {error:?}"));
+                assert_eq!(contents.lost, self.missing(&contents, &case), "{case}");
+                if flip == 0x01 {
+                    verify_points_at(&mut backend, file, position as u64, &case);
+                }
+                damaged[position] = bytes[position];
+            }
+        }
+        self.write(file, bytes);
+        assert_eq!(backend.verify(CACHE).unwrap().damage, []);
+    }
+
+    /// What is given is current, and loss is never silent, wherever a file ends too early.
+    fn survives_truncations_of(&self, file: &PathBuf, lengths: impl Iterator<Item = usize>) {
+        let mut backend = self.subject.open();
+        for length in lengths {
+            self.write(file, &self.files[file][..length]);
+            let case = format!("{file:?}, cut to {length} bytes");
+            match backend.load(CACHE) {
+                Ok(contents) => {
+                    let missing = self.missing(&contents, &case);
+                    assert!(
+                        missing == 0 || contents.lost > 0,
+                        "{case}: {missing} missing"
+                    );
+                }
+                Err(Error::Corrupt(text)) => {
+                    let name = file.file_name().and_then(|name| name.to_str()).unwrap();
+                    assert!(text.contains(name), "{case}: {text}");
+                }
+                Err(error) => panic!("{case}: {error:?}"),
+            }
+            let report = backend.verify(CACHE).unwrap();
+            assert_ne!(report.damage, [], "{case}");
+        }
+        self.write(file, &self.files[file]);
+        assert_eq!(backend.verify(CACHE).unwrap().damage, []);
+    }
+}
+
+fn verify_points_at(backend: &mut Instance, file: &PathBuf, position: u64, case: &str) {
+    let report = backend.verify(CACHE).unwrap();
+    let path = file.to_str().unwrap();
+    let hit = report.damage.iter().any(|damage| {
+        let end = damage.offset + damage.length;
+        damage.file == path && (damage.offset..end).contains(&position)
+    });
+    assert!(hit, "{case}: {:?}", report.damage);
+}
+
+/// One block.
+fn saved() -> Sample {
+    let subject = Subject::disk();
+    let entries = [
+        entry("a", "one", None),
+        entry("b", "two", Some(1000 * SECOND)),
+        entry("", "", None),
+        entry("d", vec![0; 40], Some(u64::MAX)),
+    ];
+    subject.open().save(CACHE, &entries).unwrap();
+    Sample::new(subject)
+}
+
+/// A snapshot and three files of changes, which replace, remove and bring back.
+fn changed() -> Sample {
+    let subject = saved().subject;
+    let mut backend = subject.open();
+    let batches = [
+        vec![put("a", "old two", None), put("e", "five", Some(SECOND))],
+        vec![remove("b"), put("f", "six", None), remove("e")],
+        vec![
+            put("a", "three", None),
+            put("b", "again", None),
+            remove("d"),
+        ],
+    ];
+    for changes in batches {
+        backend.apply(CACHE, &changes).unwrap();
+    }
+    Sample::new(subject)
+}
+
+fn large_entries() -> Vec<Entry> {
+    (0..6)
+        .map(|n| entry(format!("key {n}"), vec![n; 20_000], None))
+        .collect()
+}
+
+/// Several blocks, and changes to some of them.
+fn in_blocks() -> Sample {
+    let subject = Subject::disk();
+    let mut backend = subject.open();
+    backend.save(CACHE, &large_entries()).unwrap();
+    let changes = [
+        remove("key 1"),
+        put("key 3", vec![b'n'; 20_000], None),
+        put("key 7", vec![b'n'; 20_000], None),
+    ];
+    backend.apply(CACHE, &changes).unwrap();
+    Sample::new(subject)
+}
+
+#[test]
+fn any_flipped_byte_of_a_snapshot_is_survived_with_an_exact_count() {
+    let sample = saved();
+    assert_eq!(sample.files.len(), 1);
+    for (file, bytes) in &sample.files {
+        sample.survives_flips_of(file, 0..bytes.len());
+    }
+}
+
+#[test]
+fn any_flipped_byte_of_changes_is_survived_and_brings_nothing_back() {
+    let sample = changed();
+    assert_eq!(sample.files.len(), 4);
+    for (file, bytes) in &sample.files {
+        sample.survives_flips_of(file, 0..bytes.len());
+    }
+}
+
+#[test]
+fn any_truncation_of_a_small_cache_is_survived() {
+    for sample in [saved(), changed()] {
+        for (file, bytes) in &sample.files {
+            sample.survives_truncations_of(file, 0..bytes.len());
+        }
+    }
+}
+
+/// The places of a large file that differ from their neighbours: not every byte of the values.
+fn interesting(length: usize) -> impl Iterator<Item = usize> {
+    (0..length).filter(move |at| *at < 120 || length - at < 320 || at % 1999 == 0)
+}
+
+#[test]
+fn damage_to_one_block_leaves_the_others() {
+    let sample = in_blocks();
+    assert_eq!(sample.files.len(), 2);
+    for (file, bytes) in &sample.files {
+        sample.survives_flips_of(file, interesting(bytes.len()));
+        sample.survives_truncations_of(file, interesting(bytes.len()).step_by(3));
+    }
+    // In numbers: one value of the snapshot damaged, one block lost.
+    let (file, bytes) = sample.files.first_key_value().unwrap();
+    let place = bytes
+        .windows(1000)
+        .position(|part| part == [4; 1000])
+        .unwrap();
+    let mut damaged = bytes.clone();
+    damaged[place] = 5;
+    sample.write(file, &damaged);
+    let contents = sample.subject.open().load(CACHE).unwrap();
+    assert!(contents.lost >= 1);
+    assert!(
+        contents.entries.len() >= 4,
+        "{} are left",
+        contents.entries.len()
+    );
+    assert!(contents.entries.iter().all(|entry| entry.key != "key 4"));
+}
+
+#[test]
+fn save_and_clear_replace_what_is_damaged() {
+    for sample in [saved(), changed(), in_blocks()] {
+        for (file, bytes) in &sample.files {
+            let positions = [0, 7, 8, 30, bytes.len() / 2, bytes.len() - 1];
+            let flips = positions.map(|position| {
+                let mut damaged = bytes.clone();
+                damaged[position] ^= 0xff;
+                damaged
+            });
+            let cuts = [0, 1, 20, bytes.len() / 2].map(|length| bytes[..length].to_vec());
+            for damaged in flips.into_iter().chain(cuts) {
+                let mut backend = sample.subject.open();
+                sample.write(file, &damaged);
+                backend.save(CACHE, &large_entries()).unwrap();
+                assert_eq!(values(backend.load(CACHE).unwrap()).len(), 6);
+                assert_eq!(backend.verify(CACHE).unwrap().damage, []);
+
+                sample.restore();
+                sample.write(file, &damaged);
+                backend.clear(CACHE).unwrap();
+                assert_eq!(values(backend.load(CACHE).unwrap()).len(), 0);
+                assert_eq!(backend.verify(CACHE).unwrap().damage, []);
+                sample.restore();
+            }
+        }
+    }
+}
+
+/// Also when changes are folded with the damage, or the snapshot is written anew.
+#[test]
+fn lost_entries_stay_lost_and_counted_until_their_key_is_changed() {
+    let sample = in_blocks();
+    let mut backend = sample.subject.open();
+    let (file, bytes) = sample.files.first_key_value().unwrap();
+    let mut damaged = bytes.clone();
+    for value in [3, 4] {
+        let place = bytes.windows(1000).position(|part| part == [value; 1000]);
+        damaged[place.unwrap()] ^= 1;
+    }
+    sample.write(file, &damaged);
+    let before = backend.load(CACHE).unwrap();
+    assert!(before.lost >= 1);
+    let given: Vec<&String> = before.entries.iter().map(|entry| &entry.key).collect();
+    let lost: Vec<&String> = sample
+        .current
+        .keys()
+        .filter(|key| !given.contains(key))
+        .collect();
+    assert_eq!(lost.len() as u64, before.lost);
+
+    // Enough for folds of changes, and then for a new snapshot.
+    for (changes, length) in [(40, 10), (20, 20_000)] {
+        for n in 0..changes {
+            let change = [put("other", vec![n; length], None)];
+            backend.apply(CACHE, &change).unwrap();
+            let contents = backend.load(CACHE).unwrap();
+            assert_eq!(
+                contents.lost, before.lost,
+                "after {n} changes of {length} bytes"
+            );
+            assert!(
+                contents
+                    .entries
+                    .iter()
+                    .all(|entry| !lost.contains(&&entry.key))
+            );
+        }
+    }
+    for (n, key) in (1..).zip(&lost) {
+        let change = if n % 2 == 0 {
+            remove(*key)
+        } else {
+            put(*key, "found", None)
+        };
+        backend.apply(CACHE, &[change]).unwrap();
+        assert_eq!(backend.load(CACHE).unwrap().lost, before.lost - n);
+    }
+    assert_eq!(values(backend.load(CACHE).unwrap())[lost[0]], b"found");
+}
+
+#[test]
+fn a_file_that_is_missing_is_counted_and_brings_nothing_back() {
+    let sample = changed();
+    for file in sample.files.keys() {
+        if file == sample.files.last_key_value().unwrap().0 {
+            // Without the newest the cache is an older version of itself, and whole.
+            continue;
+        }
+        fs::remove_file(sample.subject.folder().join(file)).unwrap();
+        let case = format!("without {file:?}");
+        let mut backend = sample.subject.open();
+        let contents = backend.load(CACHE).unwrap();
+        let missing = sample.missing(&contents, &case);
+        assert!(missing == 0 || contents.lost > 0, "{case}");
+        assert_ne!(backend.verify(CACHE).unwrap().damage, [], "{case}");
+        sample.restore();
+    }
+}
+
+#[test]
+fn a_file_of_anything_never_passes_for_a_cache() {
+    let sample = saved();
+    let (file, bytes) = sample.files.first_key_value().unwrap();
+    let mut doubled = bytes.clone();
+    doubled.extend_from_slice(bytes);
+    let contents = [
+        b"hello".to_vec(),
+        vec![0; 10_000],
+        vec![0xff; 10_000],
+        bytes[..8].repeat(500),
+        bytes.iter().rev().copied().collect(),
+    ];
+    let mut backend = sample.subject.open();
+    for content in contents {
+        sample.write(file, &content);
+        let outcome = backend.load(CACHE);
+        assert!(matches!(outcome, Err(Error::Corrupt(_))), "{outcome:?}");
+        assert_ne!(backend.verify(CACHE).unwrap().damage, []);
+        assert_eq!(backend.list_caches().unwrap(), [CACHE]);
+        assert!(matches!(backend.stat(CACHE), Err(Error::Corrupt(_))));
+        let outcome = backend.apply(CACHE, &[put("a", "1", None)]);
+        assert!(matches!(outcome, Err(Error::Corrupt(_))), "{outcome:?}");
+    }
+    // With something behind it, a file is still what it was.
+    sample.write(file, &doubled);
+    let contents = backend.load(CACHE).unwrap();
+    assert_eq!(sample.missing(&contents, "doubled"), contents.lost);
+    assert_ne!(backend.verify(CACHE).unwrap().damage, []);
+}
+
+#[test]
+fn a_newer_format_is_an_unsupported_version_that_save_replaces() {
+    let sample = saved();
+    let (file, bytes) = sample.files.first_key_value().unwrap();
+    // The magic ends in the version, at both ends of a file.
+    let mut newer = bytes.clone();
+    let trailing = bytes.len() - 1;
+    newer[7] = 9;
+    newer[trailing] = 9;
+    sample.write(file, &newer);
+    let mut backend = sample.subject.open();
+    assert_eq!(backend.load(CACHE), Err(Error::UnsupportedVersion(9)));
+    let change = [put("a", "1", None)];
+    assert_eq!(
+        backend.apply(CACHE, &change),
+        Err(Error::UnsupportedVersion(9))
+    );
+    assert_eq!(backend.load(CACHE), Err(Error::UnsupportedVersion(9)));
+    backend.save(CACHE, &large_entries()).unwrap();
+    assert_eq!(values(backend.load(CACHE).unwrap()).len(), 6);
+}
+
+#[test]
+fn a_truncated_file_from_before_the_format_is_corrupt() {
+    let subject = Subject::disk();
+    let entries: Vec<_> = [("a", "one", None), ("b", "two", Some(1000_u64))]
+        .map(|(key, value, ttl)| (key, serde_bytes::Bytes::new(value.as_bytes()), ttl))
+        .into();
+    let bytes = postcard::to_allocvec(&entries).unwrap();
+    let file = subject.folder().join("sessions.postcard");
+    let mut backend = subject.open();
+    for length in 0..bytes.len() {
+        fs::write(&file, &bytes[..length]).unwrap();
+        let outcome = backend.load(CACHE);
+        assert!(
+            matches!(outcome, Err(Error::Corrupt(_))),
+            "{length}: {outcome:?}"
+        );
+        assert_ne!(backend.verify(CACHE).unwrap().damage, []);
+    }
+    // It has no checksums: what a flipped byte does to a value cannot be told, but it is never a trap.
+    for position in 0..bytes.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= flip;
+            fs::write(&file, &damaged).unwrap();
+            match backend.load(CACHE) {
+                Ok(contents) => assert!(contents.entries.len() <= 2),
+                Err(error) => assert!(matches!(error, Error::Corrupt(_)), "{error:?}"),
+            }
+        }
+    }
+    backend.save(CACHE, &[entry("c", "three", None)]).unwrap();
+    assert_eq!(values(backend.load(CACHE).unwrap()).len(), 1);
+    subject.clock().advance(Duration::from_secs(1));
+    assert!(!file.exists());
+}

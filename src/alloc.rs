@@ -90,6 +90,7 @@ impl<M: Memory> Stack<M> {
 // Resizing moves the top with the end of the block that ends there, within the
 // piece of memory, or leaves the block where it is and the top alone.
 unsafe impl<M: Memory> GlobalAlloc for Stack<M> {
+    #[inline(never)] // A call costs less than its code at every place.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some((start, end)) = self.place(layout) else {
             return ptr::null_mut();
@@ -99,6 +100,7 @@ unsafe impl<M: Memory> GlobalAlloc for Stack<M> {
         start
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         self.live.set(self.live.get() - 1);
         if self.live.get() == 0 {
@@ -108,6 +110,7 @@ unsafe impl<M: Memory> GlobalAlloc for Stack<M> {
         }
     }
 
+    #[inline(never)]
     unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let [_, top, limit] = self.region.get();
         let is_on_top = self.is_on_top(start, layout.size());
@@ -217,7 +220,9 @@ mod tests {
         let mut blocks: Vec<Block> = Vec::new();
         let mut state = 1u64;
         let mut random = |below: usize| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             (state >> 33) as usize % below
         };
         for round in 0..if cfg!(miri) { 300 } else { 20_000 } {
@@ -230,10 +235,18 @@ mod tests {
                     let fill = round as u8;
                     // SAFETY: the block was just allocated with this size.
                     unsafe { start.write_bytes(fill, size) };
-                    blocks.push(Block { start, layout, fill });
+                    blocks.push(Block {
+                        start,
+                        layout,
+                        fill,
+                    });
                 }
                 2 if !blocks.is_empty() => {
-                    let at = if random(2) == 0 { blocks.len() - 1 } else { random(blocks.len()) };
+                    let at = if random(2) == 0 {
+                        blocks.len() - 1
+                    } else {
+                        random(blocks.len())
+                    };
                     let block = &mut blocks[at];
                     let old = block.layout;
                     block.layout = Layout::from_size_align(size, old.align()).unwrap();
@@ -247,7 +260,11 @@ mod tests {
                     unsafe { block.start.write_bytes(block.fill, size) };
                 }
                 3 if !blocks.is_empty() => {
-                    let at = if random(2) == 0 { blocks.len() - 1 } else { random(blocks.len()) };
+                    let at = if random(2) == 0 {
+                        blocks.len() - 1
+                    } else {
+                        random(blocks.len())
+                    };
                     let block = blocks.remove(at);
                     block.check();
                     // SAFETY: the block is live and has this layout.

@@ -104,7 +104,7 @@ impl Chain {
                 Err(_) => None,
             };
             match base {
-                Some(base) if base < version && listing.versions.binary_search(&base).is_ok() => {
+                Some(base) if base < version && listing.versions.contains(&base) => {
                     version = base;
                 }
                 base => {
@@ -167,7 +167,7 @@ impl Chain {
 /// How many entries the files before a version claim to hold.
 fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, Error> {
     let mut entries: u64 = 0;
-    for older in listing.versions.iter().filter(|older| **older < version) {
+    for older in listing.versions.range(..version) {
         let file = Published::open(folder, *older)?;
         if let Some(Ok(header)) = file.map(|file| file.header) {
             entries = entries.saturating_add(header.puts);

@@ -1,5 +1,7 @@
 //! List, stat and verify.
 
+use std::collections::BTreeSet;
+
 use crate::Error;
 use crate::bindings::exports::larder::cache::cache_inspect::{
     CacheStat, Damage, Datetime, Part, Report,
@@ -13,7 +15,7 @@ use crate::store::{Cache, Stored};
 
 /// Names the caches that hold anything.
 pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for listed in root.list()? {
         let name = match listed.name.strip_suffix(LEGACY_SUFFIX) {
             Some(name) if listed.is_file => name,
@@ -21,14 +23,14 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
             _ => continue,
         };
         match Cache::new(root, name) {
-            Ok(cache) if cache.open()?.holds_anything() => names.push(name.into()),
+            Ok(cache) if cache.open()?.holds_anything() => {
+                names.insert(name.into());
+            }
             Ok(_) | Err(Error::InvalidName(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    Ok(names.into_iter().collect())
 }
 
 impl Stored {
@@ -80,29 +82,27 @@ pub fn stat(cache: &Cache) -> Result<CacheStat, Error> {
 
 /// Counts the keys that hold an entry, by what the indexes say.
 fn entries(chain: &Chain) -> Result<u64, Error> {
-    let mut unknown = chain.cut_off;
-    // Of every key and file: the hash, how old the file is, whether it stores.
-    let mut records: Vec<(u64, usize, bool)> = Vec::new();
-    for (age, file) in chain.files.iter().enumerate() {
+    let mut entries = chain.cut_off;
+    let mut seen = BTreeSet::new();
+    for file in &chain.files {
         let Ok(header) = &file.header else { continue };
-        unknown = unknown.saturating_add(header.lost);
+        entries = entries.saturating_add(header.lost);
+        // A single file has each key once, so that its header tells enough.
         let indexed = chain.files.len() > 1
             && file
                 .index(|_, blocks| {
                     for block in blocks {
-                        records.extend(block.put_hashes().map(|hash| (hash, age, true)));
-                        records.extend(block.remove_hashes().map(|hash| (hash, age, false)));
+                        let new = block.put_hashes().filter(|hash| seen.insert(*hash));
+                        entries = entries.saturating_add(new.count() as u64);
+                        seen.extend(block.remove_hashes());
                     }
                 })?
                 .is_some();
         if !indexed {
-            unknown = unknown.saturating_add(header.puts);
+            entries = entries.saturating_add(header.puts);
         }
     }
-    records.sort_unstable();
-    records.dedup_by_key(|(hash, ..)| *hash);
-    let known = records.iter().filter(|(.., stores)| *stores).count();
-    Ok(unknown.saturating_add(known as u64))
+    Ok(entries)
 }
 
 /// Reads all of a cache and checks it.

@@ -14,6 +14,8 @@
 //! the temporaries of the others are deleted first: their link then finds
 //! nothing to link, and they start over.
 
+use std::collections::BTreeSet;
+
 use crate::Error;
 use crate::clock;
 use crate::dir::{Dir, File, Linked};
@@ -36,8 +38,8 @@ pub const ATTEMPTS: usize = 1000;
 /// The files of a cache's folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The published versions, in ascending order.
-    pub versions: Vec<u64>,
+    /// The published versions.
+    pub versions: BTreeSet<u64>,
     /// The highest version whose name is taken, by whatever.
     highest: u64,
     temporaries: Vec<String>,
@@ -51,13 +53,12 @@ impl Listing {
             if let Some(version) = version_of(&listed.name) {
                 listing.highest = listing.highest.max(version);
                 if listed.is_file {
-                    listing.versions.push(version);
+                    listing.versions.insert(version);
                 }
             } else if listed.is_file && is_temporary(&listed.name) {
                 listing.temporaries.push(listed.name);
             }
         }
-        listing.versions.sort_unstable();
         Ok(listing)
     }
 
@@ -215,7 +216,8 @@ pub fn sweep_all(folder: &Dir, version: u64) -> Result<(), Error> {
 
 impl Listing {
     fn superseded(&self, base: u64, version: u64) -> Vec<u64> {
-        let between = |other: &u64| base < *other && *other < version;
-        self.versions.iter().copied().filter(between).collect()
+        let between = self.versions.range(..version).rev();
+        let between = between.copied().take_while(|other| *other > base);
+        between.collect()
     }
 }

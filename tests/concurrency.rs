@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::{env, thread};
 
 use larder_host_test::{Call, Entry, Error, Instance, Subject, When, entry, put, remove, values};
@@ -18,7 +19,11 @@ const FOLDER: &str = "LARDER_TEST_FOLDER";
 type Values = BTreeMap<String, Vec<u8>>;
 
 fn load(backend: &mut Instance) -> Values {
-    values(backend.load(CACHE).unwrap())
+    load_once(backend).unwrap()
+}
+
+fn load_once(backend: &mut Instance) -> Result<Values, Error> {
+    backend.load(CACHE).map(values)
 }
 
 /// Entries that all say the same, in several blocks.
@@ -267,76 +272,126 @@ fn begun(changes: usize) -> (Subject, Values) {
     (s, begun)
 }
 
-/// Between any two file system calls of an operation, another instance may do anything: it looks as if that
-/// happened before the operation or after it, and the operation does not fail for it.
-#[test]
-fn whatever_comes_between_two_calls_of_a_write_comes_before_or_after_it() {
-    let writes = [Step::Save("a", 0), Step::Apply("a", 0), Step::Clear];
-    // With 15 changes, the next one is folded with them.
-    for (changes, write, deed) in [0, 15].into_iter().flat_map(|changes| {
-        writes
-            .into_iter()
-            .flat_map(move |write| DEEDS.map(|deed| (changes, write, deed)))
-    }) {
-        for n in 1.. {
-            let (s, begun) = begun(changes);
-            let (mut a, mut b) = (s.open(), s.open());
-            let steps = deed.steps("b");
-            let theirs = steps.clone();
-            a.faults().before(When::any().nth(n), move || {
-                for step in theirs {
-                    step.run(&mut b).expect("nothing is in the way of b");
-                }
-            });
-            let outcome = write.run(&mut a);
-            if a.faults().fired() == 0 {
-                break;
+/// How the steps of a deed come between the calls of an operation.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// All before one call.
+    AtOnce,
+    /// One before each call, from one on.
+    OneByOne,
+}
+
+/// Lets `b` do these steps before the nth call of `a` and after. Gives the number of those done.
+fn interrupt(
+    a: &Instance,
+    nth: u64,
+    mut b: Instance,
+    pace: Pace,
+    steps: &[Step],
+) -> Arc<AtomicUsize> {
+    let done = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&done);
+    let mut rest = steps.to_vec().into_iter();
+    let mut next = move || {
+        let step = rest.next().expect("no more is asked for");
+        step.run(&mut b).expect("nothing is in the way of b");
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    // A listing is read as a whole when it begins, so what comes between its entries changes nothing.
+    let when = |nth| When::any().except(Call::NextEntry).nth(nth);
+    match pace {
+        Pace::AtOnce => {
+            let steps = steps.len();
+            a.faults()
+                .before(when(nth), move || (0..steps).for_each(|_| next()));
+        }
+        Pace::OneByOne => {
+            let next = Arc::new(Mutex::new(next));
+            for nth in (nth..).take(steps.len()) {
+                let next = Arc::clone(&next);
+                a.faults().before(when(nth), move || {
+                    let mut next = next.lock().expect("no step panicked before");
+                    next();
+                });
             }
-            let case = format!(
-                "{deed:?} in the midst of {write:?} on {changes} changes:\n{}",
-                a.faults()
-            );
-            outcome.unwrap_or_else(|error| panic!("{error:?}: {case}"));
-            let found = load(&mut s.open());
-            let before = after(after(begun.clone(), &steps), &[write]);
-            let behind = after(after(begun, &[write]), &steps);
-            assert!(found == before || found == behind, "{found:?}: {case}");
+        }
+    }
+    done
+}
+
+/// Every way in which a deed can come between the calls of an operation on a cache with so many changes: the
+/// operation is done, then what was found is checked, against the steps that were done in its midst.
+fn interrupt_everywhere<T: std::fmt::Debug>(
+    changes: &[usize],
+    operation: impl Fn(&mut Instance) -> Result<T, Error>,
+    is_right: impl Fn(&Values, &[Step], T, Values) -> bool,
+) {
+    for changes in changes {
+        let (template, begun) = begun(*changes);
+        for (deed, pace) in DEEDS
+            .into_iter()
+            .flat_map(|deed| [Pace::AtOnce, Pace::OneByOne].map(|pace| (deed, pace)))
+        {
+            let steps = deed.steps("b");
+            if steps.len() == 1 && matches!(pace, Pace::OneByOne) {
+                continue;
+            }
+            for nth in 1.. {
+                let s = template.copy();
+                let mut a = s.open();
+                let done = interrupt(&a, nth, s.open(), pace, &steps);
+                let outcome = operation(&mut a);
+                if a.faults().fired() == 0 {
+                    assert!(nth > 2, "calls are made");
+                    break;
+                }
+                let case = format!("{deed:?} {pace:?} with {changes} changes:\n{}", a.faults());
+                let outcome = outcome.unwrap_or_else(|error| panic!("{error:?}: {case}"));
+                let found = load(&mut s.open());
+                let done = &steps[..done.load(Ordering::Relaxed)];
+                let shown = format!("{outcome:?}, then {found:?}: {case}");
+                assert!(is_right(&begun, done, outcome, found), "{shown}");
+            }
         }
     }
 }
 
+/// Between any two file system calls of an operation, another instance may do anything: it looks as if the
+/// operation happened at once, at some moment in between, and it does not fail for it.
+fn write_is_atomic(write: Step) {
+    // With 15 changes, the next one is folded with them.
+    interrupt_everywhere(
+        &[0, 15],
+        |a| write.run(a),
+        |begun, theirs, (), found| {
+            (0..=theirs.len()).any(|at| {
+                let before = after(begun.clone(), &theirs[..at]);
+                found == after(after(before, &[write]), &theirs[at..])
+            })
+        },
+    );
+}
+
+#[test]
+fn whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it() {
+    write_is_atomic(Step::Save("a", 0));
+}
+
+#[test]
+fn whatever_comes_between_two_calls_of_an_apply_comes_before_or_after_it() {
+    write_is_atomic(Step::Apply("a", 0));
+}
+
+#[test]
+fn whatever_comes_between_two_calls_of_a_clear_comes_before_or_after_it() {
+    write_is_atomic(Step::Clear);
+}
+
 #[test]
 fn whatever_comes_between_two_calls_of_a_load_it_gives_one_version() {
-    for (changes, deed) in [0, 3, 15]
-        .into_iter()
-        .flat_map(|changes| DEEDS.map(|deed| (changes, deed)))
-    {
-        for n in 1.. {
-            let (s, begun) = begun(changes);
-            let (mut a, mut b) = (s.open(), s.open());
-            let steps = deed.steps("b");
-            let theirs = steps.clone();
-            a.faults().before(When::any().nth(n), move || {
-                for step in theirs {
-                    step.run(&mut b).expect("nothing is in the way of b");
-                }
-            });
-            let outcome = a.load(CACHE);
-            if a.faults().fired() == 0 {
-                break;
-            }
-            let case = format!(
-                "{deed:?} in the midst of a load of {changes} changes:\n{}",
-                a.faults()
-            );
-            let found = values(outcome.unwrap_or_else(|error| panic!("{error:?}: {case}")));
-            let mut versions = (0..=steps.len()).map(|done| after(begun.clone(), &steps[..done]));
-            assert!(
-                versions.any(|version| version == found),
-                "{found:?}: {case}"
-            );
-        }
-    }
+    interrupt_everywhere(&[0, 3, 15], load_once, |begun, theirs, loaded, _| {
+        (0..=theirs.len()).any(|at| loaded == after(begun.clone(), &theirs[..at]))
+    });
 }
 
 #[test]

@@ -89,19 +89,6 @@ fn subject(past: Past) -> Subject {
     s
 }
 
-/// Another subject with the same files.
-fn copy(s: &Subject) -> Subject {
-    let copy = Subject::disk();
-    fs::create_dir_all(copy.folder().join(CACHE)).unwrap();
-    for path in tree(s.folder()).into_keys() {
-        let from = s.folder().join(&path);
-        if from.is_file() {
-            fs::copy(from, copy.folder().join(path)).unwrap();
-        }
-    }
-    copy
-}
-
 fn write_legacy(path: &Path, entries: &[Entry]) {
     let entries: Vec<_> = entries
         .iter()
@@ -181,7 +168,7 @@ fn whichever_call_fails_a_write_is_done_or_not_done() {
     {
         let template = subject(past);
         let before = stored(&template);
-        let done = copy(&template);
+        let done = template.copy();
         let mut backend = done.open();
         write.run(&mut backend).unwrap();
         if let (Past::Changed, Write::Apply) = (past, write) {
@@ -191,7 +178,7 @@ fn whichever_call_fails_a_write_is_done_or_not_done() {
         let after = stored(&done);
         for code in codes {
             for n in 1.. {
-                let s = copy(&template);
+                let s = template.copy();
                 let mut backend = s.open();
                 backend.faults().fail(When::any().nth(n), code);
                 let outcome = write.run(&mut backend);

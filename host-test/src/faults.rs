@@ -88,6 +88,7 @@ pub enum Call {
 #[derive(Clone, Debug)]
 pub struct When {
     call: Option<Call>,
+    except: Option<Call>,
     ending: &'static str,
     nth: Option<u64>,
 }
@@ -97,6 +98,7 @@ impl When {
     pub fn any() -> When {
         When {
             call: None,
+            except: None,
             ending: "",
             nth: None,
         }
@@ -107,6 +109,14 @@ impl When {
         When {
             call: Some(call),
             ..When::any()
+        }
+    }
+
+    /// Of these, the ones that are not of this function.
+    pub fn except(self, call: Call) -> When {
+        When {
+            except: Some(call),
+            ..self
         }
     }
 
@@ -124,7 +134,9 @@ impl When {
     }
 
     fn selects(&self, call: Call, path: &str) -> bool {
-        self.call.is_none_or(|wanted| wanted == call) && path.ends_with(self.ending)
+        self.call.is_none_or(|wanted| wanted == call)
+            && self.except != Some(call)
+            && path.ends_with(self.ending)
     }
 }
 

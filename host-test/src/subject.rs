@@ -1,6 +1,7 @@
 //! A component under test: the storage it works on, the time it lives in, and its instances.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -13,6 +14,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::clock::Clock;
 use crate::faults::{Faults, FaultyFilesystem, HasFaultyFilesystem};
+use crate::folder::tree;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -181,6 +183,31 @@ impl Subject {
             folder: Folder::Given(folder.as_ref().into()),
             ..self
         }
+    }
+
+    /// Another subject that begins with the files of this one, in storage of its own. The clocks are shared.
+    ///
+    /// # Panics
+    ///
+    /// Where a file cannot be copied.
+    pub fn copy(&self) -> Subject {
+        let copy = Subject {
+            clock: self.clock.clone(),
+            access: self.access,
+            environment: self.environment.clone(),
+            ..Subject::new(self.backend.clone())
+        };
+        for (path, bytes) in tree(self.folder()) {
+            let to = copy.folder().join(&path);
+            if self.folder().join(path).is_dir() {
+                fs::create_dir_all(to).expect("the folder can be created");
+            } else {
+                fs::create_dir_all(to.parent().expect("it is in the folder"))
+                    .and_then(|()| fs::write(to, bytes))
+                    .expect("the file can be copied");
+            }
+        }
+        copy
     }
 
     /// The same with storage that may only be read.

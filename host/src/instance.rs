@@ -19,8 +19,6 @@ use crate::{Error, ErrorKind};
 const STDERR: usize = 64 * 1024;
 /// How many of the lines that it wrote an error tells.
 const STDERR_LINES: usize = 4;
-/// How many bytes of memory an instance may hold on to between calls.
-const KEPT_MEMORY: usize = 16 * 1024 * 1024;
 
 /// An instance that is ready for a call, or in one.
 pub(crate) struct Instance {
@@ -134,8 +132,12 @@ impl Instance {
 
     /// Whether the instance may be used for calls to come, as far as itself goes.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        let state = self.store.data();
-        state.memory <= KEPT_MEMORY && state.stderr.contents().len() < STDERR / 2
+        self.store.data().stderr.contents().len() < STDERR / 2
+    }
+
+    /// How many bytes of memory it holds on to.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().memory
     }
 
     /// Whether its folders are still those that the paths in the settings name.

@@ -54,18 +54,24 @@ impl<M: Memory> Stack<M> {
                 (start, start.wrapping_add(layout.size()))
             })
         };
-        fit(self.region.get()).or_else(|| {
+        // New memory mostly continues the piece there is. Where it does not, the
+        // second time it does.
+        for _ in 0..2 {
+            let region @ [bottom, top, limit] = self.region.get();
+            if let Some(place) = fit(region) {
+                return Some(place);
+            }
             let needed = layout.size().checked_add(layout.align())?;
-            let (start, length) = self.memory.grow(needed)?;
-            let limit = start.wrapping_add(length);
-            let [bottom, top, old_limit] = self.region.get();
-            self.region.set(if start == old_limit {
-                [bottom, top, limit]
+            let left = limit.addr() - top.addr();
+            let (start, length) = self.memory.grow(needed.saturating_sub(left).max(1))?;
+            let end = start.wrapping_add(length);
+            self.region.set(if start == limit {
+                [bottom, top, end]
             } else {
-                [start, start, limit]
+                [start, start, end]
             });
-            fit(self.region.get())
-        })
+        }
+        fit(self.region.get())
     }
 
     fn set_top(&self, top: *mut u8) {

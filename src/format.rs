@@ -412,6 +412,12 @@ impl<'a> Block<'a> {
         self.columns.as_ref().map(Columns::records)
     }
 
+    /// How many records can be read.
+    pub fn record_count(&self) -> u64 {
+        let columns = self.columns.as_ref();
+        columns.map_or(0, |columns| columns.kinds.len() as u64)
+    }
+
     /// The hashes of the keys that the block stores, where the index is known.
     pub fn put_hashes(&self) -> impl Iterator<Item = u64> + use<'a> {
         hashes(self.put_hashes)
@@ -437,12 +443,7 @@ impl<'a> Decoded<'a> {
 
     /// How many records are in no readable block.
     pub fn lost_records(&self) -> u64 {
-        let read: u64 = self
-            .blocks
-            .iter()
-            .filter_map(|block| block.columns.as_ref())
-            .map(|columns| columns.kinds.len() as u64)
-            .sum();
+        let read = self.blocks.iter().map(Block::record_count).sum();
         (self.header.puts.saturating_add(self.header.removes)).saturating_sub(read)
     }
 }

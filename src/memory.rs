@@ -15,7 +15,7 @@ pub fn buffer(bytes: u64) -> Result<Vec<u8>, Error> {
 
 /// What a record takes at the most besides its bytes: in two lists, a set of
 /// keys, an index, and two allocations.
-const PER_RECORD: u64 = 160;
+const PER_RECORD: u64 = 128;
 
 /// What does not depend on how much there is to do: buffers of blocks.
 const FIXED: u64 = 1024 * 1024;

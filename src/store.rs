@@ -8,7 +8,7 @@ use crate::clock::{Deadlines, wall_now};
 use crate::dir::{Dir, File};
 use crate::draft::{Draft, rebased};
 use crate::fold::files_to_fold;
-use crate::format::{self, Decoded, Header, Kind, Put, Record};
+use crate::format::{self, Block, Decoded, Kind, Put, Record};
 use crate::keys::last_occurrences;
 use crate::memory::make_room;
 use crate::merge::{Lost, merge};
@@ -67,7 +67,8 @@ impl<'a> Cache<'a> {
         let (files, cut_off) = self.read(self.open()?)?;
         let decoded = decode(&files)?;
         let now = Deadlines::now();
-        let mut entries = Vec::new();
+        let most: u64 = decoded.iter().map(records).sum();
+        let mut entries = Vec::with_capacity(usize::try_from(most).unwrap_or_default());
         let lost = merge(&decoded, random::get_random_u64(), |header, record| {
             let Some(put) = record.put else { return };
             if let Some(expires_at) = now.of(put.ttl, header.saved_at) {
@@ -291,11 +292,14 @@ fn decode(files: &[Vec<u8>]) -> Result<Vec<Decoded<'_>>, Error> {
     // One that cannot be read ends a chain, which counts what it cuts off.
     let decoded = files.iter().filter_map(|file| format::decode(file).ok());
     let decoded: Vec<Decoded> = decoded.collect();
-    let bytes: u64 = files.iter().map(|file| file.len() as u64).sum();
-    let records = |header: &Header| header.puts.saturating_add(header.removes).min(bytes);
-    let records = decoded.iter().map(|file| records(&file.header)).sum();
-    make_room(records, bytes)?;
+    let bytes = files.iter().map(|file| file.len() as u64).sum();
+    make_room(decoded.iter().map(records).sum(), bytes)?;
     Ok(decoded)
+}
+
+/// How many records a file holds at the most.
+fn records(file: &Decoded) -> u64 {
+    file.blocks.iter().map(Block::record_count).sum()
 }
 
 /// One file of what these say together, as of now; and whether any of them is

@@ -171,15 +171,18 @@ enum Deed {
     Apply,
     /// So many that they are folded.
     ApplyOften,
+    /// So much that a snapshot takes its place at once.
+    ApplyMuch,
     Clear,
     ClearAndSave,
 }
 
-const DEEDS: [Deed; 6] = [
+const DEEDS: [Deed; 7] = [
     Deed::Save,
     Deed::SaveOften,
     Deed::Apply,
     Deed::ApplyOften,
+    Deed::ApplyMuch,
     Deed::Clear,
     Deed::ClearAndSave,
 ];
@@ -188,12 +191,13 @@ impl Deed {
     /// The steps of it, each of which is one change to the cache.
     fn steps(self, who: &'static str) -> Vec<Step> {
         let save = |n| Step::Save(who, n);
-        let apply = |n| Step::Apply(who, n);
+        let apply = |n| Step::Apply(who, n, 1);
         match self {
             Deed::Save => vec![save(0)],
             Deed::SaveOften => (0..12).map(save).collect(),
             Deed::Apply => vec![apply(0)],
             Deed::ApplyOften => (0..18).map(apply).collect(),
+            Deed::ApplyMuch => (0..3).map(|n| Step::Apply(who, n, 40_000)).collect(),
             Deed::Clear => vec![Step::Clear],
             Deed::ClearAndSave => vec![Step::Clear, save(0)],
         }
@@ -203,7 +207,8 @@ impl Deed {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Save(&'static str, usize),
-    Apply(&'static str, usize),
+    /// With a value of this length.
+    Apply(&'static str, usize, usize),
     Clear,
 }
 
@@ -218,10 +223,10 @@ impl Step {
                 ];
                 backend.save(CACHE, &entries)
             }
-            Step::Apply(who, n) => {
+            Step::Apply(who, n, length) => {
                 let key = format!("{who} {n}");
                 let changes = [
-                    put(key, "applied", None),
+                    put(key, vec![b'v'; length], None),
                     put("shared", who, None),
                     remove("first 0"),
                 ];
@@ -240,8 +245,8 @@ impl Step {
                 values.insert(who.into(), value.clone());
                 values.insert("shared".into(), value);
             }
-            Step::Apply(who, n) => {
-                values.insert(format!("{who} {n}"), b"applied".to_vec());
+            Step::Apply(who, n, length) => {
+                values.insert(format!("{who} {n}"), vec![b'v'; length]);
                 values.insert("shared".into(), who.into());
                 values.remove("first 0");
             }
@@ -265,7 +270,7 @@ fn begun(changes: usize) -> (Subject, Values) {
     first.run(&mut backend).unwrap();
     let mut begun = after(Values::new(), &[first]);
     for n in 0..changes {
-        let step = Step::Apply("first", n);
+        let step = Step::Apply("first", n, 1);
         step.run(&mut backend).unwrap();
         step.model(&mut begun);
     }
@@ -287,11 +292,12 @@ fn interrupt(
     nth: u64,
     mut b: Instance,
     pace: Pace,
-    steps: &[Step],
+    steps: Vec<Step>,
 ) -> Arc<AtomicUsize> {
     let done = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&done);
-    let mut rest = steps.to_vec().into_iter();
+    let length = steps.len();
+    let mut rest = steps.into_iter();
     let mut next = move || {
         let step = rest.next().expect("no more is asked for");
         step.run(&mut b).expect("nothing is in the way of b");
@@ -301,13 +307,12 @@ fn interrupt(
     let when = |nth| When::any().except(Call::NextEntry).nth(nth);
     match pace {
         Pace::AtOnce => {
-            let steps = steps.len();
             a.faults()
-                .before(when(nth), move || (0..steps).for_each(|_| next()));
+                .before(when(nth), move || (0..length).for_each(|_| next()));
         }
         Pace::OneByOne => {
             let next = Arc::new(Mutex::new(next));
-            for nth in (nth..).take(steps.len()) {
+            for nth in (nth..).take(length) {
                 let next = Arc::clone(&next);
                 a.faults().before(when(nth), move || {
                     let mut next = next.lock().expect("no step panicked before");
@@ -321,7 +326,7 @@ fn interrupt(
 
 /// Every way in which a deed can come between the calls of an operation on a cache with so many changes: the
 /// operation is done, then what was found is checked, against the steps that were done in its midst.
-fn interrupt_everywhere<T: std::fmt::Debug>(
+fn interrupt_everywhere<T>(
     changes: &[usize],
     operation: impl Fn(&mut Instance) -> Result<T, Error>,
     is_right: impl Fn(&Values, &[Step], T, Values) -> bool,
@@ -339,7 +344,7 @@ fn interrupt_everywhere<T: std::fmt::Debug>(
             for nth in 1.. {
                 let s = template.copy();
                 let mut a = s.open();
-                let done = interrupt(&a, nth, s.open(), pace, &steps);
+                let done = interrupt(&a, nth, s.open(), pace, steps.clone());
                 let outcome = operation(&mut a);
                 if a.faults().fired() == 0 {
                     assert!(nth > 2, "calls are made");
@@ -349,7 +354,7 @@ fn interrupt_everywhere<T: std::fmt::Debug>(
                 let outcome = outcome.unwrap_or_else(|error| panic!("{error:?}: {case}"));
                 let found = load(&mut s.open());
                 let done = &steps[..done.load(Ordering::Relaxed)];
-                let shown = format!("{outcome:?}, then {found:?}: {case}");
+                let shown = format!("{:?}: {case}", found.keys());
                 assert!(is_right(&begun, done, outcome, found), "{shown}");
             }
         }
@@ -379,7 +384,7 @@ fn whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it() {
 
 #[test]
 fn whatever_comes_between_two_calls_of_an_apply_comes_before_or_after_it() {
-    write_is_atomic(Step::Apply("a", 0));
+    write_is_atomic(Step::Apply("a", 0, 1));
 }
 
 #[test]
@@ -414,7 +419,7 @@ fn a_save_that_lost_its_version_to_others_takes_a_later_one() {
 
 #[test]
 fn a_write_whose_temporary_was_removed_starts_over() {
-    for step in [Step::Save("a", 0), Step::Apply("a", 0)] {
+    for step in [Step::Save("a", 0), Step::Apply("a", 0, 1)] {
         let (s, _) = begun(0);
         let (mut a, mut b) = (s.open(), s.open());
         // A clear removes the temporaries of all others.
@@ -436,17 +441,17 @@ fn a_load_whose_files_were_superseded_looks_again() {
         let versions = When::call(Call::Open).ending(".larder");
         a.faults().before(versions.nth(nth), move || {
             Step::Save("b", 0).run(&mut b).unwrap();
-            Step::Apply("b", 1).run(&mut b).unwrap();
-            Step::Apply("b", 2).run(&mut b).unwrap();
-            Step::Apply("b", 3).run(&mut b).unwrap();
+            Step::Apply("b", 1, 1).run(&mut b).unwrap();
+            Step::Apply("b", 2, 1).run(&mut b).unwrap();
+            Step::Apply("b", 3, 1).run(&mut b).unwrap();
         });
         let found = load(&mut a);
         assert_eq!(a.faults().fired(), 1);
         let steps = [
             Step::Save("b", 0),
-            Step::Apply("b", 1),
-            Step::Apply("b", 2),
-            Step::Apply("b", 3),
+            Step::Apply("b", 1, 1),
+            Step::Apply("b", 2, 1),
+            Step::Apply("b", 3, 1),
         ];
         assert_eq!(found, after(Values::new(), &steps), "{}", a.faults());
     }

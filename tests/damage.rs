@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder_host_test::{
@@ -37,7 +37,7 @@ impl Sample {
         }
     }
 
-    fn write(&self, file: &PathBuf, bytes: &[u8]) {
+    fn write(&self, file: &Path, bytes: &[u8]) {
         fs::write(self.subject.folder().join(file), bytes).unwrap();
     }
 
@@ -66,7 +66,7 @@ impl Sample {
     }
 
     /// What is given and what is lost are all there was, whichever byte of a file is damaged.
-    fn survives_flips_of(&self, file: &PathBuf, positions: impl Iterator<Item = usize>) {
+    fn survives_flips_of(&self, file: &Path, positions: impl Iterator<Item = usize>) {
         let mut backend = self.subject.open();
         let bytes = &self.files[file];
         let mut damaged = bytes.clone();
@@ -90,7 +90,7 @@ impl Sample {
     }
 
     /// What is given is current, and loss is never silent, wherever a file ends too early.
-    fn survives_truncations_of(&self, file: &PathBuf, lengths: impl Iterator<Item = usize>) {
+    fn survives_truncations_of(&self, file: &Path, lengths: impl Iterator<Item = usize>) {
         let mut backend = self.subject.open();
         for length in lengths {
             self.write(file, &self.files[file][..length]);
@@ -117,7 +117,7 @@ impl Sample {
     }
 }
 
-fn verify_points_at(backend: &mut Instance, file: &PathBuf, position: u64, case: &str) {
+fn verify_points_at(backend: &mut Instance, file: &Path, position: u64, case: &str) {
     let report = backend.verify(CACHE).unwrap();
     let path = file.to_str().unwrap();
     let hit = report.damage.iter().any(|damage| {

@@ -205,7 +205,7 @@ pub fn a_value_of_several_mebibytes_comes_back(s: &Subject) {
 
 /// Many entries, each of which is itself.
 pub fn twenty_thousand_entries_come_back(s: &Subject) {
-    let ttl = |n: u64| (n % 3 == 0).then_some((n + 1) * SECOND);
+    let ttl = |n: u64| n.is_multiple_of(3).then_some((n + 1) * SECOND);
     let entries: Vec<Entry> = (0..20_000)
         .map(|n| entry(format!("key:{n:05}"), format!("value {n}"), ttl(n)))
         .collect();
@@ -697,12 +697,15 @@ pub fn hundreds_of_applies_add_up(s: &Subject) {
     }
 }
 
+/// The length of a value, and its ttl.
+type Value = (u16, Option<u64>);
+
 /// A call, or something that happens between calls.
 #[derive(Clone, Debug)]
 enum Step {
-    Save(Vec<(u8, u16, Option<u64>)>),
+    Save(Vec<(u8, Value)>),
     /// Puts where there is a value, and removes where there is none.
-    Apply(Vec<(u8, Option<(u16, Option<u64>)>)>),
+    Apply(Vec<(u8, Option<Value>)>),
     Clear,
     Advance(u64),
     Restart,
@@ -713,7 +716,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Few keys, so that they meet; ttls and times of the same size, so that some run out.
     let key = || 0_u8..12;
     let stored = || (0_u16..2000, proptest::option::of(0_u64..50));
-    let saved = (key(), stored()).prop_map(|(key, (length, ttl))| (key, length, ttl));
+    let saved = (key(), stored());
     let changed = (key(), proptest::option::of(stored()));
     let step = prop_oneof![
         2 => proptest::collection::vec(saved, 0..15).prop_map(Step::Save),
@@ -752,7 +755,7 @@ fn follow(s: &Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseError>
     let mut model: HashMap<String, (Vec<u8>, Option<u128>)> = HashMap::new();
     for (n, step) in steps.iter().enumerate() {
         let now = s.clock().wall().as_nanos();
-        let mut store = |key: u8, change: Option<(u16, Option<u64>)>| {
+        let mut store = |key: u8, change: Option<Value>| {
             let key = format!("key:{key}");
             let Some((length, ttl)) = change else {
                 model.remove(&key);
@@ -765,25 +768,14 @@ fn follow(s: &Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseError>
         };
         match step {
             Step::Save(saved) => {
-                let changes: Vec<Change> = {
-                    let mut changes = Vec::new();
-                    for (key, length, ttl) in saved {
-                        changes.push(store(*key, Some((*length, *ttl))));
-                    }
-                    changes
-                };
-                model.retain(|key, _| {
-                    saved
-                        .iter()
-                        .any(|(saved, ..)| *key == format!("key:{saved}"))
-                });
-                let entries: Vec<Entry> = changes
-                    .into_iter()
+                let stored = saved.iter().map(|(key, value)| store(*key, Some(*value)));
+                let entries: Vec<Entry> = stored
                     .filter_map(|change| match change {
                         Change::Put(entry) => Some(entry),
                         Change::Remove(_) => None,
                     })
                     .collect();
+                model.retain(|key, _| entries.iter().any(|entry| entry.key == *key));
                 backend.save(cache, &entries).unwrap();
             }
             Step::Apply(changed) => {

@@ -3,7 +3,7 @@
 //! A [`Subject`] is a component, the storage it works on and the time it lives in; [`Subject::open`] starts
 //! it, and starting it again is a restart. Time is a [`Clock`] that only the test moves. [`Faults`] stand
 //! between an instance and its file system: they fail calls, cut them short, or do something else first.
-//! The promises that every backend has to keep are functions in [`conformance`], made into tests by
+//! The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
 //! [`conformance!`].
 
 mod clock;

@@ -165,7 +165,6 @@ mod tests {
     use std::cell::RefCell;
 
     /// Pieces of the system's memory, up to a limit.
-    #[derive(Default)]
     struct Pieces {
         pieces: RefCell<Vec<(*mut u8, Layout)>>,
         most: usize,
@@ -195,10 +194,8 @@ mod tests {
     }
 
     fn stack(most: usize) -> Stack<Pieces> {
-        Stack::new(Pieces {
-            most,
-            ..Pieces::default()
-        })
+        let pieces = RefCell::default();
+        Stack::new(Pieces { pieces, most })
     }
 
     /// A live block, filled with a byte of its own.

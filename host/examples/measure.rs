@@ -2,7 +2,9 @@
 //! instance and its first load take, and saving and loading beside the Python
 //! module that Larder re-imagines, turn by turn in one run.
 //!
-//! `cargo run --release --example measure`, with python3 on the PATH.
+//! `cargo run --release --example measure`, with python3 on the PATH, measures
+//! with the allocator of the command `larder`; with `--no-default-features` it
+//! is the system's.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -11,6 +13,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use larder_host::{Backend, DISK_COMPONENT, Entry};
+
+#[cfg(feature = "command")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 15;
 const COUNT: usize = 100_000;

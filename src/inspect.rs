@@ -23,7 +23,7 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
             _ => continue,
         };
         match Cache::new(root, name) {
-            Ok(cache) if cache.open()?.holds_anything() => {
+            Ok(cache) if holds_anything(&cache.open()?)? => {
                 names.insert(name.into());
             }
             Ok(_) | Err(Error::InvalidName(_)) => {}
@@ -33,13 +33,11 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
     Ok(names.into_iter().collect())
 }
 
-impl Stored {
-    fn holds_anything(&self) -> bool {
-        match self {
-            Stored::Nothing => false,
-            Stored::Legacy(_) => true,
-            Stored::Published(chain) => !chain.is_empty(),
-        }
+fn holds_anything(stored: &Stored) -> Result<bool, Error> {
+    match stored {
+        Stored::Nothing => Ok(false),
+        Stored::Legacy(_) => Ok(true),
+        Stored::Published(chain) => Ok(entries(chain)? > 0),
     }
 }
 

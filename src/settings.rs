@@ -1,6 +1,7 @@
 //! What the environment sets.
 
 use crate::Error;
+use crate::bindings::wasi::cli::environment;
 
 /// Whether what is published is made to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,14 +15,14 @@ pub enum Durability {
 /// Reads `LARDER_DURABILITY`.
 pub fn durability() -> Result<Durability, Error> {
     const NAME: &str = "LARDER_DURABILITY";
-    match std::env::var_os(NAME)
-        .as_deref()
-        .map(|value| value.to_str())
-    {
-        None | Some(Some("" | "full")) => Ok(Durability::Full),
-        Some(Some("atomic")) => Ok(Durability::Atomic),
-        Some(other) => {
-            let other = other.unwrap_or("not text");
+    // Not by way of std: wasi-libc would free the list with an allocator that
+    // is not the one it came from.
+    let environment = environment::get_environment();
+    let setting = environment.iter().find(|(name, _)| name == NAME);
+    match setting.map_or("", |(_, value)| value) {
+        "" | "full" => Ok(Durability::Full),
+        "atomic" => Ok(Durability::Atomic),
+        other => {
             let reason = format!("{NAME} is `full` or `atomic`, not `{other}`");
             Err(Error::InvalidArgument(reason))
         }

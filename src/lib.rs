@@ -48,10 +48,6 @@ use bindings::exports::larder::cache::types::{Contents, Entry, Error};
 use dir::Dir;
 use store::Cache;
 
-#[cfg(target_family = "wasm")]
-#[global_allocator]
-static ALLOCATOR: alloc::Stack<alloc::Linear> = alloc::Stack::new(alloc::Linear);
-
 /// The component.
 pub struct Disk;
 

@@ -655,7 +655,8 @@ impl<'a> Columns<'a> {
         let fits = rest.is_empty()
             && columns.key_lengths.len() == records.checked_mul(4)?
             && columns.value_lengths.len() == records.checked_mul(4)?
-            && columns.records().count() == records;
+            && columns.kinds.iter().all(|kind| *kind <= REMOVE)
+            && (columns.keys.is_ascii() || columns.records().count() == records);
         let sum = |lengths| lengths_of(lengths).try_fold(0usize, usize::checked_add);
         let with_ttl = columns.kinds.iter().filter(|kind| **kind == PUT_WITH_TTL);
         (fits

@@ -6,7 +6,14 @@ use std::{env, fs};
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for input in ["src", "wit", "Cargo.toml", "Cargo.lock"] {
+    for input in [
+        ".cargo/config.toml",
+        "Cargo.lock",
+        "Cargo.toml",
+        "rust-toolchain.toml",
+        "src",
+        "wit",
+    ] {
         println!(
             "cargo::rerun-if-changed={}",
             workspace.join(input).display()

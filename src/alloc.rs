@@ -180,11 +180,13 @@ mod c {
         fn grow(&self, bytes: usize) -> Option<(*mut u8, usize)> {
             const PAGE: usize = 64 * 1024;
             // Not a page at a time: each is a call to the host.
-            let pages = bytes.div_ceil(PAGE).max(16);
-            let before = core::arch::wasm32::memory_grow::<0>(pages);
-            let start = before.checked_mul(PAGE)?;
-            let memory = ptr::with_exposed_provenance_mut(start);
-            (before != usize::MAX).then_some((memory, pages * PAGE))
+            let least = bytes.div_ceil(PAGE);
+            [least.max(16), least].into_iter().find_map(|pages| {
+                let before = core::arch::wasm32::memory_grow::<0>(pages);
+                let start = before.checked_mul(PAGE)?;
+                let memory = ptr::with_exposed_provenance_mut(start);
+                Some((memory, pages.checked_mul(PAGE)?))
+            })
         }
     }
 

@@ -18,8 +18,9 @@ pub struct Chain {
     /// How many entries older files hold that the chain does not lead to,
     /// because a file between is unreadable or missing; at least 1 then.
     pub cut_off: u64,
-    /// The name of the missing file.
-    pub missing: Option<String>,
+    /// The names of files that count as damaged as a whole: one that is missing,
+    /// and newer ones that are incomplete.
+    pub unusable: Vec<String>,
 }
 
 /// A published file.
@@ -73,10 +74,13 @@ impl Chain {
 
     fn of_newest_complete(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
         for version in listing.versions.iter().rev() {
-            let chain = Chain::from(folder, listing, *version)?;
-            match chain {
-                Some(chain) if !chain.is_complete()? => {}
-                chain => return Ok(chain),
+            let Some(mut chain) = Chain::from(folder, listing, *version)? else {
+                return Ok(None);
+            };
+            if chain.is_complete()? {
+                let newer = listing.versions.range(version.saturating_add(1)..);
+                chain.unusable.extend(newer.copied().map(file_name));
+                return Ok(Some(chain));
             }
         }
         Chain::of_newest(folder, listing)
@@ -85,9 +89,9 @@ impl Chain {
     fn from(folder: &Dir, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
         let mut chain = Chain {
             files: Vec::new(),
-            is_on_top: listing.next()? == newest.saturating_add(1),
+            is_on_top: listing.is_on_top(newest),
             cut_off: 0,
-            missing: None,
+            unusable: Vec::new(),
         };
         let mut version = newest;
         loop {
@@ -108,7 +112,8 @@ impl Chain {
                     version = base;
                 }
                 base => {
-                    chain.missing = base.map(file_name);
+                    let missing = base.filter(|base| *base < version).map(file_name);
+                    chain.unusable.extend(missing);
                     chain.cut_off = older_entries(folder, listing, version)?.max(1);
                     return Ok(Some(chain));
                 }
@@ -118,7 +123,7 @@ impl Chain {
 
     fn is_complete(&self) -> Result<bool, Error> {
         for file in &self.files {
-            if file.header.is_err() || file.index_offset()?.is_none() {
+            if !file.is_complete()? {
                 return Ok(false);
             }
         }
@@ -217,6 +222,19 @@ impl Published {
         let tail = self.file.read(offset, self.size)?;
         let index = format::decode_tail(&tail, offset);
         Ok(index.map(|(header, blocks)| read(header, blocks)))
+    }
+
+    /// Whether the file was written to its end. One that is damaged in a single
+    /// place was: then its index is there, or all of its blocks are.
+    fn is_complete(&self) -> Result<bool, Error> {
+        if self.header == Err(Unreadable::Damaged) {
+            return Ok(false);
+        }
+        if self.index_offset()?.is_some() {
+            return Ok(true);
+        }
+        let bytes = self.read()?;
+        Ok(format::decode(&bytes).map_or(true, |file| file.lost_records() == 0))
     }
 
     fn index_offset(&self) -> Result<Option<u64>, Error> {

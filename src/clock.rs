@@ -1,12 +1,17 @@
 //! Time: how long entries have left.
 
-use crate::bindings::wasi::clocks::{monotonic_clock, wall_clock};
+use crate::bindings::wasi::clocks::monotonic_clock;
+use crate::bindings::wasi::clocks::wall_clock::{self, Datetime};
 
 /// The wall clock, in nanoseconds since 1970.
 pub fn wall_now() -> u64 {
-    let now = wall_clock::now();
-    let seconds = now.seconds.saturating_mul(1_000_000_000);
-    seconds.saturating_add(u64::from(now.nanoseconds))
+    nanoseconds(wall_clock::now())
+}
+
+/// A time of the wall clock, in nanoseconds since 1970.
+pub fn nanoseconds(time: Datetime) -> u64 {
+    let seconds = time.seconds.saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(time.nanoseconds))
 }
 
 /// What remains at `now` of a time to live that was given at `saved_at`; none

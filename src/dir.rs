@@ -3,10 +3,11 @@
 use crate::Error;
 use crate::bindings::wasi::filesystem::preopens;
 use crate::bindings::wasi::filesystem::types::{
-    Descriptor, DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+    Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
 };
 use crate::bindings::wasi::random::random;
-use crate::memory::buffer;
+use crate::clock::nanoseconds;
+use crate::memory::{buffer, make_room};
 
 /// How much one call reads: wasmtime gives no more at once.
 const READ_BYTES: u64 = 64 * 1024;
@@ -79,11 +80,10 @@ impl Dir {
             .map_err(|code| error(&format!("opening the folder {name}"), code))
     }
 
-    /// Creates a directory in this one. False where there is one already.
-    pub fn create_dir(&self, name: &str) -> Result<bool, Error> {
+    /// Creates a directory in this one, if there is none.
+    pub fn create_dir(&self, name: &str) -> Result<(), Error> {
         match self.0.create_directory_at(name) {
-            Ok(()) => Ok(true),
-            Err(ErrorCode::Exist) => Ok(false),
+            Ok(()) | Err(ErrorCode::Exist) => Ok(()),
             Err(code) => Err(error(&format!("creating the folder {name}"), code)),
         }
     }
@@ -155,16 +155,27 @@ impl Dir {
         }
     }
 
-    /// When a file was last written, in nanoseconds since 1970; none where it
-    /// is gone or the host does not say.
-    pub fn modified(&self, name: &str) -> Result<Option<u64>, Error> {
-        let stat = found(self.0.stat_at(PathFlags::empty(), name))
-            .map_err(|code| error(&format!("looking at {name}"), code))?;
-        let modified = stat.and_then(|stat| stat.data_modification_timestamp);
-        Ok(modified.map(|time| {
-            let seconds = time.seconds.saturating_mul(1_000_000_000);
-            seconds.saturating_add(u64::from(time.nanoseconds))
-        }))
+    /// When a file was last written.
+    pub fn modified(&self, name: &str) -> Result<Modified, Error> {
+        let time = self
+            .stat(name)?
+            .map(|stat| stat.data_modification_timestamp);
+        Ok(match time {
+            None => Modified::Gone,
+            Some(None) => Modified::Unknown,
+            Some(Some(time)) => Modified::At(nanoseconds(time)),
+        })
+    }
+
+    /// Whether there is a regular file of that name.
+    pub fn has_file(&self, name: &str) -> Result<bool, Error> {
+        let stat = self.stat(name)?;
+        Ok(stat.is_some_and(|stat| stat.type_ == DescriptorType::RegularFile))
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<DescriptorStat>, Error> {
+        found(self.0.stat_at(PathFlags::empty(), name))
+            .map_err(|code| error(&format!("looking at {name}"), code))
     }
 
     /// Makes the names in the directory survive a power cut, where the host
@@ -175,6 +186,17 @@ impl Dir {
             Err(code) => Err(error("syncing the folder", code)),
         }
     }
+}
+
+/// When a file was last written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Modified {
+    /// In nanoseconds since 1970.
+    At(u64),
+    /// The host does not say.
+    Unknown,
+    /// There is no such file.
+    Gone,
 }
 
 /// What came of giving a file a further name.
@@ -204,7 +226,9 @@ impl File {
 
     /// Reads from `offset` to `end` or to the end of the file.
     pub fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
-        let mut bytes = buffer(end.saturating_sub(offset))?;
+        let size = end.saturating_sub(offset);
+        make_room(0, size)?;
+        let mut bytes = buffer(size)?;
         let mut offset = offset;
         while offset < end {
             let length = READ_BYTES.min(end - offset);

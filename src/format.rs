@@ -367,7 +367,8 @@ pub enum Unreadable {
 pub struct Decoded<'a> {
     /// What the file is.
     pub header: Header,
-    /// Every block that is known of, in file order.
+    /// Every block that the index knows of, or else that can be read, in file
+    /// order.
     pub blocks: Vec<Block<'a>>,
     /// The index was read, so that the keys of lost blocks are known by hash.
     pub indexed: bool,
@@ -505,7 +506,8 @@ fn decode_index(tail: &[u8], tail_offset: u64) -> Option<(u64, Index<'_>)> {
             .sum()
     };
     let (puts, removes) = (sum(|block| block.puts), sum(|block| block.removes));
-    let fits = puts == index.header.puts
+    let fits = index.blocks.iter().all(|block| block.records() > 0)
+        && puts == index.header.puts
         && removes == index.header.removes
         && (puts + removes).checked_mul(8)? == index.hashes.len() as u64;
     fits.then_some((offset, index))
@@ -578,8 +580,11 @@ fn walk(file: &[u8], header: Header) -> Decoded<'_> {
         damage: Vec::new(),
     };
     let mut offset = PREAMBLE.len() + FRAME + to_postcard(&header).len();
-    while decoded.lost_records() > 0 {
-        let Some(frame) = file.get(offset..).and_then(split_frame) else {
+    let mut missing = decoded.lost_records();
+    while missing > 0 {
+        // No block is empty: zeros are no frames.
+        let frame = file.get(offset..).and_then(split_frame);
+        let Some(frame) = frame.filter(|frame| !frame.bytes.is_empty()) else {
             break;
         };
         if frame.holds(INDEX_SEED.wrapping_add(offset as u64)) {
@@ -589,15 +594,21 @@ fn walk(file: &[u8], header: Header) -> Decoded<'_> {
             .filter(|_| frame.holds(block_seed(header.id, offset as u64)))
             .and_then(Columns::decode);
         let length = FRAME + frame.bytes.len();
-        if columns.is_none() {
-            let part = Damage::new(Part::Block, offset, length, 0);
-            decoded.damage.push(part);
+        match (columns, decoded.damage.last_mut()) {
+            (Some(columns), _) => {
+                missing = missing.saturating_sub(columns.kinds.len() as u64);
+                decoded.blocks.push(Block {
+                    columns: Some(columns),
+                    put_hashes: &[],
+                    remove_hashes: &[],
+                });
+            }
+            (None, Some(last)) if last.offset + last.length == offset => last.length += length,
+            (None, _) => {
+                let damage = Damage::new(Part::Block, offset, length, 0);
+                decoded.damage.push(damage);
+            }
         }
-        decoded.blocks.push(Block {
-            columns,
-            put_hashes: &[],
-            remove_hashes: &[],
-        });
         offset += length;
     }
     let rest = Damage::new(Part::Index, offset, file.len().saturating_sub(offset), 0);

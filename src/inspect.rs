@@ -121,11 +121,14 @@ pub fn verify(cache: &Cache) -> Result<Report, Error> {
             }
         }
         Stored::Published(chain) => {
+            if let Err(newer @ Error::UnsupportedVersion(_)) = chain.check_readable() {
+                return Err(newer);
+            }
             for file in &chain.files {
                 report.check(cache.name, file)?;
             }
-            if let Some(missing) = chain.missing {
-                report.damaged_file(format!("{}/{missing}", cache.name), 0);
+            for file in chain.unusable {
+                report.damaged_file(format!("{}/{file}", cache.name), 0);
             }
         }
     }

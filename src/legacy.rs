@@ -30,7 +30,12 @@ pub fn file_name(cache: &str) -> String {
 
 /// Reads a cache's file; none where it has none.
 pub fn read(root: &Dir, cache: &str) -> Result<Option<Vec<u8>>, Error> {
-    let file = root.open(&file_name(cache))?;
+    let name = file_name(cache);
+    // Nothing else is opened, as that could wait for ever.
+    let file = match root.has_file(&name)? {
+        true => root.open(&name)?,
+        false => None,
+    };
     file.map(|file| file.read_all()).transpose()
 }
 

@@ -18,19 +18,25 @@ use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::clock;
-use crate::dir::{Dir, File, Linked};
+use crate::dir::{Dir, File, Linked, Modified};
 use crate::settings::Durability;
 
 const VERSION_SUFFIX: &str = ".larder";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// The last version that there can be.
+const LAST: u64 = u64::MAX - 1;
+
 /// A temporary that was not written for this long is from a writer that died.
 /// Where it is not, the writer starts over, so the time is a matter of cost.
 const STALE_AFTER: u64 = 600 * 1_000_000_000;
 
-/// How many superseded versions may wait: for a moment without other writers,
+/// How many superseded snapshots may wait: for a moment without other writers,
 /// or for a write that syncs.
 pub const MOST_SUPERSEDED: usize = 8;
+
+/// How many superseded changes may, which are small.
+pub const MOST_FOLDED: usize = 64;
 
 /// How often an operation begins anew because others change the cache.
 pub const ATTEMPTS: usize = 1000;
@@ -64,10 +70,17 @@ impl Listing {
 
     /// The version that comes next.
     pub fn next(&self) -> Result<u64, Error> {
-        self.highest.checked_add(1).ok_or_else(|| {
-            let name = file_name(self.highest);
-            Error::Other(format!("{name} leaves no version to come after it"))
-        })
+        if self.highest < LAST {
+            return Ok(self.highest + 1);
+        }
+        let name = file_name(self.highest);
+        let reason = format!("{name} leaves no version to come after it");
+        Err(Error::Other(reason))
+    }
+
+    /// Whether the name after this version's is free, and so are all others.
+    pub fn is_on_top(&self, version: u64) -> bool {
+        self.highest == version
     }
 }
 
@@ -80,8 +93,8 @@ fn version_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(VERSION_SUFFIX)?;
     let is_number = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
     let version = is_number.then(|| digits.parse().ok())??;
-    // Versions begin at 1.
-    (version > 0).then_some(version)
+    // Versions begin at 1, and there is always a next.
+    (0 < version && version <= LAST).then_some(version)
 }
 
 fn is_temporary(name: &str) -> bool {
@@ -148,7 +161,7 @@ fn link(folder: &Dir, temporary: &str, place: Place) -> Result<Link, Error> {
         let version = listing.next()?;
         let fits = match place {
             Place::Next => true,
-            Place::OnTop => listing.versions.last() == Some(&listing.highest),
+            Place::OnTop => listing.versions.contains(&listing.highest),
             Place::Only(only) => only == version,
         };
         if !fits {
@@ -170,21 +183,23 @@ pub fn busy() -> Error {
 
 /// Deletes the versions between `base` and `version`, both excluded, which
 /// `version` covers and which must be as durable as it is to be; and
-/// temporaries of writers that died. Superseded versions may stay for later
-/// while others write.
-pub fn sweep(folder: &Dir, base: u64, version: u64) -> Result<(), Error> {
+/// temporaries of writers that died. Up to `most` superseded versions stay for
+/// later while others write.
+pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
     let listing = Listing::of(folder)?;
     let superseded = listing.superseded(base, version);
     let now = clock::wall_now();
     let mut writing = Vec::new();
     for temporary in &listing.temporaries {
         match folder.modified(temporary)? {
-            Some(modified) if modified.abs_diff(now) < STALE_AFTER => writing.push(temporary),
-            Some(_) => _ = folder.remove(temporary)?,
-            None => {}
+            Modified::At(time) if time.abs_diff(now) >= STALE_AFTER => {
+                folder.remove(temporary)?;
+            }
+            Modified::At(_) | Modified::Unknown => writing.push(temporary),
+            Modified::Gone => {}
         }
     }
-    if superseded.len() > MOST_SUPERSEDED {
+    if superseded.len() > most {
         for temporary in writing.drain(..) {
             folder.remove(temporary)?;
         }

@@ -12,7 +12,9 @@ use crate::format::{self, Block, Decoded, Kind, Put, Record};
 use crate::keys::last_occurrences;
 use crate::memory::make_room;
 use crate::merge::{Lost, merge};
-use crate::publish::{ATTEMPTS, Listing, MOST_SUPERSEDED, Place, busy, publish, sweep, sweep_all};
+use crate::publish::{
+    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, Place, busy, publish, sweep, sweep_all,
+};
 use crate::settings::{Durability, durability};
 use crate::{Error, legacy, name};
 
@@ -65,10 +67,12 @@ impl<'a> Cache<'a> {
     /// Gives the live entries.
     pub fn load(&self) -> Result<Contents, Error> {
         let (files, cut_off) = self.read(self.open()?)?;
-        let decoded = decode(&files)?;
+        let decoded = decode(&files);
+        let bytes = files.iter().map(|file| file.len() as u64).sum();
+        make_room(record_count(&decoded), bytes)?;
         let now = Deadlines::now();
-        let most: u64 = decoded.iter().map(records).sum();
-        let mut entries = Vec::with_capacity(usize::try_from(most).unwrap_or_default());
+        let most = usize::try_from(record_count(&decoded)).unwrap_or_default();
+        let mut entries = Vec::with_capacity(most);
         let lost = merge(&decoded, random::get_random_u64(), |header, record| {
             let Some(put) = record.put else { return };
             if let Some(expires_at) = now.of(put.ttl, header.saved_at) {
@@ -85,11 +89,11 @@ impl<'a> Cache<'a> {
 
     /// Stores these entries as the whole cache.
     pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
-        make_room(entries.len() as u64, 0)?;
+        make_room_to_write(entries.iter().map(put_record))?;
         let keys = entries.iter().map(|entry| entry.key.as_str());
         let last = last_occurrences(keys, random::get_random_u64());
         let records = entries.iter().zip(last).filter(|(_, last)| *last);
-        let records = records.map(|(entry, _)| put(&entry.key, &entry.value, entry.ttl));
+        let records = records.map(|(entry, _)| put_record(entry));
         let records = records.filter(|record| record.put.is_some()).collect();
         let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
 
@@ -104,8 +108,10 @@ impl<'a> Cache<'a> {
         if changes.is_empty() {
             return Ok(());
         }
+        make_room_to_write(changes.iter().map(change_record))?;
         let bytes: u64 = changes.iter().map(change_bytes).sum();
-        make_room(changes.len() as u64, bytes.saturating_mul(2))?;
+        // They are encoded in memory, in a buffer that grows.
+        make_room(changes.len() as u64, bytes.saturating_mul(3))?;
         let records: Vec<Record> = changes.iter().map(change_record).collect();
         let keys = records.iter().map(|record| record.key);
         let last = last_occurrences(keys, random::get_random_u64());
@@ -141,7 +147,7 @@ impl<'a> Cache<'a> {
             let (older, cut_off) = self.read(stored)?;
             let mut files = vec![changes.clone()];
             files.extend(older);
-            let (draft, _) = folded(&decode(&files)?, Kind::Snapshot, cut_off);
+            let (draft, _) = folded(&decode(&files), Kind::Snapshot, cut_off)?;
             let full = Durability::Full;
             if self.publish_snapshot(&folder, full, Place::Only(next), &draft)? {
                 return Ok(());
@@ -155,11 +161,16 @@ impl<'a> Cache<'a> {
         let legacy = legacy::file_name(self.name);
         let folder = match self.root.open_dir(self.name)? {
             Some(folder) => folder,
-            None if self.root.open(&legacy)?.is_some() => self.create_folder()?,
+            None if self.root.has_file(&legacy)? => self.create_folder()?,
             None => return Ok(()),
         };
         let version = match self.open()? {
-            Stored::Published(chain) if chain.is_empty() && chain.is_on_top => chain.version(),
+            // Without syncs, it is not known to last.
+            Stored::Published(chain)
+                if chain.is_empty() && chain.is_on_top && self.durability == Durability::Full =>
+            {
+                chain.version()
+            }
             Stored::Nothing => 0,
             Stored::Legacy(_) | Stored::Published(_) => {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
@@ -170,7 +181,7 @@ impl<'a> Cache<'a> {
         };
         sweep_all(&folder, version)?;
         folder.sync()?;
-        if self.root.remove(&legacy)? {
+        if self.root.has_file(&legacy)? && self.root.remove(&legacy)? {
             self.root.sync()?;
         }
         Ok(())
@@ -181,9 +192,7 @@ impl<'a> Cache<'a> {
             if let Some(folder) = self.root.open_dir(self.name)? {
                 return Ok(folder);
             }
-            if self.root.create_dir(self.name)? && self.durability == Durability::Full {
-                self.root.sync()?;
-            }
+            self.root.create_dir(self.name)?;
         }
         Err(busy())
     }
@@ -226,11 +235,18 @@ impl<'a> Cache<'a> {
         let Some(version) = publish(folder, durability, place, write)? else {
             return Ok(false);
         };
+        if version == 1 && durability == Durability::Full {
+            // Whoever created the folder may not have come to that.
+            self.root.sync()?;
+        }
         if durability == Durability::Full {
             // The cache is saved, whatever becomes of this; what stays is not
             // read any more, and a later write tries again.
-            let _ = sweep(folder, 0, version);
-            let _ = self.root.remove(&legacy::file_name(self.name));
+            let _ = sweep(folder, 0, version, MOST_SUPERSEDED);
+            let legacy = legacy::file_name(self.name);
+            if let Ok(true) = self.root.has_file(&legacy) {
+                let _ = self.root.remove(&legacy);
+            }
         }
         Ok(true)
     }
@@ -239,7 +255,7 @@ impl<'a> Cache<'a> {
     /// pile up: every so often a save syncs, and removes them.
     fn durability_of_save(&self, folder: &Dir) -> Result<Durability, Error> {
         let many = || Ok(Listing::of(folder)?.versions.len() > MOST_SUPERSEDED);
-        let legacy = || Ok(self.root.open(&legacy::file_name(self.name))?.is_some());
+        let legacy = || self.root.has_file(&legacy::file_name(self.name));
         if self.durability == Durability::Full || many()? || legacy()? {
             Ok(Durability::Full)
         } else {
@@ -273,38 +289,47 @@ impl<'a> Cache<'a> {
         }
         let files = chain.files.iter().map(Published::read);
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
-        let (draft, blind) = folded(&decode(&files)?, kind, cut_off);
+        let (draft, blind) = folded(&decode(&files), kind, cut_off)?;
         if blind && kind != Kind::Snapshot {
             // Which keys were lost is not known, and a fold could not tell.
             return Ok(());
         }
         let write = |file: &File| draft.write(file);
         if let Some(version) = publish(folder, Durability::Full, Place::Only(version), write)? {
-            sweep(folder, base, version)?;
+            sweep(folder, base, version, MOST_FOLDED)?;
         }
         Ok(())
     }
 }
 
-/// Decodes the files, and makes sure that there is memory for another copy of
-/// what they hold.
-fn decode(files: &[Vec<u8>]) -> Result<Vec<Decoded<'_>>, Error> {
+fn decode(files: &[Vec<u8>]) -> Vec<Decoded<'_>> {
     // One that cannot be read ends a chain, which counts what it cuts off.
     let decoded = files.iter().filter_map(|file| format::decode(file).ok());
-    let decoded: Vec<Decoded> = decoded.collect();
-    let bytes = files.iter().map(|file| file.len() as u64).sum();
-    make_room(decoded.iter().map(records).sum(), bytes)?;
-    Ok(decoded)
+    decoded.collect()
 }
 
-/// How many records a file holds at the most.
-fn records(file: &Decoded) -> u64 {
-    file.blocks.iter().map(Block::record_count).sum()
+/// How many records can be read.
+fn record_count(files: &[Decoded]) -> u64 {
+    let blocks = files.iter().flat_map(|file| &file.blocks);
+    blocks.map(Block::record_count).sum()
+}
+
+/// Makes sure that there is memory for writing these records.
+fn make_room_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
+    let (count, largest) = records.fold((0, 0), |(count, largest), record| {
+        let value = record.put.map_or(0, |put| put.value.len());
+        (count + 1, (record.key.len() + value).max(largest))
+    });
+    // A block is gathered, encoded, and put where it is written from; as it
+    // grows, it is there a second time.
+    make_room(count, 6 * largest as u64)
 }
 
 /// One file of what these say together, as of now; and whether any of them is
 /// damaged so that it is not known which keys were lost.
-fn folded<'a>(files: &[Decoded<'a>], kind: Kind, cut_off: u64) -> (Draft<'a>, bool) {
+fn folded<'a>(files: &[Decoded<'a>], kind: Kind, cut_off: u64) -> Result<(Draft<'a>, bool), Error> {
+    let blocks = files.iter().flat_map(|file| &file.blocks);
+    make_room_to_write(blocks.filter_map(Block::records).flatten())?;
     let now = wall_now();
     let mut records = Vec::new();
     let mut lost = merge(files, random::get_random_u64(), |header, record| {
@@ -315,13 +340,17 @@ fn folded<'a>(files: &[Decoded<'a>], kind: Kind, cut_off: u64) -> (Draft<'a>, bo
     });
     lost.unknown = lost.unknown.saturating_add(cut_off);
     let blind = lost.blind;
-    (Draft::new(kind, now, records, lost), blind)
+    Ok((Draft::new(kind, now, records, lost), blind))
 }
 
 /// The record of an entry; one that lives for no time at all is a removal.
 fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
     let put = (ttl != Some(0)).then_some(Put { value, ttl });
     Record { key, put }
+}
+
+fn put_record(entry: &Entry) -> Record<'_> {
+    put(&entry.key, &entry.value, entry.ttl)
 }
 
 fn change_bytes(change: &Change) -> u64 {
@@ -333,7 +362,7 @@ fn change_bytes(change: &Change) -> u64 {
 
 fn change_record(change: &Change) -> Record<'_> {
     match change {
-        Change::Put(entry) => put(&entry.key, &entry.value, entry.ttl),
+        Change::Put(entry) => put_record(entry),
         Change::Remove(key) => Record { key, put: None },
     }
 }

@@ -37,7 +37,13 @@ fn it_imports_storage_clocks_randomness_and_what_std_brings_along() {
     for (import, _) in component.component_type().imports(&engine) {
         let (interface, version) = import.split_once('@').unwrap();
         let package = interface.split_once('/').unwrap().0;
-        let known = ["wasi:filesystem", "wasi:clocks", "wasi:random", "wasi:io", "wasi:cli"];
+        let known = [
+            "wasi:filesystem",
+            "wasi:clocks",
+            "wasi:random",
+            "wasi:io",
+            "wasi:cli",
+        ];
         assert!(known.contains(&package), "{import}");
         assert_eq!(version, "0.2.6", "{import}");
     }
@@ -45,7 +51,11 @@ fn it_imports_storage_clocks_randomness_and_what_std_brings_along() {
 
 #[test]
 fn it_takes_at_most_200_kib() {
-    assert!(DISK_COMPONENT.len() <= 200 * 1024, "{} bytes", DISK_COMPONENT.len());
+    assert!(
+        DISK_COMPONENT.len() <= 200 * 1024,
+        "{} bytes",
+        DISK_COMPONENT.len()
+    );
 }
 
 /// The lines of the README, one after the other.
@@ -62,14 +72,22 @@ fn the_command_line_of_wasmtime_calls_it() {
     let store = folder.path().join("store");
     std::fs::create_dir(&store).unwrap();
     let invoke = |call: &str| {
-        let Output { status, stdout, stderr } = Command::new("wasmtime")
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new("wasmtime")
             .args(["run", "--dir"])
             .arg(format!("{}::/", store.display()))
             .args(["--env", "LARDER_DURABILITY=atomic", "--invoke", call])
             .arg(&wasm)
             .output()
             .unwrap();
-        assert!(status.success(), "{call}: {}", String::from_utf8_lossy(&stderr));
+        assert!(
+            status.success(),
+            "{call}: {}",
+            String::from_utf8_lossy(&stderr)
+        );
         String::from_utf8(stdout).unwrap().trim_end().to_owned()
     };
     let save = r#"save("sessions", [{key: "a", value: [104, 105], ttl: none}])"#;

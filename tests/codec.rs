@@ -299,6 +299,25 @@ fn bytes_after_the_end_lose_nothing() {
     assert_eq!(read(&decode(&file).unwrap()), owned);
 }
 
+/// A lost extent reads as zeros. Every twelve of them could pass for an empty
+/// frame, and every damaged block for one more thing to tell.
+#[test]
+fn what_cannot_be_read_is_told_in_few_words_however_long_it_is() {
+    let (_, file) = snapshot(20, 100);
+    let mut zeros = file[..100].to_vec();
+    zeros.resize(4 << 20, 0);
+    let mut garbage = file[..100].to_vec();
+    while garbage.len() < 4 << 20 {
+        garbage.extend_from_slice(&[1, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    }
+    for file in [zeros, garbage] {
+        let decoded = decode(&file).unwrap();
+        assert!(decoded.blocks.len() <= 1);
+        assert!(decoded.damage.len() <= 3, "{:?}", decoded.damage.len());
+        assert!(decoded.lost_puts() >= 15);
+    }
+}
+
 #[test]
 fn a_newer_format_is_told_from_damage() {
     let (_, mut file) = snapshot(3, 100);

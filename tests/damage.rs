@@ -159,6 +159,14 @@ fn changed() -> Sample {
     Sample::new(subject)
 }
 
+/// The same, read without trust in syncs: damage must not pass for a power cut.
+fn atomic(sample: Sample) -> Sample {
+    Sample {
+        subject: sample.subject.env("LARDER_DURABILITY", "atomic"),
+        ..sample
+    }
+}
+
 fn large_entries() -> Vec<Entry> {
     (0..6)
         .map(|n| entry(format!("key {n}"), vec![n; 20_000], None))
@@ -190,10 +198,11 @@ fn any_flipped_byte_of_a_snapshot_is_survived_with_an_exact_count() {
 
 #[test]
 fn any_flipped_byte_of_changes_is_survived_and_brings_nothing_back() {
-    let sample = changed();
-    assert_eq!(sample.files.len(), 4);
-    for (file, bytes) in &sample.files {
-        sample.survives_flips_of(file, 0..bytes.len());
+    for sample in [changed(), atomic(changed())] {
+        assert_eq!(sample.files.len(), 4);
+        for (file, bytes) in &sample.files {
+            sample.survives_flips_of(file, 0..bytes.len());
+        }
     }
 }
 

@@ -518,6 +518,27 @@ fn a_temporary_or_an_old_file_that_is_a_link_is_not_followed() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn an_old_file_that_is_no_file_is_as_good_as_none() {
+    for make in ["mkdir", "mkfifo"] {
+        for past in [Past::Nothing, Past::Saved] {
+            let s = subject(past);
+            let old = s.folder().join("sessions.postcard");
+            let made = std::process::Command::new(make).arg(&old).status().unwrap();
+            assert!(made.success());
+            let mut backend = s.open();
+            backend.load(CACHE).unwrap();
+            backend.save(CACHE, &[entry("a", "1", None)]).unwrap();
+            backend.apply(CACHE, &[put("b", "2", None)]).unwrap();
+            assert_eq!(backend.load(CACHE).unwrap().entries.len(), 2);
+            backend.clear(CACHE).unwrap();
+            assert_eq!(backend.load(CACHE).unwrap().entries.len(), 0);
+            assert!(old.exists(), "{make}: foreign things are left alone");
+        }
+    }
+}
+
 /// A host keeps a component from what is outside; what is beside the cache is for the component to keep from.
 #[cfg(unix)]
 #[test]

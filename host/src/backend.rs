@@ -126,7 +126,7 @@ impl Backend {
     ///
     /// [`ErrorKind::TooLarge`] for more than the memory limit, [`ErrorKind::NoSpace`],
     /// [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`]: the
-    /// cache is what it was before.
+    /// cache is what it was before, but for the exceptions at [`Error`].
     pub fn save(&self, cache: &str, entries: impl AsRef<[Entry]>) -> Result<(), Error> {
         let entries = entries.as_ref();
         self.call("save", cache, async |instance| {

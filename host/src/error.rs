@@ -4,8 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A call that failed: which one, on what, and why. It has changed nothing in storage, unless the
-/// kind is one of those of the host, which say otherwise.
+/// A call that failed: which one, on what, and why.
+///
+/// It has changed nothing in storage, with two exceptions: the storage failed when a change that was
+/// made already was to be made to last, so that the change shows but may not outlive a power cut; or
+/// the kind is one of those of the host, which say what they leave behind.
 ///
 /// `Display` tells all of it, such as `save of cache "sessions": no space left`.
 #[derive(Debug)]

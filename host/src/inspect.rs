@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 /// The size and age of a cache: zeros and none where nothing is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheStat {
     /// How many entries are stored, expired and lost ones included.
     pub entries: u64,
@@ -20,6 +21,7 @@ pub struct CacheStat {
 
 /// The outcome of a check: nothing stored is a report of no files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// How many files the cache consists of.
     pub files: u64,
@@ -33,6 +35,7 @@ pub struct Report {
 
 /// One damaged place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// The file, by its path from the root of the storage.
     pub file: String,

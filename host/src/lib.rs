@@ -63,6 +63,8 @@ pub use builder::Builder;
 pub use entry::{Change, Contents, Entry, LiveEntry};
 pub use error::{Error, ErrorKind};
 pub use inspect::{CacheStat, Damage, Part, Report};
+/// What [`Builder::wasi`] takes its settings from.
+pub use wasmtime_wasi;
 
 /// The disk backend: the component that [`Backend::disk`] runs, as bytes of WebAssembly.
 pub static DISK_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm"));

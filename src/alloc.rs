@@ -327,7 +327,7 @@ mod tests {
                 .wrapping_add(1442695040888963407);
             (state >> 33) as usize % below
         };
-        for round in 0..if cfg!(miri) { 300 } else { 3000 } {
+        for round in 0..if cfg!(miri) { 100 } else { 3000 } {
             let size = random(300);
             // Mostly the newest, as in a component.
             let at = match random(2) {

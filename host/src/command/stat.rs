@@ -55,6 +55,7 @@ pub fn show(
                 files,
                 version,
                 saved_at,
+                ..
             } = stat;
             let saved_at = saved_at.and_then(|at| Timestamp::try_from(at).ok());
             let saved_at = saved_at.map(|at| at.to_string());

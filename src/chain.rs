@@ -127,7 +127,10 @@ impl Chain {
                 return Ok(false);
             }
         }
-        Ok(self.cut_off == 0)
+        // A newer format is no accident, and is for the caller to know.
+        let last = self.files.last().map(|file| &file.header);
+        let is_newer = matches!(last, Some(Err(Unreadable::Version(_))));
+        Ok(self.cut_off == 0 || is_newer)
     }
 
     /// The version that the chain begins at.
@@ -135,7 +138,7 @@ impl Chain {
         self.files.first().map_or(0, |file| file.version)
     }
 
-    /// The cache is empty, and was not when entries were lost.
+    /// The cache was saved or cleared as one without entries.
     pub fn is_empty(&self) -> bool {
         let header = self.files.first().map(|file| &file.header);
         header.is_some_and(|header| match header {

@@ -380,7 +380,11 @@ fn a_file_of_anything_never_passes_for_a_cache() {
 
 #[test]
 fn a_newer_format_is_an_unsupported_version_that_save_replaces() {
-    let sample = saved();
+    a_newer_format_is_named(saved());
+    a_newer_format_is_named(atomic(saved()));
+}
+
+fn a_newer_format_is_named(sample: Sample) {
     let (file, bytes) = sample.files.first_key_value().unwrap();
     // The magic ends in the version, at both ends of a file.
     let mut newer = bytes.clone();

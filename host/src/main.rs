@@ -20,6 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// a folder, by a WebAssembly component that can reach that folder and nothing else.
 #[derive(Parser)]
 #[command(
+    name = "larder",
     version,
     max_term_width = 100,
     after_long_help = "\

@@ -76,6 +76,12 @@ fn read<T>(
         }
         let line = line.trim_ascii();
         if !line.is_empty() {
+            // What serde takes for the fields of an object in their order is no line.
+            if !line.starts_with(b"{") {
+                return Err(at(
+                    "a line is a JSON object, such as {\"key\": \"k\"}".into()
+                ));
+            }
             let line = serde_json::from_slice(line).map_err(|error| at(without_line(&error)))?;
             accepted.push(accept(line).map_err(at)?);
         }

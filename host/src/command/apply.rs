@@ -1,10 +1,9 @@
 //! `larder apply`: changes to some entries of a cache.
 
-use serde_json::json;
-
-use super::json_lines::{Input, Line};
+use super::json_lines::Line;
 use super::options::Options;
-use super::output::{self, Failure, Output};
+use super::output::{Failure, Output};
+use super::store::{Target, Verb};
 
 /// Change some entries of a cache and leave the others as they are
 ///
@@ -15,28 +14,19 @@ use super::output::{self, Failure, Output};
 Example:
   echo '{\"remove\": \"user:1\"}' | larder apply sessions")]
 pub struct Args {
-    /// The name of the cache
-    cache: String,
     #[command(flatten)]
-    input: Input,
+    target: Target,
 }
 
+const VERB: Verb = Verb {
+    name: "apply",
+    doing: "changing",
+    done: "changed",
+    with: "by",
+};
+
 pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
-    let cache = args.cache.as_str();
-    let failure = |why| options.failure("apply", Some(cache), why);
-    let changes = args.input.read(Line::change).map_err(failure)?;
-    let storage = options.created().map_err(failure)?;
-    let lines = changes.len() as u64;
-    {
-        let _progress = output::working(&format!("changing cache {cache:?}"));
-        let applied = storage.backend.apply(cache, changes);
-        applied.map_err(|error| options.explain(&error))?;
-    }
-    match output.json {
-        true => output.object(&json!({"operation": "apply", "cache": cache, "lines": lines})),
-        false => output.line(format!(
-            "changed cache {cache:?} by {}",
-            output::count(lines, "line", "lines")
-        )),
-    }
+    let store = |backend: &larder_host::Backend, cache: &str, lines| backend.apply(cache, lines);
+    args.target
+        .store(&VERB, Line::change, store, options, output)
 }

@@ -14,3 +14,4 @@ pub mod duration;
 pub mod json_lines;
 pub mod options;
 pub mod output;
+pub mod store;

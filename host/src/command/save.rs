@@ -1,10 +1,9 @@
 //! `larder save`: entries as the whole of a cache.
 
-use serde_json::json;
-
-use super::json_lines::{Input, Line};
+use super::json_lines::Line;
 use super::options::Options;
-use super::output::{self, Failure, Output};
+use super::output::{Failure, Output};
+use super::store::{Target, Verb};
 
 /// Store entries as the whole of a cache, in place of what it held
 ///
@@ -18,28 +17,19 @@ Examples:
   larder save sessions entries.jsonl
   larder load sessions | larder save copy-of-sessions")]
 pub struct Args {
-    /// The name of the cache
-    cache: String,
     #[command(flatten)]
-    input: Input,
+    target: Target,
 }
 
+const VERB: Verb = Verb {
+    name: "save",
+    doing: "saving",
+    done: "saved",
+    with: "from",
+};
+
 pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
-    let cache = args.cache.as_str();
-    let failure = |why| options.failure("save", Some(cache), why);
-    let entries = args.input.read(Line::entry).map_err(failure)?;
-    let storage = options.created().map_err(failure)?;
-    let lines = entries.len() as u64;
-    {
-        let _progress = output::working(&format!("saving cache {cache:?}"));
-        let saved = storage.backend.save(cache, entries);
-        saved.map_err(|error| options.explain(&error))?;
-    }
-    match output.json {
-        true => output.object(&json!({"operation": "save", "cache": cache, "lines": lines})),
-        false => output.line(format!(
-            "saved cache {cache:?} from {}",
-            output::count(lines, "line", "lines")
-        )),
-    }
+    let store = |backend: &larder_host::Backend, cache: &str, lines| backend.save(cache, lines);
+    args.target
+        .store(&VERB, Line::entry, store, options, output)
 }

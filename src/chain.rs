@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::dir::{Dir, File};
 use crate::format::{self, Block, Header, Kind, Unreadable};
-use crate::publish::{ATTEMPTS, Listing, busy, file_name};
+use crate::publish::{ATTEMPTS, Listing, MOST_UNSYNCED, busy, file_name};
 use crate::settings::Durability;
 
 /// The files of a cache, open, newest first. They can be read even when others
@@ -31,22 +31,26 @@ pub struct Published {
     pub size: u64,
     /// What it is.
     pub header: Result<Header, Unreadable>,
+    /// It was synced before it was published, whatever the durability.
+    is_synced: bool,
     file: File,
+    /// What it holds, if that was read already.
+    bytes: Option<Vec<u8>>,
 }
 
 impl Chain {
     /// Opens the files of the cache as it is now; none where nothing was
     /// published.
     ///
-    /// Without syncs, a power cut may leave the newest versions incomplete:
-    /// then the newest that is complete counts, and damage is only looked into
-    /// where none is.
+    /// Without syncs, a power cut may leave the newest versions torn: then the
+    /// newest that is whole counts, and damage is only looked into where none
+    /// is.
     pub fn open(folder: &Dir, durability: Durability) -> Result<Option<Chain>, Error> {
         let mut before = Listing::of(folder)?;
         for attempt in 0..ATTEMPTS {
             let chain = match durability {
                 Durability::Full => Chain::of_newest(folder, &before)?,
-                Durability::Atomic => Chain::of_newest_complete(folder, &before)?,
+                Durability::Atomic => Chain::of_newest_whole(folder, &before)?,
             };
             // While a folder is listed, one version can come and another go so
             // that neither is seen. The open files are those of the newest
@@ -72,12 +76,12 @@ impl Chain {
         }
     }
 
-    fn of_newest_complete(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+    fn of_newest_whole(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
         for version in listing.versions.iter().rev() {
             let Some(mut chain) = Chain::from(folder, listing, *version)? else {
                 return Ok(None);
             };
-            if chain.is_complete()? {
+            if chain.is_whole()? {
                 let newer = listing.versions.range(version.saturating_add(1)..);
                 chain.unusable.extend(newer.copied().map(file_name));
                 return Ok(Some(chain));
@@ -95,9 +99,10 @@ impl Chain {
         };
         let mut version = newest;
         loop {
-            let Some(published) = Published::open(folder, version)? else {
+            let Some(mut published) = Published::open(folder, version)? else {
                 return Ok(None);
             };
+            published.is_synced = published.is_always_synced(listing);
             let header = published.header.clone();
             chain.files.push(published);
             let base = match header {
@@ -121,9 +126,11 @@ impl Chain {
         }
     }
 
-    fn is_complete(&self) -> Result<bool, Error> {
-        for file in &self.files {
-            if !file.is_complete()? {
+    /// Whether it is as it was written, where that is in doubt: none of the
+    /// files that may not be synced is damaged.
+    fn is_whole(&mut self) -> Result<bool, Error> {
+        for file in &mut self.files {
+            if !file.is_synced && !file.is_intact()? {
                 return Ok(false);
             }
         }
@@ -131,6 +138,11 @@ impl Chain {
         let last = self.files.last().map(|file| &file.header);
         let is_newer = matches!(last, Some(Err(Unreadable::Version(_))));
         Ok(self.cut_off == 0 || is_newer)
+    }
+
+    /// The snapshot was synced, whatever the durability.
+    pub fn is_settled(&self) -> bool {
+        self.files.last().is_some_and(|file| file.is_synced)
     }
 
     /// The version that the chain begins at.
@@ -196,7 +208,9 @@ impl Published {
             version,
             size,
             header: format::decode_head(&head),
+            is_synced: true,
             file,
+            bytes: None,
         };
         if published.header.is_err()
             && let Some(header) = published.index(|header, _| header)?
@@ -212,8 +226,11 @@ impl Published {
     }
 
     /// Reads the whole file.
-    pub fn read(&self) -> Result<Vec<u8>, Error> {
-        self.file.read(0, self.size)
+    pub fn read(&mut self) -> Result<Vec<u8>, Error> {
+        match self.bytes.take() {
+            Some(bytes) => Ok(bytes),
+            None => self.file.read(0, self.size),
+        }
     }
 
     /// Reads the header and the hashes of the keys from the index; none where
@@ -227,17 +244,26 @@ impl Published {
         Ok(index.map(|(header, blocks)| read(header, blocks)))
     }
 
-    /// Whether the file was written to its end. One that is damaged in a single
-    /// place was: then its index is there, or all of its blocks are.
-    fn is_complete(&self) -> Result<bool, Error> {
-        if self.header == Err(Unreadable::Damaged) {
-            return Ok(false);
+    /// Whether every writer syncs such a file, one that is only atomic too: the
+    /// first version, any that older ones are deleted for, and changes that are
+    /// folded or large.
+    fn is_always_synced(&self, listing: &Listing) -> bool {
+        match &self.header {
+            Ok(header) => match header.kind {
+                Kind::Snapshot => listing.versions.first() == Some(&self.version),
+                Kind::Changes { covers } => covers > 1 || self.size > MOST_UNSYNCED,
+            },
+            Err(Unreadable::Version(_)) => true,
+            Err(Unreadable::Damaged) => false,
         }
-        if self.index_offset()?.is_some() {
-            return Ok(true);
-        }
+    }
+
+    /// Whether every byte of the file is as it was written.
+    fn is_intact(&mut self) -> Result<bool, Error> {
         let bytes = self.read()?;
-        Ok(format::decode(&bytes).map_or(true, |file| file.lost_records() == 0))
+        let is_intact = format::decode(&bytes).is_ok_and(|file| file.damage.is_empty());
+        self.bytes = Some(bytes);
+        Ok(is_intact)
     }
 
     fn index_offset(&self) -> Result<Option<u64>, Error> {

@@ -120,11 +120,11 @@ pub fn verify(cache: &Cache) -> Result<Report, Error> {
                 report.damaged_file(legacy::file_name(cache.name), report.bytes);
             }
         }
-        Stored::Published(chain) => {
+        Stored::Published(mut chain) => {
             if let Err(newer @ Error::UnsupportedVersion(_)) = chain.check_readable() {
                 return Err(newer);
             }
-            for file in &chain.files {
+            for file in &mut chain.files {
                 report.check(cache.name, file)?;
             }
             for file in chain.unusable {
@@ -136,7 +136,7 @@ pub fn verify(cache: &Cache) -> Result<Report, Error> {
 }
 
 impl Report {
-    fn check(&mut self, cache: &str, published: &Published) -> Result<(), Error> {
+    fn check(&mut self, cache: &str, published: &mut Published) -> Result<(), Error> {
         let bytes = published.read()?;
         let path = format!("{cache}/{}", published.name());
         self.files += 1;

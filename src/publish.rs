@@ -38,6 +38,10 @@ pub const MOST_SUPERSEDED: usize = 8;
 /// How many superseded changes may, which are small.
 pub const MOST_FOLDED: usize = 64;
 
+/// How many bytes of changes may be published without a sync, where that is
+/// asked for: whoever builds upon them has to read them all.
+pub const MOST_UNSYNCED: u64 = 64 * 1024;
+
 /// How often an operation begins anew because others change the cache.
 pub const ATTEMPTS: usize = 1000;
 

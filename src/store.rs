@@ -13,7 +13,8 @@ use crate::keys::last_occurrences;
 use crate::memory::make_room;
 use crate::merge::{Lost, merge};
 use crate::publish::{
-    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, Place, busy, publish, sweep, sweep_all,
+    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, busy, publish, sweep,
+    sweep_all,
 };
 use crate::settings::{Durability, durability};
 use crate::{Error, legacy, name};
@@ -97,8 +98,8 @@ impl<'a> Cache<'a> {
         let records = records.filter(|record| record.put.is_some()).collect();
         let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
 
-        let folder = self.create_folder()?;
-        let durability = self.durability_of_save(&folder)?;
+        let (folder, listing) = self.folder()?;
+        let durability = self.durability_of_save(&listing)?;
         self.publish_snapshot(&folder, durability, Place::Next, &draft)?;
         Ok(())
     }
@@ -121,16 +122,22 @@ impl<'a> Cache<'a> {
         let draft = Draft::new(kind, wall_now(), records.collect(), Lost::default());
         let changes = draft.to_bytes();
 
-        let folder = self.create_folder()?;
+        let durability = match changes.len() as u64 > MOST_UNSYNCED {
+            true => Durability::Full,
+            false => self.durability,
+        };
+
+        let (folder, _) = self.folder()?;
         for _ in 0..ATTEMPTS {
             let next = Listing::of(&folder)?.next()?;
             let stored = self.open()?;
             if let Stored::Published(chain) = &stored
                 && chain.is_on_top
+                && (chain.is_settled() || self.durability == Durability::Full)
             {
                 chain.check_readable()?;
                 let write = |file: &File| file.write(&changes, 0);
-                if publish(&folder, self.durability, Place::OnTop, write)?.is_none() {
+                if publish(&folder, durability, Place::OnTop, write)?.is_none() {
                     continue;
                 }
                 let mut sizes = vec![changes.len() as u64];
@@ -142,8 +149,9 @@ impl<'a> Cache<'a> {
                 }
                 return Ok(());
             }
-            // There is nothing to publish changes upon, or something foreign
-            // is in the way: a snapshot with the changes made takes its place.
+            // There is nothing to publish changes upon, or nothing that lasts,
+            // or something foreign is in the way: a snapshot with the changes
+            // made takes its place.
             let (older, cut_off) = self.read(stored)?;
             let mut files = vec![changes.clone()];
             files.extend(older);
@@ -161,7 +169,7 @@ impl<'a> Cache<'a> {
         let legacy = legacy::file_name(self.name);
         let folder = match self.root.open_dir(self.name)? {
             Some(folder) => folder,
-            None if self.root.has_file(&legacy)? => self.create_folder()?,
+            None if self.root.has_file(&legacy)? => self.folder()?.0,
             None => return Ok(()),
         };
         let version = match self.open()? {
@@ -187,10 +195,17 @@ impl<'a> Cache<'a> {
         Ok(())
     }
 
-    fn create_folder(&self) -> Result<Dir, Error> {
+    /// Opens the cache's folder, and creates it if need be.
+    fn folder(&self) -> Result<(Dir, Listing), Error> {
         for _ in 0..ATTEMPTS {
             if let Some(folder) = self.root.open_dir(self.name)? {
-                return Ok(folder);
+                let listing = Listing::of(&folder)?;
+                if listing.versions.is_empty() {
+                    // Whoever created it may not have come to that, and a
+                    // version is there only where its folder lasts.
+                    self.root.sync()?;
+                }
+                return Ok((folder, listing));
             }
             self.root.create_dir(self.name)?;
         }
@@ -214,9 +229,9 @@ impl<'a> Cache<'a> {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
                 Ok((vec![draft.to_bytes()], 0))
             }
-            Stored::Published(chain) => {
+            Stored::Published(mut chain) => {
                 chain.check_readable()?;
-                let files = chain.files.iter().map(Published::read);
+                let files = chain.files.iter_mut().map(Published::read);
                 Ok((files.collect::<Result<_, _>>()?, chain.cut_off))
             }
         }
@@ -235,10 +250,6 @@ impl<'a> Cache<'a> {
         let Some(version) = publish(folder, durability, place, write)? else {
             return Ok(false);
         };
-        if version == 1 && durability == Durability::Full {
-            // Whoever created the folder may not have come to that.
-            self.root.sync()?;
-        }
         if durability == Durability::Full {
             // The cache is saved, whatever becomes of this; what stays is not
             // read any more, and a later write tries again.
@@ -251,15 +262,15 @@ impl<'a> Cache<'a> {
         Ok(true)
     }
 
-    /// What is not synced must not be the only copy for long, nor may copies
-    /// pile up: every so often a save syncs, and removes them.
-    fn durability_of_save(&self, folder: &Dir) -> Result<Durability, Error> {
-        let many = || Ok(Listing::of(folder)?.versions.len() > MOST_SUPERSEDED);
-        let legacy = || self.root.has_file(&legacy::file_name(self.name));
-        if self.durability == Durability::Full || many()? || legacy()? {
-            Ok(Durability::Full)
+    /// What is not synced must not be the only copy, nor may copies pile up:
+    /// the first save syncs, and every so often one does and removes them.
+    fn durability_of_save(&self, listing: &Listing) -> Result<Durability, Error> {
+        let saved = 1..=MOST_SUPERSEDED;
+        let legacy = legacy::file_name(self.name);
+        if saved.contains(&listing.versions.len()) && !self.root.has_file(&legacy)? {
+            Ok(self.durability)
         } else {
-            Ok(Durability::Atomic)
+            Ok(Durability::Full)
         }
     }
 
@@ -287,7 +298,7 @@ impl<'a> Cache<'a> {
         if run == 0 || !chain.is_on_top {
             return Ok(());
         }
-        let files = chain.files.iter().map(Published::read);
+        let files = chain.files.iter_mut().map(Published::read);
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
         let (draft, blind) = folded(&decode(&files), kind, cut_off)?;
         if blind && kind != Kind::Snapshot {

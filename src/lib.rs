@@ -16,6 +16,7 @@
 
 #[cfg(any(target_family = "wasm", test))]
 mod alloc;
+mod answer;
 mod chain;
 mod clock;
 mod dir;
@@ -34,7 +35,13 @@ mod store;
 
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.
-    wit_bindgen::generate!({ path: "wit", world: "disk", generate_all });
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "disk",
+        generate_all,
+        // Exported in `answer`.
+        skip: ["load"],
+    });
     // The names of the exports mean nothing to a native linker.
     #[cfg(target_arch = "wasm32")]
     use super::Disk;
@@ -42,20 +49,24 @@ mod bindings {
     export!(Disk);
 }
 
+use answer::Loaded;
 use bindings::exports::larder::cache::cache_inspect::{CacheStat, Guest as Inspect, Report};
 use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
-use bindings::exports::larder::cache::types::{Contents, Entry, Error};
+use bindings::exports::larder::cache::types::{Entry, Error};
 use dir::Dir;
 use store::Cache;
 
 /// The component.
 pub struct Disk;
 
-impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
-    fn load(cache: String) -> Result<Contents, Error> {
-        Cache::new(&Dir::root()?, &cache)?.load()
+impl Disk {
+    /// `cache-backend.load`
+    pub fn load(cache: &str) -> Result<Loaded, Error> {
+        Cache::new(&Dir::root()?, cache)?.load()
     }
+}
 
+impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
     fn save(cache: String, entries: Vec<Entry>) -> Result<(), Error> {
         Cache::new(&Dir::root()?, &cache)?.save(&entries)
     }

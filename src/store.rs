@@ -1,7 +1,8 @@
 //! Load, save, apply and clear.
 
+use crate::answer::Loaded;
 use crate::bindings::exports::larder::cache::cache_updates::Change;
-use crate::bindings::exports::larder::cache::types::{Contents, Entry, LiveEntry};
+use crate::bindings::exports::larder::cache::types::Entry;
 use crate::bindings::wasi::random::random;
 use crate::chain::{Chain, Published};
 use crate::clock::{Deadlines, wall_now};
@@ -66,26 +67,22 @@ impl<'a> Cache<'a> {
     }
 
     /// Gives the live entries.
-    pub fn load(&self) -> Result<Contents, Error> {
+    pub fn load(&self) -> Result<Loaded, Error> {
         let (files, cut_off) = self.read(self.open()?)?;
-        let decoded = decode(&files);
-        let bytes = files.iter().map(|file| file.len() as u64).sum();
-        make_room(record_count(&decoded), bytes)?;
-        let now = Deadlines::now();
-        let most = usize::try_from(record_count(&decoded)).unwrap_or_default();
-        let mut entries = Vec::with_capacity(most);
-        let lost = merge(&decoded, random::get_random_u64(), |header, record| {
-            let Some(put) = record.put else { return };
-            if let Some(expires_at) = now.of(put.ttl, header.saved_at) {
-                entries.push(LiveEntry {
-                    key: record.key.into(),
-                    value: put.value.into(),
-                    expires_at,
-                });
-            }
-        });
-        let lost = lost.count().saturating_add(cut_off);
-        Ok(Contents { entries, lost })
+        Loaded::from_files(files, |files, entries| {
+            let decoded = decode(files);
+            let count = record_count(&decoded);
+            make_room(count, 0)?;
+            entries.reserve(usize::try_from(count).unwrap_or_default());
+            let now = Deadlines::now();
+            let lost = merge(&decoded, random::get_random_u64(), |header, record| {
+                let Some(put) = record.put else { return };
+                if let Some(expires_at) = now.of(put.ttl, header.saved_at) {
+                    entries.push(record.key, put.value, expires_at);
+                }
+            });
+            Ok(lost.count().saturating_add(cut_off))
+        })
     }
 
     /// Stores these entries as the whole cache.

@@ -9,6 +9,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 #[derive(Clone)]
 pub struct Clock(Arc<Mutex<Times>>);
 
+#[derive(Clone)]
 struct Times {
     wall: Duration,
     monotonic: u64,
@@ -25,6 +26,19 @@ impl Clock {
             wall,
             monotonic: nanoseconds(Duration::from_secs(3600)),
         })))
+    }
+
+    /// Clocks that show the same at the start of every run.
+    pub(crate) fn simulated() -> Clock {
+        Clock(Arc::new(Mutex::new(Times {
+            wall: Duration::from_secs(1_700_000_000),
+            monotonic: nanoseconds(Duration::from_secs(3600)),
+        })))
+    }
+
+    /// Other clocks that show the same time, until one is moved.
+    pub(crate) fn fork(&self) -> Clock {
+        Clock(Arc::new(Mutex::new(self.times().clone())))
     }
 
     /// Lets time pass, on both clocks.

@@ -1,10 +1,11 @@
 //! A file system that fails, stutters or is overtaken exactly where a test says.
 //!
 //! It stands at the host-call boundary: a component calls `wasi:filesystem`, and every call passes
-//! [`Faults`] before wasmtime-wasi's own implementation does the work.
+//! [`Faults`] before wasmtime-wasi's own implementation, or the simulated one, does the work.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::{HasData, Resource};
@@ -19,6 +20,9 @@ use wasmtime_wasi::p2::bindings::sync::io::streams::{
     Error as StreamError, InputStream, OutputStream,
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
+
+use crate::Error;
+use crate::sim::{SimDisk, SimFilesystem};
 
 /// No operation needs more calls than this: one that makes more is taken to loop, and trapped.
 const CALLS_AT_MOST: usize = 200_000;
@@ -143,7 +147,11 @@ impl When {
 /// The faults of one instance's file system, none at first, and a record of the calls that it gets. Clones are
 /// the same faults.
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<Plan>>);
+pub struct Faults {
+    plan: Arc<Mutex<Plan>>,
+    /// Where the instance has a number in the run of a simulated disk.
+    run: Option<(SimDisk, usize)>,
+}
 
 #[derive(Default)]
 struct Plan {
@@ -164,9 +172,23 @@ enum Effect {
     Fail(ErrorCode),
     /// Reads and writes do half of what was asked of them.
     Short,
+    /// Nothing is done any more.
+    Kill,
     /// Done once and taken out.
     Before(Option<Box<dyn FnOnce() + Send>>),
 }
+
+/// An instance was stopped, as [`Faults::kill`] planned it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Killed;
+
+impl fmt::Display for Killed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("killed")
+    }
+}
+
+impl std::error::Error for Killed {}
 
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +202,14 @@ pub struct Made {
 }
 
 impl Faults {
+    /// None yet, for another instance on a simulated disk, which keeps a record of its own.
+    pub(crate) fn on(disk: &SimDisk) -> Faults {
+        Faults {
+            run: Some((disk.clone(), disk.next_instance())),
+            ..Faults::default()
+        }
+    }
+
     /// Fails these calls with this code; they do nothing else.
     pub fn fail(&self, when: When, code: ErrorCode) {
         self.add(when, Effect::Fail(code));
@@ -194,6 +224,11 @@ impl Faults {
     /// Does this right before the first of these calls goes to the file system.
     pub fn before(&self, when: When, action: impl FnOnce() + Send + 'static) {
         self.add(when, Effect::Before(Some(Box::new(action))));
+    }
+
+    /// Stops the instance right before these calls, as if its process was killed.
+    pub fn kill(&self, when: When) {
+        self.add(when, Effect::Kill);
     }
 
     /// Forgets all faults: the file system is sound again.
@@ -212,8 +247,24 @@ impl Faults {
     }
 
     /// Starts the record again, for another operation.
-    pub(crate) fn start_record(&self) {
+    pub(crate) fn start_record(&self, operation: &str, cache: &str) {
         self.plan().calls.clear();
+        self.note(|| format!("{operation} {cache:?}"));
+    }
+
+    /// An operation returned.
+    pub(crate) fn end_record(&self, operation: &str, error: Option<&Error>) {
+        self.note(|| match error {
+            Some(error) => format!("{operation} failed: {error:?}"),
+            None => format!("{operation} returned"),
+        });
+    }
+
+    /// Notes something in the run of a simulated disk.
+    fn note(&self, what: impl FnOnce() -> String) {
+        if let Some((disk, instance)) = &self.run {
+            disk.run().operation(*instance, what());
+        }
     }
 
     fn add(&self, when: When, effect: Effect) {
@@ -225,20 +276,22 @@ impl Faults {
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().expect("no test panics while it plans faults")
+        self.plan
+            .lock()
+            .expect("no test panics while it plans faults")
     }
 
     /// What a call has to pass: fails where the plan says so, and says whether it is to be cut short.
-    fn pass(&self, call: Call, path: String) -> FsResult<bool> {
+    fn pass(&self, call: Call, path: &str) -> FsResult<bool> {
         let mut plan = self.plan();
         if plan.calls.len() >= CALLS_AT_MOST {
             return Err(FsError::trap(wasmtime::Error::msg(
                 "one operation made so many file system calls that it must be in a loop",
             )));
         }
-        let (mut failure, mut short, mut action) = (None, false, None);
+        let (mut failure, mut short, mut killed, mut action) = (None, false, false, None);
         for fault in &mut plan.faults {
-            if !fault.when.selects(call, &path) {
+            if !fault.when.selects(call, path) {
                 continue;
             }
             fault.seen += 1;
@@ -248,16 +301,19 @@ impl Faults {
             match &mut fault.effect {
                 Effect::Fail(code) => failure = Some(*code),
                 Effect::Short => short = matches!(call, Call::Read | Call::Write),
+                Effect::Kill => killed = true,
                 Effect::Before(planned) => action = planned.take().or(action),
             }
         }
-        let fault = match (&failure, short, &action) {
-            (Some(code), ..) => Some(code.name()),
-            (_, true, _) => Some("cut short"),
-            (.., Some(_)) => Some("overtaken"),
+        let fault = match (&failure, &action) {
+            _ if killed => Some("killed"),
+            (Some(code), _) => Some(code.name()),
+            _ if short => Some("cut short"),
+            (_, Some(_)) => Some("overtaken"),
             _ => None,
         };
         plan.fired += u64::from(fault.is_some());
+        let path = path.to_owned();
         plan.calls.push(Made { call, path, fault });
         // The action may well use this file system, through other instances.
         drop(plan);
@@ -265,9 +321,22 @@ impl Faults {
             action();
         }
         match failure {
+            _ if killed => Err(FsError::trap(Killed)),
             Some(code) => Err(code.into()),
             None => Ok(short),
         }
+    }
+
+    /// What came of a call, for the run of a simulated disk.
+    fn came_of<T>(&self, call: Call, path: String, outcome: &FsResult<T>) {
+        let Some((disk, instance)) = &self.run else {
+            return;
+        };
+        let outcome = match outcome {
+            Ok(_) => "done",
+            Err(error) => error.downcast_ref().map_or("stopped", ErrorCode::name),
+        };
+        disk.run().call(*instance, call, path, outcome);
     }
 
     /// The path of an open descriptor or directory stream, and of what is below it; of a preopened folder nothing.
@@ -302,31 +371,50 @@ impl fmt::Display for Faults {
     }
 }
 
-/// wasmtime-wasi's file system with [`Faults`] in front of it.
-pub(crate) struct FaultyFilesystem<'a> {
-    pub(crate) inner: WasiFilesystemCtxView<'a>,
+/// A file system that can have [`Faults`] in front of it.
+pub(crate) trait FileSystem: Host {
+    /// Whether it can tell what is synced from what is not. A real one cannot, as no test cuts its power, so none
+    /// has to wait for its disk: syncs pass the faults, and that is all.
+    const SYNCS: bool;
+}
+
+impl FileSystem for WasiFilesystemCtxView<'_> {
+    const SYNCS: bool = false;
+}
+
+impl FileSystem for SimFilesystem<'_> {
+    const SYNCS: bool = true;
+}
+
+/// A file system with [`Faults`] in front of it.
+pub(crate) struct FaultyFilesystem<F> {
+    pub(crate) inner: F,
     pub(crate) faults: Faults,
 }
 
-/// Tells a linker that its host's file system is a [`FaultyFilesystem`].
-pub(crate) struct HasFaultyFilesystem;
+/// Tells a linker that its host's file system is this one, with [`Faults`] in front of it.
+pub(crate) struct HasFaulty<F>(PhantomData<F>);
 
-impl HasData for HasFaultyFilesystem {
-    type Data<'a> = FaultyFilesystem<'a>;
+impl<F: HasData> HasData for HasFaulty<F> {
+    type Data<'a> = FaultyFilesystem<F::Data<'a>>;
 }
 
-impl FaultyFilesystem<'_> {
-    fn pass<T: 'static>(
-        &self,
+impl<F: FileSystem> FaultyFilesystem<F> {
+    /// Does a call, unless a fault does something else. The work is told whether it is to be cut short.
+    fn call<T>(
+        &mut self,
         call: Call,
-        on: &Resource<T>,
-        below: Option<&str>,
-    ) -> FsResult<bool> {
-        self.faults.pass(call, self.faults.path(on.rep(), below))
+        path: String,
+        work: impl FnOnce(&mut F, bool) -> FsResult<T>,
+    ) -> FsResult<T> {
+        let passed = self.faults.pass(call, &path);
+        let outcome = passed.and_then(|short| work(&mut self.inner, short));
+        self.faults.came_of(call, path, &outcome);
+        outcome
     }
 }
 
-impl Host for FaultyFilesystem<'_> {
+impl<F: FileSystem> Host for FaultyFilesystem<F> {
     fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<SyncErrorCode> {
         Host::convert_error_code(&mut self.inner, error)
     }
@@ -339,17 +427,17 @@ impl Host for FaultyFilesystem<'_> {
     }
 }
 
-/// Methods that pass the faults, under the path of their descriptor and of what is below it, and are then done.
+/// Methods that are done under the path of their descriptor and of what is below it.
 macro_rules! pass_and_do {
     ($($call:ident: $name:ident($($arg:ident: $type:ty),*) $(below $path:ident)? -> $result:ty;)*) => {
         $(fn $name(&mut self, fd: Resource<Descriptor>, $($arg: $type),*) -> FsResult<$result> {
-            self.pass(Call::$call, &fd, None$(.or(Some(&*$path)))?)?;
-            HostDescriptor::$name(&mut self.inner, fd, $($arg),*)
+            let path = self.faults.path(fd.rep(), None$(.or(Some(&*$path)))?);
+            self.call(Call::$call, path, |inner, _| HostDescriptor::$name(inner, fd, $($arg),*))
         })*
     };
 }
 
-impl HostDescriptor for FaultyFilesystem<'_> {
+impl<F: FileSystem> HostDescriptor for FaultyFilesystem<F> {
     pass_and_do! {
         Advise: advise(offset: Filesize, length: Filesize, advice: Advice) -> ();
         AppendViaStream: append_via_stream() -> Resource<OutputStream>;
@@ -371,13 +459,20 @@ impl HostDescriptor for FaultyFilesystem<'_> {
         WriteViaStream: write_via_stream(offset: Filesize) -> Resource<OutputStream>;
     }
 
-    // No test can cut the power, so none has to wait for the disk: these pass the faults, and that is all.
     fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        self.pass(Call::Sync, &fd, None).map(drop)
+        let path = self.faults.path(fd.rep(), None);
+        self.call(Call::Sync, path, |inner, _| match F::SYNCS {
+            true => HostDescriptor::sync(inner, fd),
+            false => Ok(()),
+        })
     }
 
     fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        self.pass(Call::SyncData, &fd, None).map(drop)
+        let path = self.faults.path(fd.rep(), None);
+        self.call(Call::SyncData, path, |inner, _| match F::SYNCS {
+            true => HostDescriptor::sync_data(inner, fd),
+            false => Ok(()),
+        })
     }
 
     fn read(
@@ -386,9 +481,15 @@ impl HostDescriptor for FaultyFilesystem<'_> {
         length: Filesize,
         offset: Filesize,
     ) -> FsResult<(Vec<u8>, bool)> {
-        let short = self.pass(Call::Read, &fd, None)? && length > 1;
-        let length = if short { length / 2 } else { length };
-        HostDescriptor::read(&mut self.inner, fd, length, offset)
+        let path = self.faults.path(fd.rep(), None);
+        self.call(Call::Read, path, |inner, short| {
+            let length = if short && length > 1 {
+                length / 2
+            } else {
+                length
+            };
+            HostDescriptor::read(inner, fd, length, offset)
+        })
     }
 
     fn write(
@@ -397,10 +498,13 @@ impl HostDescriptor for FaultyFilesystem<'_> {
         mut bytes: Vec<u8>,
         offset: Filesize,
     ) -> FsResult<Filesize> {
-        if self.pass(Call::Write, &fd, None)? && bytes.len() > 1 {
-            bytes.truncate(bytes.len() / 2);
-        }
-        HostDescriptor::write(&mut self.inner, fd, bytes, offset)
+        let path = self.faults.path(fd.rep(), None);
+        self.call(Call::Write, path, |inner, short| {
+            if short && bytes.len() > 1 {
+                bytes.truncate(bytes.len() / 2);
+            }
+            HostDescriptor::write(inner, fd, bytes, offset)
+        })
     }
 
     fn open_at(
@@ -417,9 +521,9 @@ impl HostDescriptor for FaultyFilesystem<'_> {
             Call::Open
         };
         let full = self.faults.path(fd.rep(), Some(&path));
-        self.faults.pass(call, full.clone())?;
-        let opened =
-            HostDescriptor::open_at(&mut self.inner, fd, path_flags, path, open_flags, flags)?;
+        let opened = self.call(call, full.clone(), |inner, _| {
+            HostDescriptor::open_at(inner, fd, path_flags, path, open_flags, flags)
+        })?;
         self.faults.opened(opened.rep(), full);
         Ok(opened)
     }
@@ -429,8 +533,9 @@ impl HostDescriptor for FaultyFilesystem<'_> {
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let path = self.faults.path(fd.rep(), None);
-        self.faults.pass(Call::List, path.clone())?;
-        let stream = HostDescriptor::read_directory(&mut self.inner, fd)?;
+        let stream = self.call(Call::List, path.clone(), |inner, _| {
+            HostDescriptor::read_directory(inner, fd)
+        })?;
         self.faults.opened(stream.rep(), path);
         Ok(stream)
     }
@@ -443,8 +548,10 @@ impl HostDescriptor for FaultyFilesystem<'_> {
         to: Resource<Descriptor>,
         new: String,
     ) -> FsResult<()> {
-        self.pass(Call::Link, &to, Some(&new))?;
-        HostDescriptor::link_at(&mut self.inner, fd, flags, old, to, new)
+        let path = self.faults.path(to.rep(), Some(&new));
+        self.call(Call::Link, path, |inner, _| {
+            HostDescriptor::link_at(inner, fd, flags, old, to, new)
+        })
     }
 
     fn rename_at(
@@ -454,8 +561,10 @@ impl HostDescriptor for FaultyFilesystem<'_> {
         to: Resource<Descriptor>,
         new: String,
     ) -> FsResult<()> {
-        self.pass(Call::Rename, &to, Some(&new))?;
-        HostDescriptor::rename_at(&mut self.inner, fd, old, to, new)
+        let path = self.faults.path(to.rep(), Some(&new));
+        self.call(Call::Rename, path, |inner, _| {
+            HostDescriptor::rename_at(inner, fd, old, to, new)
+        })
     }
 
     fn is_same_object(
@@ -472,13 +581,15 @@ impl HostDescriptor for FaultyFilesystem<'_> {
     }
 }
 
-impl HostDirectoryEntryStream for FaultyFilesystem<'_> {
+impl<F: FileSystem> HostDirectoryEntryStream for FaultyFilesystem<F> {
     fn read_directory_entry(
         &mut self,
         stream: Resource<DirectoryEntryStream>,
     ) -> FsResult<Option<DirectoryEntry>> {
-        self.pass(Call::NextEntry, &stream, None)?;
-        HostDirectoryEntryStream::read_directory_entry(&mut self.inner, stream)
+        let path = self.faults.path(stream.rep(), None);
+        self.call(Call::NextEntry, path, |inner, _| {
+            HostDirectoryEntryStream::read_directory_entry(inner, stream)
+        })
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {

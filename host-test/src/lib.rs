@@ -2,7 +2,8 @@
 //!
 //! A [`Subject`] is a component, the storage it works on and the time it lives in; [`Subject::open`] starts
 //! it, and starting it again is a restart. Time is a [`Clock`] that only the test moves. [`Faults`] stand
-//! between an instance and its file system: they fail calls, cut them short, or do something else first.
+//! between an instance and its file system: they fail calls, cut them short, kill the instance, or do something else
+//! first. A [`SimDisk`] is storage that knows what a power cut leaves of it.
 //! The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
 //! [`conformance!`].
 
@@ -10,12 +11,18 @@ mod clock;
 pub mod conformance;
 mod faults;
 mod folder;
+mod run;
+mod sim;
 mod subject;
+mod write;
 
 pub use clock::Clock;
-pub use faults::{Call, ErrorCode, Faults, Made, When};
+pub use faults::{Call, ErrorCode, Faults, Killed, Made, When};
 pub use folder::tree;
+pub use run::Run;
+pub use sim::{PowerCuts, SimDisk};
 pub use subject::{
     Backend, CacheStat, Change, Contents, Damage, Entry, Error, Instance, Interface, LiveEntry,
     Part, Report, Subject, entry, put, remove, sorted, values,
 };
+pub use write::{Values, Write};

@@ -5,16 +5,20 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use rand::Rng;
 use tempfile::TempDir;
-use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::filesystem::WasiFilesystemView;
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::sync::filesystem::types as filesystem;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::clock::Clock;
-use crate::faults::{Faults, FaultyFilesystem, HasFaultyFilesystem};
+use crate::faults::{Faults, FaultyFilesystem, FileSystem, HasFaulty, Killed};
 use crate::folder::tree;
+use crate::sim::{HasSimFilesystem, SimDisk, SimFilesystem};
+use crate::write::Write;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -86,6 +90,8 @@ static DISK: LazyLock<Backend> = LazyLock::new(|| Backend::compile(larder_host::
 #[derive(Clone)]
 pub struct Backend {
     component: InstancePre<State>,
+    /// The same on a simulated disk.
+    simulated: InstancePre<State>,
     core: cache_backend::GuestIndices,
     updates: Option<cache_updates::GuestIndices>,
     inspect: Option<cache_inspect::GuestIndices>,
@@ -98,28 +104,47 @@ impl Backend {
     ///
     /// Where it is not a component, does not export `cache-backend`, or imports what is not WASI.
     pub fn compile(bytes: &[u8]) -> Backend {
-        let component = Component::new(&ENGINE, bytes).expect("a component");
-        let mut linker = Linker::new(&ENGINE);
-        wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("an empty linker takes WASI");
-        linker.allow_shadowing(true);
-        filesystem::add_to_linker::<State, HasFaultyFilesystem>(&mut linker, State::faulty)
+        let compiled = Component::new(&ENGINE, bytes).expect("a component");
+        let mut linker = linker::<WasiFilesystem>(State::faulty);
+        let ready = |linker: &Linker<State>| {
+            let component = linker.instantiate_pre(&compiled);
+            component.expect("a component that imports WASI and nothing else")
+        };
+        let component = ready(&linker);
+        linker = self::linker::<HasSimFilesystem>(State::simulated);
+        preopens::add_to_linker::<State, HasSimFilesystem>(&mut linker, State::sim_filesystem)
             .expect("shadowing is allowed");
-        let component = linker
-            .instantiate_pre(&component)
-            .expect("a component that imports WASI and nothing else");
         Backend {
             core: cache_backend::GuestIndices::new(&component).expect("cache-backend is exported"),
             updates: cache_updates::GuestIndices::new(&component).ok(),
             inspect: cache_inspect::GuestIndices::new(&component).ok(),
+            simulated: ready(&linker),
             component,
         }
     }
+}
+
+/// WASI, with faults in front of this file system.
+fn linker<F>(filesystem: fn(&mut State) -> FaultyFilesystem<F::Data<'_>>) -> Linker<State>
+where
+    F: HasData,
+    for<'a> F::Data<'a>: FileSystem,
+{
+    let mut linker = Linker::new(&ENGINE);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("an empty linker takes WASI");
+    linker.allow_shadowing(true);
+    filesystem::add_to_linker::<State, HasFaulty<F>>(&mut linker, filesystem)
+        .expect("shadowing is allowed");
+    linker
 }
 
 struct State {
     wasi: WasiCtx,
     table: ResourceTable,
     faults: Faults,
+    /// The simulated disk, where it works on one, and what it may do there.
+    disk: Option<SimDisk>,
+    access: FsPerms,
 }
 
 impl WasiView for State {
@@ -132,12 +157,28 @@ impl WasiView for State {
 }
 
 impl State {
-    fn faulty(&mut self) -> FaultyFilesystem<'_> {
+    fn faulty(&mut self) -> FaultyFilesystem<WasiFilesystemCtxView<'_>> {
         // A handle to the same faults: the view below borrows the rest of the state as a whole.
         let faults = self.faults.clone();
         FaultyFilesystem {
             inner: self.filesystem(),
             faults,
+        }
+    }
+
+    fn simulated(&mut self) -> FaultyFilesystem<SimFilesystem<'_>> {
+        let faults = self.faults.clone();
+        FaultyFilesystem {
+            inner: self.sim_filesystem(),
+            faults,
+        }
+    }
+
+    fn sim_filesystem(&mut self) -> SimFilesystem<'_> {
+        SimFilesystem {
+            disk: self.disk.as_ref().expect("the storage is simulated"),
+            access: self.access,
+            table: &mut self.table,
         }
     }
 }
@@ -146,17 +187,18 @@ impl State {
 #[derive(Clone)]
 pub struct Subject {
     backend: Backend,
-    folder: Folder,
+    storage: Storage,
     access: FsPerms,
     environment: Vec<(String, String)>,
     clock: Clock,
 }
 
 #[derive(Clone)]
-enum Folder {
+enum Storage {
     /// Removed with the last clone of the subject.
     Own(Arc<TempDir>),
     Given(Arc<Path>),
+    Simulated(SimDisk),
 }
 
 impl Subject {
@@ -170,7 +212,7 @@ impl Subject {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         Subject {
             backend,
-            folder: Folder::Own(Arc::new(folder)),
+            storage: Storage::Own(Arc::new(folder)),
             access: FsPerms::ReadWrite,
             environment: Vec::new(),
             clock: Clock::new(),
@@ -180,8 +222,33 @@ impl Subject {
     /// The same with this folder, which is there and stays, as its storage.
     pub fn on(self, folder: impl AsRef<Path>) -> Subject {
         Subject {
-            folder: Folder::Given(folder.as_ref().into()),
+            storage: Storage::Given(folder.as_ref().into()),
             ..self
+        }
+    }
+
+    /// The built-in disk backend on a simulated disk, with the clocks and random numbers of that.
+    pub fn disk_on(disk: &SimDisk) -> Subject {
+        Subject::simulated(DISK.clone(), disk)
+    }
+
+    /// A backend on a simulated disk, with the clocks and random numbers of that.
+    pub fn simulated(backend: Backend, disk: &SimDisk) -> Subject {
+        Subject {
+            backend,
+            storage: Storage::Simulated(disk.clone()),
+            access: FsPerms::ReadWrite,
+            environment: Vec::new(),
+            clock: disk.clock().clone(),
+        }
+    }
+
+    /// The same on this simulated disk, with the clocks and random numbers of that.
+    pub fn on_simulated(&self, disk: &SimDisk) -> Subject {
+        Subject {
+            access: self.access,
+            environment: self.environment.clone(),
+            ..Subject::simulated(self.backend.clone(), disk)
         }
     }
 
@@ -189,7 +256,7 @@ impl Subject {
     ///
     /// # Panics
     ///
-    /// Where a file cannot be copied.
+    /// Where a file cannot be copied, or storage is simulated: [`SimDisk::fork`] copies that.
     pub fn copy(&self) -> Subject {
         let copy = Subject {
             clock: self.clock.clone(),
@@ -225,10 +292,15 @@ impl Subject {
     }
 
     /// The folder that the component sees as its storage.
+    ///
+    /// # Panics
+    ///
+    /// Where that is simulated.
     pub fn folder(&self) -> &Path {
-        match &self.folder {
-            Folder::Own(folder) => folder.path(),
-            Folder::Given(folder) => folder,
+        match &self.storage {
+            Storage::Own(folder) => folder.path(),
+            Storage::Given(folder) => folder,
+            Storage::Simulated(_) => panic!("a simulated disk is not a folder"),
         }
     }
 
@@ -261,21 +333,33 @@ impl Subject {
             .wall_clock(self.clock.clone())
             .monotonic_clock(self.clock.clone())
             .inherit_stderr()
-            .allow_blocking_current_thread(true)
-            .preopened_dir(self.folder(), "/", self.access)
-            .expect("the storage can be opened");
-        let faults = Faults::default();
+            .allow_blocking_current_thread(true);
+        let backend = &self.backend;
+        let (component, faults, disk) = match &self.storage {
+            Storage::Simulated(disk) => {
+                let mut random = disk.random();
+                wasi.insecure_random_seed(u128::from(random.next_u64()))
+                    .insecure_random(random.clone())
+                    .secure_random(random);
+                (&backend.simulated, Faults::on(disk), Some(disk.clone()))
+            }
+            Storage::Own(_) | Storage::Given(_) => {
+                wasi.preopened_dir(self.folder(), "/", self.access)
+                    .expect("the storage can be opened");
+                (&backend.component, Faults::default(), None)
+            }
+        };
         let state = State {
             wasi: wasi.build(),
             table: ResourceTable::new(),
             faults: faults.clone(),
+            disk,
+            access: self.access,
         };
         let mut store = Store::new(&ENGINE, state);
         // What a load gives back may be of any size.
         store.set_hostcall_fuel(usize::MAX);
-        let backend = &self.backend;
-        let instance = backend
-            .component
+        let instance = component
             .instantiate(&mut store)
             .unwrap_or_else(|trap| panic!("the component does not start: {trap:?}"));
         Instance {
@@ -319,36 +403,45 @@ impl Instance {
 
     /// `cache-backend.load`
     pub fn load(&mut self, cache: &str) -> Result<Contents, Error> {
-        self.faults.start_record();
+        self.faults.start_record("load", cache);
         let outcome = self.core.call_load(&mut self.store, cache);
         self.untrapped("load", outcome)
     }
 
     /// `cache-backend.save`
     pub fn save(&mut self, cache: &str, entries: &[Entry]) -> Result<(), Error> {
-        self.faults.start_record();
-        let outcome = self.core.call_save(&mut self.store, cache, entries);
+        let outcome = self.try_save(cache, entries);
         self.untrapped("save", outcome)
     }
 
     /// `cache-backend.clear`
     pub fn clear(&mut self, cache: &str) -> Result<(), Error> {
-        self.faults.start_record();
-        let outcome = self.core.call_clear(&mut self.store, cache);
+        let outcome = self.try_clear(cache);
         self.untrapped("clear", outcome)
     }
 
     /// `cache-updates.apply`
     pub fn apply(&mut self, cache: &str, changes: &[Change]) -> Result<(), Error> {
-        self.faults.start_record();
-        let updates = self.updates.as_ref().expect("cache-updates is exported");
-        let outcome = updates.call_apply(&mut self.store, cache, changes);
+        let outcome = self.try_apply(cache, changes);
         self.untrapped("apply", outcome)
+    }
+
+    /// `save`, `apply` or `clear`, of an instance that may be killed meanwhile. One that was does nothing more.
+    pub fn write(&mut self, cache: &str, write: &Write) -> Result<Result<(), Error>, Killed> {
+        let (operation, outcome) = match write {
+            Write::Save(entries) => ("save", self.try_save(cache, entries)),
+            Write::Apply(changes) => ("apply", self.try_apply(cache, changes)),
+            Write::Clear => ("clear", self.try_clear(cache)),
+        };
+        match outcome {
+            Err(trap) if trap.is::<Killed>() => Err(Killed),
+            outcome => Ok(self.untrapped(operation, outcome)),
+        }
     }
 
     /// `cache-inspect.list-caches`
     pub fn list_caches(&mut self) -> Result<Vec<String>, Error> {
-        self.faults.start_record();
+        self.faults.start_record("list-caches", "");
         let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
         let outcome = inspect.call_list_caches(&mut self.store);
         self.untrapped("list-caches", outcome)
@@ -356,7 +449,7 @@ impl Instance {
 
     /// `cache-inspect.stat`
     pub fn stat(&mut self, cache: &str) -> Result<CacheStat, Error> {
-        self.faults.start_record();
+        self.faults.start_record("stat", cache);
         let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
         let outcome = inspect.call_stat(&mut self.store, cache);
         self.untrapped("stat", outcome)
@@ -364,18 +457,39 @@ impl Instance {
 
     /// `cache-inspect.verify`
     pub fn verify(&mut self, cache: &str) -> Result<Report, Error> {
-        self.faults.start_record();
+        self.faults.start_record("verify", cache);
         let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
         let outcome = inspect.call_verify(&mut self.store, cache);
         self.untrapped("verify", outcome)
     }
 
-    fn untrapped<T>(&self, operation: &str, outcome: wasmtime::Result<T>) -> T {
-        outcome.unwrap_or_else(|trap| {
+    fn try_save(&mut self, cache: &str, entries: &[Entry]) -> Outcome<()> {
+        self.faults.start_record("save", cache);
+        self.core.call_save(&mut self.store, cache, entries)
+    }
+
+    fn try_clear(&mut self, cache: &str) -> Outcome<()> {
+        self.faults.start_record("clear", cache);
+        self.core.call_clear(&mut self.store, cache)
+    }
+
+    fn try_apply(&mut self, cache: &str, changes: &[Change]) -> Outcome<()> {
+        self.faults.start_record("apply", cache);
+        let updates = self.updates.as_ref().expect("cache-updates is exported");
+        updates.call_apply(&mut self.store, cache, changes)
+    }
+
+    fn untrapped<T>(&self, operation: &str, outcome: Outcome<T>) -> Result<T, Error> {
+        let outcome = outcome.unwrap_or_else(|trap| {
             panic!(
                 "{operation} trapped: {trap:?}\nits file system calls:\n{}",
                 self.faults
             )
-        })
+        });
+        self.faults.end_record(operation, outcome.as_ref().err());
+        outcome
     }
 }
+
+/// What a function of a component gives, or why it trapped.
+type Outcome<T> = wasmtime::Result<Result<T, Error>>;

@@ -1,0 +1,80 @@
+//! What happened on a simulated disk, as a list for people to read.
+
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::faults::Call;
+use crate::sim::PowerCut;
+
+/// The operations and calls of all instances on a disk, in the order in which they were done, with what came of
+/// them; and the power cuts between them.
+#[derive(Default)]
+pub struct Run(Mutex<Lines>);
+
+#[derive(Default)]
+struct Lines {
+    /// What forks have in common.
+    before: Vec<Arc<Vec<Line>>>,
+    lines: Vec<Line>,
+}
+
+enum Line {
+    Operation(usize, String),
+    Call(usize, Call, String, &'static str),
+    Cut(PowerCut),
+}
+
+impl Run {
+    /// Another one that goes on from here.
+    pub(crate) fn fork(&self) -> Run {
+        let mut lines = self.lines();
+        if !lines.lines.is_empty() {
+            let recent = mem::take(&mut lines.lines);
+            lines.before.push(Arc::new(recent));
+        }
+        Run(Mutex::new(Lines {
+            before: lines.before.clone(),
+            lines: Vec::new(),
+        }))
+    }
+
+    /// An instance begins an operation, or ends it.
+    pub(crate) fn operation(&self, instance: usize, what: String) {
+        self.add(Line::Operation(instance, what));
+    }
+
+    /// An instance made a call, and this came of it.
+    pub(crate) fn call(&self, instance: usize, call: Call, path: String, outcome: &'static str) {
+        self.add(Line::Call(instance, call, path, outcome));
+    }
+
+    pub(crate) fn cut(&self, cut: PowerCut) {
+        self.add(Line::Cut(cut));
+    }
+
+    fn add(&self, line: Line) {
+        self.lines().lines.push(line);
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().expect("taking a note does not panic")
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.lines();
+        let before = lines.before.iter().flat_map(|lines| lines.iter());
+        for (n, line) in (1..).zip(before.chain(&lines.lines)) {
+            match line {
+                Line::Operation(instance, what) => writeln!(f, "{n:>4} #{instance} {what}"),
+                Line::Call(instance, call, path, outcome) => {
+                    writeln!(f, "{n:>4} #{instance}   {call:?} {path:?} {outcome}")
+                }
+                Line::Cut(cut) => writeln!(f, "{n:>4} {cut}"),
+            }?;
+        }
+        Ok(())
+    }
+}

@@ -4,11 +4,13 @@
 //! it, and starting it again is a restart. Time is a [`Clock`] that only the test moves. [`Faults`] stand
 //! between an instance and its file system: they fail calls, cut them short, kill the instance, or do something else
 //! first. A [`SimDisk`] is storage that knows what a power cut leaves of it.
-//! The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
+//! [`mod@crash`] stops the disk backend at every call. The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
 //! [`conformance!`].
 
 mod clock;
 pub mod conformance;
+pub mod crash;
+mod effort;
 mod faults;
 mod folder;
 mod run;
@@ -17,6 +19,7 @@ mod subject;
 mod write;
 
 pub use clock::Clock;
+pub use effort::Effort;
 pub use faults::{Call, ErrorCode, Faults, Killed, Made, When};
 pub use folder::tree;
 pub use run::Run;

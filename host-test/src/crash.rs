@@ -1,0 +1,288 @@
+//! The disk backend, crashed at every call.
+//!
+//! An operation is stopped before each of its calls to the host, and after the last. What the process leaves, and
+//! every disk that a power cut may leave, is opened by a fresh instance, which has to find what was promised, and to
+//! go on from there.
+
+mod past;
+mod world;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
+
+use crate::{Effort, Killed, SimDisk, Subject, Values, When, Write, entry, put};
+use past::{Past, pasts, second_writes, writes};
+pub use world::Durability;
+use world::World;
+
+const CACHE: &str = "sessions";
+
+/// After this long, a temporary is known to be from a writer that died.
+const GRACE: Duration = Duration::from_secs(601);
+
+/// With `atomic`, superseded versions stay until there are more than this.
+const MOST_SUPERSEDED: usize = 8;
+
+/// What was tried.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    operations: u64,
+    points: u64,
+    exhaustive: u64,
+    images: u64,
+    distinct: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally {
+            operations,
+            points,
+            exhaustive,
+            images,
+            distinct,
+        } = self;
+        write!(
+            f,
+            "{operations} operations stopped at {points} points: {images} disks after a power cut, {distinct} of \
+             them different, all that there can be at {exhaustive} points"
+        )
+    }
+}
+
+/// Stops every kind of operation on every kind of cache at every call.
+///
+/// # Panics
+///
+/// Where a promise is broken, with all that happened.
+pub fn every_crash_point(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
+    let mut attack = Attack::new(subject, durability, effort);
+    for past in pasts(durability) {
+        let world = attack.arrive(&past);
+        for write in writes() {
+            attack.crash(&world, &write);
+        }
+    }
+    attack.tally
+}
+
+/// Stops operations that come after an operation that was stopped, with or without a power cut between them.
+///
+/// # Panics
+///
+/// Where a promise is broken, with all that happened.
+pub fn crashes_after_crashes(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
+    let mut attack = Attack::new(subject, durability, effort);
+    for past in pasts(durability) {
+        let world = attack.arrive(&past);
+        for write in writes() {
+            for stopped in attack.stops(&world, &write) {
+                if attack.random.random_bool(effort.of(0.05, 0.5)) {
+                    attack.go_on_from(&stopped);
+                }
+                if attack.random.random_bool(effort.of(0.05, 0.5)) {
+                    let cut = attack.any_cut(&stopped);
+                    attack.go_on_from(&cut);
+                }
+            }
+        }
+    }
+    attack.tally
+}
+
+struct Attack<'a> {
+    subject: Subject,
+    durability: Durability,
+    effort: &'a Effort,
+    random: Xoshiro256PlusPlus,
+    /// The disks that were tried, by fingerprint, and with what they were to hold.
+    tried: HashSet<(u64, u64)>,
+    tally: Tally,
+}
+
+impl Attack<'_> {
+    fn new<'a>(subject: &Subject, durability: Durability, effort: &'a Effort) -> Attack<'a> {
+        Attack {
+            subject: subject.clone().env("LARDER_DURABILITY", durability.name()),
+            durability,
+            effort,
+            random: Xoshiro256PlusPlus::seed_from_u64(effort.seed),
+            tried: HashSet::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The world after a past.
+    fn arrive(&mut self, past: &Past) -> World {
+        let disk = SimDisk::new(self.random.next_u64());
+        let mut world = World::new(disk);
+        if let Some(legacy) = &past.legacy {
+            world.put_legacy(CACHE, legacy);
+        }
+        for write in &past.writes {
+            let mut instance = self.subject.on_simulated(&world.disk).open();
+            match instance.write(CACHE, write) {
+                Ok(Ok(())) => world.returned(write, self.durability),
+                outcome => self.fail(&world.disk, &format!("a write gave {outcome:?}")),
+            }
+        }
+        world
+    }
+
+    /// Stops an operation before each of its calls, and lets it return in the end; and gives the worlds after that.
+    fn stops(&mut self, world: &World, write: &Write) -> Vec<World> {
+        self.tally.operations += 1;
+        let mut stops = Vec::new();
+        for call in 1.. {
+            let mut world = world.fork();
+            let mut instance = self.subject.on_simulated(&world.disk).open();
+            instance.faults().kill(When::any().nth(call));
+            match instance.write(CACHE, write) {
+                Err(Killed) => {
+                    world.stopped(write);
+                    stops.push(world);
+                }
+                Ok(Ok(())) => {
+                    world.returned(write, self.durability);
+                    stops.push(world);
+                    break;
+                }
+                Ok(Err(error)) => self.fail(&world.disk, &format!("a write failed: {error:?}")),
+            }
+        }
+        stops
+    }
+
+    /// Stops an operation at every point, and cuts the power at each.
+    fn crash(&mut self, world: &World, write: &Write) {
+        for stopped in self.stops(world, write) {
+            self.tally.points += 1;
+            self.check(stopped.disk.fork(), &stopped.now);
+            self.cut_power(&stopped);
+        }
+    }
+
+    /// Crashes what comes next, from a world after a crash.
+    fn go_on_from(&mut self, world: &World) {
+        for write in second_writes() {
+            self.crash(world, &write);
+        }
+    }
+
+    /// Tries what a power cut may leave.
+    fn cut_power(&mut self, world: &World) {
+        let at_most = self.effort.of(40, 400);
+        let cuts = world.disk.power_cuts(at_most, self.random.next_u64());
+        self.tally.exhaustive += u64::from(cuts.is_exhaustive());
+        let expected = world.fingerprint();
+        for image in cuts {
+            self.tally.images += 1;
+            if self.tried.insert((image.fingerprint(), expected)) {
+                self.tally.distinct += 1;
+                self.check(image, &world.after_cut);
+            }
+        }
+    }
+
+    /// The world after a power cut, as found there.
+    fn any_cut(&mut self, world: &World) -> World {
+        let cuts = world.disk.power_cuts(1, self.random.next_u64());
+        let image = cuts.last().expect("a cut leaves something");
+        let found = self.load_one_of(&image.fork(), &world.after_cut);
+        World::with(image, found)
+    }
+
+    /// A fresh instance finds one of these, and everything works from there.
+    fn check(&self, disk: SimDisk, allowed: &[Values]) {
+        let mut values = self.load_one_of(&disk, allowed);
+        let next = Write::Apply(vec![put("next", "after the crash", None)]);
+        self.write(&disk, &next, &mut values);
+        disk.clock().advance(GRACE);
+        let last = Write::Save(vec![entry("last", "after the crash", None)]);
+        self.write(&disk, &last, &mut values);
+        self.check_files(&disk, &last, &mut values);
+    }
+
+    fn load_one_of(&self, disk: &SimDisk, allowed: &[Values]) -> Values {
+        let contents = match self.subject.on_simulated(disk).open().load(CACHE) {
+            Ok(contents) => contents,
+            Err(error) => self.fail(disk, &format!("the load failed: {error:?}")),
+        };
+        if contents.lost != 0 {
+            self.fail(disk, &format!("{} entries are lost", contents.lost));
+        }
+        let entries = contents.entries.into_iter();
+        let values: Values = entries.map(|entry| (entry.key, entry.value)).collect();
+        if !allowed.contains(&values) {
+            let found = summary(&values);
+            let allowed: Vec<String> = allowed.iter().map(summary).collect();
+            let allowed = allowed.join("\n  ");
+            self.fail(
+                disk,
+                &format!("the load gave\n  {found}\nand not one of\n  {allowed}"),
+            );
+        }
+        values
+    }
+
+    /// A write returns, and is there.
+    fn write(&self, disk: &SimDisk, write: &Write, values: &mut Values) {
+        let mut instance = self.subject.on_simulated(disk).open();
+        match instance.write(CACHE, write) {
+            Ok(Ok(())) => *values = write.on(values),
+            outcome => self.fail(disk, &format!("a write gave {outcome:?}")),
+        }
+        self.load_one_of(disk, std::slice::from_ref(values));
+    }
+
+    /// After a save and the grace period, what was left over is gone; with `atomic`, after enough saves.
+    fn check_files(&self, disk: &SimDisk, save: &Write, values: &mut Values) {
+        if self.durability == Durability::Atomic {
+            // That takes its time, so it is done to some.
+            if disk.fingerprint() % 16 != 0 {
+                return;
+            }
+            for _ in 0..=MOST_SUPERSEDED {
+                self.write(disk, save, values);
+            }
+        }
+        let files: Vec<String> = disk
+            .tree()
+            .into_keys()
+            .map(|path| path.display().to_string())
+            .collect();
+        let count = |suffix: &str| files.iter().filter(|file| file.ends_with(suffix)).count();
+        let most = match self.durability {
+            Durability::Full => 1,
+            Durability::Atomic => MOST_SUPERSEDED + 1,
+        };
+        if count(".tmp") > 0 || count(".postcard") > 0 || count(".larder") > most {
+            self.fail(disk, &format!("files are left over: {files:?}"));
+        }
+    }
+
+    fn fail(&self, disk: &SimDisk, broken: &str) -> ! {
+        panic!(
+            "{}{}: {broken}\nto see it again:\n  {}\n",
+            disk.run(),
+            self.durability.name(),
+            self.effort.replay()
+        )
+    }
+}
+
+/// Values, short enough to print.
+fn summary(values: &Values) -> String {
+    let short = |value: &Vec<u8>| {
+        let start = &value[..value.len().min(12)];
+        format!("{} ({})", String::from_utf8_lossy(start), value.len())
+    };
+    let values = values
+        .iter()
+        .map(|(key, value)| format!("{key}: {}", short(value)));
+    format!("{{{}}}", values.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,82 @@
+//! How a cache came to be what it is before a crash, and the operations that are crashed.
+
+use super::Durability;
+use crate::{Change, Entry, Write, entry, put, remove};
+
+/// What happened to a cache before.
+pub(super) struct Past {
+    /// It is from before the store's own format.
+    pub(super) legacy: Option<Vec<Entry>>,
+    pub(super) writes: Vec<Write>,
+}
+
+/// The pasts that make operations take different ways.
+pub(super) fn pasts(durability: Durability) -> Vec<Past> {
+    let of = |writes| Past {
+        legacy: None,
+        writes,
+    };
+    let saved = || Write::Save(few("saved"));
+    let mut pasts = vec![
+        of(vec![]),
+        of(vec![saved()]),
+        of(vec![Write::Save(many("saved"))]),
+        of(vec![saved(), Write::Clear]),
+        // The next change is folded with these.
+        of([vec![saved()], changes(15)].concat()),
+        // The next change outgrows the cache.
+        of(vec![saved(), Write::Apply(put_many("changed"))]),
+        Past {
+            legacy: Some(few("legacy")),
+            writes: vec![],
+        },
+    ];
+    if durability == Durability::Atomic {
+        // The next save removes what is superseded.
+        let saves = (0..9).map(|n| Write::Save(few(&format!("save {n}"))));
+        pasts.push(of(saves.collect()));
+    }
+    pasts
+}
+
+/// The operations that are crashed.
+pub(super) fn writes() -> Vec<Write> {
+    let mut writes = second_writes();
+    writes.extend([
+        Write::Save(many("crashed")),
+        Write::Apply(put_many("crashed")),
+    ]);
+    writes
+}
+
+/// The operations that are crashed after a crash.
+pub(super) fn second_writes() -> Vec<Write> {
+    vec![
+        Write::Save(few("again")),
+        Write::Apply(vec![put("again", "changed", None), remove("kept 0")]),
+        Write::Clear,
+    ]
+}
+
+fn changes(count: usize) -> Vec<Write> {
+    let change = |n| Write::Apply(vec![put(format!("change {n}"), "changed", None)]);
+    (0..count).map(change).collect()
+}
+
+fn few(stamp: &str) -> Vec<Entry> {
+    (0..3)
+        .map(|n| entry(format!("kept {n}"), stamp, None))
+        .collect()
+}
+
+/// In several blocks of the format, and of the disk.
+fn many(stamp: &str) -> Vec<Entry> {
+    let value = stamp.repeat(500);
+    (0..20)
+        .map(|n| entry(format!("kept {n}"), value.clone(), None))
+        .collect()
+}
+
+fn put_many(stamp: &str) -> Vec<Change> {
+    many(stamp).into_iter().map(Change::Put).collect()
+}

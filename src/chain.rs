@@ -261,7 +261,7 @@ impl Published {
     /// Whether every byte of the file is as it was written.
     fn is_intact(&mut self) -> Result<bool, Error> {
         let bytes = self.read()?;
-        let is_intact = format::decode(&bytes).is_ok_and(|file| file.damage.is_empty());
+        let is_intact = format::decode(&bytes).is_ok_and(|file| file.is_intact());
         self.bytes = Some(bytes);
         Ok(is_intact)
     }

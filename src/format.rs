@@ -442,6 +442,13 @@ impl<'a> Decoded<'a> {
         self.header.puts.saturating_sub(read)
     }
 
+    /// Every byte of the file is as it was written. What was lost before that
+    /// is no damage of this file: it takes no bytes.
+    pub fn is_intact(&self) -> bool {
+        let lost_before = |damage: &Damage| damage.part == Part::Block && damage.length == 0;
+        self.damage.iter().all(lost_before)
+    }
+
     /// How many records are in no readable block.
     pub fn lost_records(&self) -> u64 {
         let read = self.blocks.iter().map(Block::record_count).sum();

@@ -279,6 +279,26 @@ fn damage_to_one_block_leaves_the_others() {
 }
 
 #[test]
+fn a_damaged_block_is_lost_where_the_index_is_damaged_too() {
+    let sample = in_blocks();
+    let mut backend = sample.subject.open();
+    for (file, bytes) in &sample.files {
+        let trailer = bytes.len() - 1;
+        for position in interesting(trailer).filter(|at| *at >= 120) {
+            let mut damaged = bytes.clone();
+            damaged[trailer] ^= 0xff;
+            damaged[position] ^= 0xff;
+            sample.write(file, &damaged);
+            let case = format!("{file:?}, bytes {position} and {trailer}");
+            let contents = backend.load(CACHE).unwrap();
+            let missing = sample.missing(&contents, &case);
+            assert!(missing == 0 || contents.lost > 0, "{case}");
+        }
+        sample.write(file, bytes);
+    }
+}
+
+#[test]
 fn save_and_clear_replace_what_is_damaged() {
     for sample in [saved(), changed(), in_blocks()] {
         for (file, bytes) in &sample.files {
@@ -469,4 +489,27 @@ fn a_truncated_file_from_before_the_format_is_corrupt() {
     assert_eq!(values(backend.load(CACHE).unwrap()).len(), 1);
     subject.clock().advance(Duration::from_secs(1));
     assert!(!file.exists());
+}
+
+/// A fold carries on what was lost, and is none the less whole.
+#[test]
+fn atomic_changes_upon_a_fold_that_carries_lost_keys_are_kept() {
+    let subject = Subject::disk().env("LARDER_DURABILITY", "atomic");
+    let mut backend = subject.open();
+    let kept = entry("kept", vec![2; 50_000], None);
+    let saved = [entry("lost", vec![1; 100], None), kept];
+    backend.save(CACHE, &saved).unwrap();
+    let folder = subject.folder().join(CACHE);
+    let snapshot = folder.join("00000000000000000001.larder");
+    let mut bytes = fs::read(&snapshot).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&snapshot, bytes).unwrap();
+    // Another writer is at work, so that what a fold supersedes stays.
+    fs::write(folder.join("0123456789abcdef.tmp"), b"").unwrap();
+    for changes in 1..7 {
+        let change = put(format!("key {changes}"), vec![3; 30_000], None);
+        backend.apply(CACHE, &[change]).unwrap();
+        let contents = backend.load(CACHE).unwrap();
+        assert_eq!((contents.entries.len(), contents.lost), (1 + changes, 1));
+    }
 }

@@ -1,9 +1,9 @@
 //! A component under test: the storage it works on, the time it lives in, and its instances.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::{env, fs};
 
 use rand::Rng;
 use tempfile::TempDir;
@@ -84,7 +84,13 @@ pub enum Interface {
 }
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
-static DISK: LazyLock<Backend> = LazyLock::new(|| Backend::compile(larder_host::DISK_COMPONENT));
+static DISK: LazyLock<Backend> = LazyLock::new(|| match env::var_os(DISK_COMPONENT) {
+    Some(path) => Backend::compile(&fs::read(path).expect("the component can be read")),
+    None => Backend::compile(larder_host::DISK_COMPONENT),
+});
+
+/// The variable that puts another component, by its path, in place of the disk backend under test.
+const DISK_COMPONENT: &str = "LARDER_DISK_COMPONENT";
 
 /// A component that is compiled and ready to be opened on any storage. Cheap to clone.
 #[derive(Clone)]

@@ -1,0 +1,385 @@
+//! The mutants: what each changes in the source, and which test catches it.
+
+/// A deliberate fault.
+pub struct Mutant {
+    /// What it is called.
+    pub name: &'static str,
+    /// What the storage code does wrong with it.
+    pub fault: &'static str,
+    /// The file that it changes.
+    pub file: &'static str,
+    /// What it changes there, each of which is there once, and into what.
+    pub edits: &'static [(&'static str, &'static str)],
+    /// The test that fails for it: its file, and its name.
+    pub caught_by: (&'static str, &'static str),
+}
+
+const CRASH_FULL: (&str, &str) = ("crash", "full_durability_survives_every_crash_point");
+const CRASH_ATOMIC: (&str, &str) = (
+    "crash",
+    "atomic_durability_stays_whole_at_every_crash_point",
+);
+const SECOND_CRASH: (&str, &str) = ("crash", "full_durability_survives_crashes_after_crashes");
+const RACES: (&str, &str) = ("races", "every_race_is_explained_by_one_order");
+const FLIPS: (&str, &str) = (
+    "damage",
+    "any_flipped_byte_of_a_snapshot_is_survived_with_an_exact_count",
+);
+const FLIPS_OF_CHANGES: (&str, &str) = (
+    "damage",
+    "any_flipped_byte_of_changes_is_survived_and_brings_nothing_back",
+);
+const MODEL: (&str, &str) = (
+    "conformance",
+    "full::any_sequence_of_calls_gives_what_a_model_gives",
+);
+
+/// All of them.
+pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "no-sync-data",
+        fault: "publishes a file that is not synced",
+        file: "src/publish.rs",
+        edits: &[(
+            "Durability::Full => temporary.sync_data(),",
+            "Durability::Full => Ok(()),",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "no-folder-sync",
+        fault: "returns before the new name is synced",
+        file: "src/publish.rs",
+        edits: &[("                    folder.sync()?;\n", "")],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "no-parent-sync",
+        fault: "publishes the first version in a folder whose own name is not synced",
+        file: "src/store.rs",
+        edits: &[(
+            "                    self.root.sync()?;\n                }\n                return",
+            "                }\n                return",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "publish-before-write",
+        fault: "gives the version its name first, and writes it then",
+        file: "src/publish.rs",
+        edits: &[
+            (
+                "let linked = write(&temporary)\n            .and_then(|()| match durability",
+                "let linked = link(folder, temporary.name(), place)\n            .and_then(|linked| write(&temporary).map(|()| linked))\n            .and_then(|linked| match durability",
+            ),
+            (
+                "Durability::Full => temporary.sync_data(),\n                Durability::Atomic => Ok(()),\n            })\n            .and_then(|()| link(folder, temporary.name(), place));",
+                "Durability::Full => temporary.sync_data().map(|()| linked),\n                Durability::Atomic => Ok(linked),\n            });",
+            ),
+        ],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "delete-before-sync",
+        fault: "deletes what a snapshot supersedes before its name is synced",
+        file: "src/publish.rs",
+        edits: &[(
+            "                    folder.sync()?;\n",
+            "                    if place == Place::Next {\n                        sweep(folder, 0, version, 0)?;\n                    }\n                    folder.sync()?;\n",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "delete-before-publish",
+        fault: "deletes the newest version before it publishes the next",
+        file: "src/store.rs",
+        edits: &[(
+            "        let write = |file: &File| draft.write(file);\n        let Some(version) =",
+            "        sweep(folder, 0, u64::MAX, 0)?;\n        let write = |file: &File| draft.write(file);\n        let Some(version) =",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "legacy-deleted-first",
+        fault: "deletes the file from before the format, and publishes then",
+        file: "src/store.rs",
+        edits: &[(
+            "        let write = |file: &File| draft.write(file);\n        let Some(version) =",
+            "        let _ = self.root.remove(&legacy::file_name(self.name))?;\n        let write = |file: &File| draft.write(file);\n        let Some(version) =",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "clear-only-deletes",
+        fault: "clears by deleting, without an empty snapshot in place of what was there",
+        file: "src/store.rs",
+        edits: &[(
+            "                let version = publish(&folder, Durability::Full, Place::Next, write)?;\n                version.unwrap_or_default()\n",
+            "                let _ = write;\n                u64::MAX\n",
+        )],
+        caught_by: SECOND_CRASH,
+    },
+    Mutant {
+        name: "fold-deletes-its-base",
+        fault: "deletes the snapshot that folded changes build upon",
+        file: "src/store.rs",
+        edits: &[(
+            "sweep(folder, base, version, MOST_FOLDED)?;",
+            "sweep(folder, 0, version, MOST_FOLDED)?;",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "fold-covers-itself",
+        fault: "says that folded changes cover one version",
+        file: "src/store.rs",
+        edits: &[("covers: version - base,", "covers: 1,")],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "fold-forgets-removals",
+        fault: "leaves removals out of folded changes",
+        file: "src/store.rs",
+        edits: &[(
+            "if record.put.is_some() || kind != Kind::Snapshot {",
+            "if record.put.is_some() {",
+        )],
+        caught_by: ("conformance", "full::hundreds_of_applies_add_up"),
+    },
+    Mutant {
+        name: "temporaries-left",
+        fault: "leaves its temporary behind",
+        file: "src/publish.rs",
+        edits: &[("        let _ = folder.remove(temporary.name());\n", "")],
+        caught_by: ("faults", "TODO"),
+    },
+    Mutant {
+        name: "temporaries-never-reaped",
+        fault: "never deletes the temporaries of writers that died",
+        file: "src/publish.rs",
+        edits: &[(
+            "if time.abs_diff(now) >= STALE_AFTER =>",
+            "if time.abs_diff(now) == u64::MAX =>",
+        )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "atomic-takes-torn",
+        fault: "with atomic durability, takes the newest version, torn or not",
+        file: "src/chain.rs",
+        edits: &[(
+            "if !file.is_synced && !file.is_intact()? {",
+            "if false && !file.is_intact()? {",
+        )],
+        caught_by: CRASH_ATOMIC,
+    },
+    Mutant {
+        name: "atomic-builds-on-unsynced",
+        fault: "with atomic durability, publishes changes upon a snapshot that nobody synced",
+        file: "src/store.rs",
+        edits: &[(
+            "                && (chain.is_settled() || self.durability == Durability::Full)\n",
+            "",
+        )],
+        caught_by: CRASH_ATOMIC,
+    },
+    Mutant {
+        name: "atomic-first-unsynced",
+        fault: "with atomic durability, does not sync the first save either",
+        file: "src/store.rs",
+        edits: &[(
+            "let saved = 1..=MOST_SUPERSEDED;",
+            "let saved = 0..=MOST_SUPERSEDED;",
+        )],
+        caught_by: CRASH_ATOMIC,
+    },
+    Mutant {
+        name: "atomic-deletes-unsynced",
+        fault: "with atomic durability, deletes what an unsynced snapshot supersedes",
+        file: "src/store.rs",
+        edits: &[(
+            "        if durability == Durability::Full {\n            // The cache is saved",
+            "        if true {\n            // The cache is saved",
+        )],
+        caught_by: CRASH_ATOMIC,
+    },
+    Mutant {
+        name: "rename-over",
+        fault: "publishes by a rename, over whatever has the name",
+        file: "src/dir.rs",
+        edits: &[(
+            "match self.0.link_at(PathFlags::empty(), old, &self.0, new) {",
+            "match self.0.rename_at(old, &self.0, new) {",
+        )],
+        caught_by: RACES,
+    },
+    Mutant {
+        name: "taken-is-published",
+        fault: "takes a version that another writer has for its own",
+        file: "src/dir.rs",
+        edits: &[(
+            "Err(ErrorCode::Exist) => Ok(Linked::Taken),",
+            "Err(ErrorCode::Exist) => Ok(Linked::Done),",
+        )],
+        caught_by: RACES,
+    },
+    Mutant {
+        name: "no-fence",
+        fault: "deletes versions while others are writing",
+        file: "src/publish.rs",
+        edits: &[(
+            "    if writing.is_empty() {\n        for version in superseded",
+            "    if true {\n        for version in superseded",
+        )],
+        caught_by: RACES,
+    },
+    Mutant {
+        name: "fold-anywhere",
+        fault: "publishes a fold after changes that it did not read",
+        file: "src/publish.rs",
+        edits: &[(
+            "Place::Only(only) => only == version,",
+            "Place::Only(_) => true,",
+        )],
+        caught_by: RACES,
+    },
+    Mutant {
+        name: "lost-race-is-done",
+        fault: "takes changes that found no place for published",
+        file: "src/store.rs",
+        edits: &[(
+            "                    continue;\n",
+            "                    return Ok(());\n",
+        )],
+        caught_by: RACES,
+    },
+    Mutant {
+        name: "one-listing",
+        fault: "does not list again after it has opened the files",
+        file: "src/chain.rs",
+        edits: &[(
+            "let unchanged = after.versions == before.versions;",
+            "let unchanged = true;",
+        )],
+        caught_by: RACES,
+    },
+    Mutant {
+        name: "block-unchecked",
+        fault: "does not check the sums of blocks",
+        file: "src/format.rs",
+        edits: &[(
+            "            xxh3_64_with_seed(bytes, block_seed(header.id, offset as u64)) == entry.sum\n",
+            "            entry.sum != bytes.len() as u64\n",
+        )],
+        caught_by: FLIPS,
+    },
+    Mutant {
+        name: "header-unchecked",
+        fault: "does not check the sum of the header",
+        file: "src/format.rs",
+        edits: &[("        .filter(|frame| frame.holds(HEADER_SEED))\n", "")],
+        caught_by: FLIPS_OF_CHANGES,
+    },
+    Mutant {
+        name: "index-unchecked",
+        fault: "does not check the sum of the index",
+        file: "src/format.rs",
+        edits: &[(
+            "if !frame.rest.is_empty() || !frame.holds(seed) {",
+            "if !frame.rest.is_empty() && !frame.holds(seed) {",
+        )],
+        caught_by: FLIPS,
+    },
+    Mutant {
+        name: "walked-block-unchecked",
+        fault: "does not check the sums of blocks where the index is damaged",
+        file: "src/format.rs",
+        edits: &[(
+            "            .filter(|_| frame.holds(block_seed(header.id, offset as u64)))\n",
+            "",
+        )],
+        caught_by: (
+            "damage",
+            "a_damaged_block_is_lost_where_the_index_is_damaged_too",
+        ),
+    },
+    Mutant {
+        name: "lost-keys-forgotten",
+        fault: "lets older values show where newer ones are damaged",
+        file: "src/merge.rs",
+        edits: &[(
+            "if is_newest && !(lossy && settled.contains(&key_hash(record.key))) {",
+            "if is_newest {",
+        )],
+        caught_by: FLIPS_OF_CHANGES,
+    },
+    Mutant {
+        name: "short-write-taken",
+        fault: "takes a short write for a whole one",
+        file: "src/dir.rs",
+        edits: &[(
+            "Some(rest) if written > 0 => rest,",
+            "Some(_) if written > 0 => &[],",
+        )],
+        caught_by: ("faults", "TODO"),
+    },
+    Mutant {
+        name: "short-read-taken",
+        fault: "takes a short read for the end of the file",
+        file: "src/dir.rs",
+        edits: &[(
+            "            if chunk.is_empty() {\n                break;\n            }\n            bytes.extend_from_slice(&chunk);\n",
+            "            bytes.extend_from_slice(&chunk);\n            if (chunk.len() as u64) < length {\n                break;\n            }\n",
+        )],
+        caught_by: ("faults", "TODO"),
+    },
+    Mutant {
+        name: "failed-sync-ignored",
+        fault: "goes on where a file cannot be synced",
+        file: "src/dir.rs",
+        edits: &[(
+            "            .map_err(|code| error(&format!(\"syncing {}\", self.name), code))\n",
+            "            .or(Ok(()))\n",
+        )],
+        caught_by: ("faults", "TODO"),
+    },
+    Mutant {
+        name: "full-disk-unnamed",
+        fault: "does not tell a full disk from other errors",
+        file: "src/dir.rs",
+        edits: &[(
+            "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::NoSpace,",
+            "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::Other(reason()),",
+        )],
+        caught_by: ("faults", "TODO"),
+    },
+    Mutant {
+        name: "clock-trusted",
+        fault: "takes a wall clock that was set back at its word",
+        file: "src/clock.rs",
+        edits: &[
+            (
+                "let elapsed = now.saturating_sub(saved_at);",
+                "let elapsed = now.wrapping_sub(saved_at);",
+            ),
+            (
+                "ttl.checked_sub(elapsed)",
+                "Some(ttl.wrapping_sub(elapsed))",
+            ),
+        ],
+        caught_by: (
+            "conformance",
+            "full::a_wall_clock_set_back_never_lengthens_a_ttl",
+        ),
+    },
+    Mutant {
+        name: "first-duplicate-counts",
+        fault: "keeps the first of several entries with one key",
+        file: "src/keys.rs",
+        edits: &[(
+            "keys.rev().map(|key| seen.insert(key)).collect();\n    last.reverse();",
+            "keys.map(|key| seen.insert(key)).collect();\n    last.rotate_left(0);",
+        )],
+        caught_by: MODEL,
+    },
+];

@@ -175,7 +175,11 @@ impl Attack<'_> {
 
     /// Tries what a power cut may leave.
     fn cut_power(&mut self, world: &World) {
-        let at_most = self.effort.of(40, 400);
+        // With `atomic`, there are more than can be counted at almost every point.
+        let at_most = match self.durability {
+            Durability::Full => self.effort.of(40, 1000),
+            Durability::Atomic => self.effort.of(4, 40),
+        };
         let cuts = world.disk.power_cuts(at_most, self.random.next_u64());
         self.tally.exhaustive += u64::from(cuts.is_exhaustive());
         let expected = world.fingerprint();

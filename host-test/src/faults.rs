@@ -22,6 +22,7 @@ use wasmtime_wasi::p2::bindings::sync::io::streams::{
 use wasmtime_wasi::p2::{FsError, FsResult};
 
 use crate::Error;
+use crate::schedule::Turn;
 use crate::sim::{SimDisk, SimFilesystem};
 
 /// No operation needs more calls than this: one that makes more is taken to loop, and trapped.
@@ -86,6 +87,17 @@ pub enum Call {
     Write,
     /// `write-via-stream`; what is then written to the stream passes unseen.
     WriteViaStream,
+}
+
+impl Call {
+    /// It makes or removes a name in a folder.
+    fn changes_names(self) -> bool {
+        use Call::{Create, CreateDirectory, Link, RemoveDirectory, Rename, Symlink, Unlink};
+        matches!(
+            self,
+            Create | CreateDirectory | Link | RemoveDirectory | Rename | Symlink | Unlink
+        )
+    }
 }
 
 /// Which calls a fault is for.
@@ -160,6 +172,7 @@ struct Plan {
     /// The paths of the open descriptors and directory streams, by handle.
     paths: HashMap<u32, String>,
     calls: Vec<Made>,
+    turn: Option<Turn>,
 }
 
 struct Fault {
@@ -231,6 +244,11 @@ impl Faults {
         self.add(when, Effect::Kill);
     }
 
+    /// Makes every call wait for the turn of this instance, from now on.
+    pub(crate) fn take_turns(&self, turn: Turn) {
+        self.plan().turn = Some(turn);
+    }
+
     /// Forgets all faults: the file system is sound again.
     pub fn clear(&self) {
         self.plan().faults.clear();
@@ -261,7 +279,7 @@ impl Faults {
     }
 
     /// Notes something in the run of a simulated disk.
-    fn note(&self, what: impl FnOnce() -> String) {
+    pub(crate) fn note(&self, what: impl FnOnce() -> String) {
         if let Some((disk, instance)) = &self.run {
             disk.run().operation(*instance, what());
         }
@@ -283,13 +301,15 @@ impl Faults {
 
     /// What a call has to pass: fails where the plan says so, and says whether it is to be cut short.
     fn pass(&self, call: Call, path: &str) -> FsResult<bool> {
+        let turn = self.plan().turn.clone();
+        let dead = turn.is_some_and(|turn| turn.wait(call.changes_names()).is_err());
         let mut plan = self.plan();
         if plan.calls.len() >= CALLS_AT_MOST {
             return Err(FsError::trap(wasmtime::Error::msg(
                 "one operation made so many file system calls that it must be in a loop",
             )));
         }
-        let (mut failure, mut short, mut killed, mut action) = (None, false, false, None);
+        let (mut failure, mut short, mut killed, mut action) = (None, false, dead, None);
         for fault in &mut plan.faults {
             if !fault.when.selects(call, path) {
                 continue;

@@ -13,8 +13,13 @@ pub mod crash;
 mod effort;
 mod faults;
 mod folder;
+pub mod history;
+mod legacy;
+pub mod races;
 mod run;
+mod schedule;
 mod sim;
+mod strategy;
 mod subject;
 mod write;
 

@@ -20,6 +20,7 @@ struct Lines {
 }
 
 enum Line {
+    Note(String),
     Operation(usize, String),
     Call(usize, Call, String, &'static str),
     Cut(PowerCut),
@@ -37,6 +38,11 @@ impl Run {
             before: lines.before.clone(),
             lines: Vec::new(),
         }))
+    }
+
+    /// Something else happened.
+    pub(crate) fn note(&self, what: String) {
+        self.add(Line::Note(what));
     }
 
     /// An instance begins an operation, or ends it.
@@ -68,6 +74,7 @@ impl fmt::Display for Run {
         let before = lines.before.iter().flat_map(|lines| lines.iter());
         for (n, line) in (1..).zip(before.chain(&lines.lines)) {
             match line {
+                Line::Note(what) => writeln!(f, "{n:>4} {what}"),
                 Line::Operation(instance, what) => writeln!(f, "{n:>4} #{instance} {what}"),
                 Line::Call(instance, call, path, outcome) => {
                     writeln!(f, "{n:>4} #{instance}   {call:?} {path:?} {outcome}")

@@ -409,8 +409,7 @@ impl Instance {
 
     /// `cache-backend.load`
     pub fn load(&mut self, cache: &str) -> Result<Contents, Error> {
-        self.faults.start_record("load", cache);
-        let outcome = self.core.call_load(&mut self.store, cache);
+        let outcome = self.try_load(cache);
         self.untrapped("load", outcome)
     }
 
@@ -439,10 +438,13 @@ impl Instance {
             Write::Apply(changes) => ("apply", self.try_apply(cache, changes)),
             Write::Clear => ("clear", self.try_clear(cache)),
         };
-        match outcome {
-            Err(trap) if trap.is::<Killed>() => Err(Killed),
-            outcome => Ok(self.untrapped(operation, outcome)),
-        }
+        self.unless_killed(operation, outcome)
+    }
+
+    /// `load`, of an instance that may be killed meanwhile.
+    pub fn read(&mut self, cache: &str) -> Result<Result<Contents, Error>, Killed> {
+        let outcome = self.try_load(cache);
+        self.unless_killed("load", outcome)
     }
 
     /// `cache-inspect.list-caches`
@@ -469,6 +471,11 @@ impl Instance {
         self.untrapped("verify", outcome)
     }
 
+    fn try_load(&mut self, cache: &str) -> Outcome<Contents> {
+        self.faults.start_record("load", cache);
+        self.core.call_load(&mut self.store, cache)
+    }
+
     fn try_save(&mut self, cache: &str, entries: &[Entry]) -> Outcome<()> {
         self.faults.start_record("save", cache);
         self.core.call_save(&mut self.store, cache, entries)
@@ -483,6 +490,17 @@ impl Instance {
         self.faults.start_record("apply", cache);
         let updates = self.updates.as_ref().expect("cache-updates is exported");
         updates.call_apply(&mut self.store, cache, changes)
+    }
+
+    fn unless_killed<T>(
+        &self,
+        operation: &str,
+        outcome: Outcome<T>,
+    ) -> Result<Result<T, Error>, Killed> {
+        match outcome {
+            Err(trap) if trap.is::<Killed>() => Err(Killed),
+            outcome => Ok(self.untrapped(operation, outcome)),
+        }
     }
 
     fn untrapped<T>(&self, operation: &str, outcome: Outcome<T>) -> Result<T, Error> {

@@ -1,6 +1,7 @@
 //! The operations that change a cache, as data, and what they make of its contents.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::{Change, Entry};
 
@@ -8,7 +9,7 @@ use crate::{Change, Entry};
 pub type Values = BTreeMap<String, Vec<u8>>;
 
 /// An operation that changes a cache.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// `save`
     Save(Vec<Entry>),
@@ -36,6 +37,36 @@ impl Write {
             Write::Clear => Values::new(),
         }
     }
+}
+
+/// For people to read: values are cut short.
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let put = |entry: &Entry| format!("{}={}", entry.key, start_of(&entry.value));
+        let (operation, what): (_, Vec<String>) = match self {
+            Write::Save(entries) => ("save", entries.iter().map(put).collect()),
+            Write::Apply(changes) => {
+                let changes = changes.iter().map(|change| match change {
+                    Change::Put(entry) => put(entry),
+                    Change::Remove(key) => format!("-{key}"),
+                });
+                ("apply", changes.collect())
+            }
+            Write::Clear => ("clear", Vec::new()),
+        };
+        write!(f, "{operation}({})", what.join(" "))
+    }
+}
+
+/// The contents of a cache, for people to read: values are cut short.
+pub(crate) fn shown(values: &Values) -> String {
+    let values = values.iter();
+    let values = values.map(|(key, value)| format!("{key}={}", start_of(value)));
+    format!("{{{}}}", values.collect::<Vec<_>>().join(" "))
+}
+
+fn start_of(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(12)]).into_owned()
 }
 
 fn pair(entry: &Entry) -> (String, Vec<u8>) {

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::{Entry, SimDisk, Values, Write};
+use crate::{Entry, SimDisk, Values, Write, legacy};
 
 /// What `LARDER_DURABILITY` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,7 @@ impl World {
 
     /// Puts a cache there that is from before the store's own format.
     pub(super) fn put_legacy(&mut self, cache: &str, entries: &[Entry]) {
-        let records = entries
-            .iter()
-            .map(|entry| (&entry.key, &entry.value, entry.ttl));
-        let records: Vec<_> = records.collect();
-        let bytes = postcard::to_allocvec(&records).expect("it fits in memory");
-        self.disk.put_file(format!("{cache}.postcard"), bytes);
+        legacy::put(&self.disk, cache, entries);
         let saved = Write::Save(entries.to_vec()).on(&Values::new());
         *self = World::with(self.disk.clone(), saved);
     }

@@ -57,7 +57,12 @@ impl SimDisk {
     pub fn fork(&self) -> SimDisk {
         let mut nodes = self.nodes().clone();
         nodes.forget_unreachable();
-        self.with_nodes(nodes)
+        self.with_nodes(nodes, self.0.random.fork())
+    }
+
+    /// The same with other random numbers from now on, which come from a seed.
+    pub fn fork_with_seed(&self, seed: u64) -> SimDisk {
+        self.with_nodes(self.nodes().clone(), Random::new(seed))
     }
 
     /// What a power cut may leave: every disk that the model allows if those are at most so many, and so many of
@@ -150,11 +155,11 @@ impl SimDisk {
         self.0.instances.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn with_nodes(&self, nodes: Nodes) -> SimDisk {
+    fn with_nodes(&self, nodes: Nodes, random: Random) -> SimDisk {
         SimDisk(Arc::new(Shared {
             nodes: Mutex::new(nodes),
             clock: self.0.clock.fork(),
-            random: self.0.random.fork(),
+            random,
             run: self.0.run.fork(),
             instances: AtomicUsize::new(self.0.instances.load(Ordering::Relaxed)),
         }))

@@ -142,7 +142,7 @@ impl Iterator for PowerCuts {
             undecided.keep(&mut nodes, undecided.options[*choice]);
         }
         nodes.settle();
-        let image = self.disk.with_nodes(nodes);
+        let image = self.disk.with_nodes(nodes, self.disk.random().fork());
         image.clock().reboot();
         image.run().cut(PowerCut {
             undecided: Arc::clone(&self.undecided),

@@ -1,0 +1,316 @@
+//! Every race: several instances use one cache at once, in interleavings that seeds choose, and whatever they saw
+//! has to be explained by one order of what they did.
+//!
+//! In some of them an instance is killed, or the power is cut, and new instances go on with what is left.
+
+mod past;
+mod plan;
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
+
+use crate::crash::Durability;
+use crate::history::{Event, Operation, explain};
+use crate::schedule::{Schedule, Turn};
+use crate::{Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
+use past::{Past, pasts};
+use plan::{Action, Plan};
+
+const CACHE: &str = "sessions";
+
+/// After this long, a temporary is known to be from a writer that died.
+const GRACE: Duration = Duration::from_secs(601);
+
+/// How many superseded snapshots may stay until a save removes them.
+const MOST_SUPERSEDED: usize = 8;
+
+/// Of how many disks that a power cut may leave a race tries what follows.
+const IMAGES: u64 = 4;
+
+/// Runs one race for each of so many seeds, from that of the effort on.
+///
+/// # Panics
+///
+/// Where a call fails, or what was seen cannot be explained, or files are left over: with the run, and with the
+/// command that makes the same one again.
+pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
+    let pasts = pasts(subject);
+    let mut tally = Tally::default();
+    for seed in (effort.seed..).take(effort.of(1_000, 10_000)) {
+        if let Err(failure) = race(subject, durability, &pasts, seed, &mut tally) {
+            let effort = Effort {
+                seed,
+                ..effort.clone()
+            };
+            panic!("{failure}\nto replay: {}", effort.replay());
+        }
+    }
+    tally
+}
+
+/// What was run.
+#[derive(Default)]
+pub struct Tally {
+    races: usize,
+    runs: HashSet<u64>,
+    operations: usize,
+    steps: usize,
+    kills: usize,
+    images: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally {
+            races,
+            runs,
+            operations,
+            steps,
+            kills,
+            images,
+        } = self;
+        let runs = runs.len();
+        write!(
+            f,
+            "{races} races, {runs} different runs: {operations} operations in {steps} steps, {kills} of them killed, \
+             {images} disks after a power cut"
+        )
+    }
+}
+
+/// Lets instances race from one of these pasts. Gives the run where something is wrong with it.
+fn race(
+    subject: &Subject,
+    durability: Durability,
+    pasts: &[Past],
+    seed: u64,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let past = &pasts[random.random_range(0..pasts.len())];
+    let disk = past.disk.fork_with_seed(random.next_u64());
+    let mut race = Race {
+        subject: subject.on_simulated(&disk),
+        disk,
+        durability,
+        start: past.start.clone(),
+        history: past.history.clone(),
+        time: past.history.len(),
+        random,
+    };
+    tally.races += 1;
+    let plan = Plan::first(&mut race.random);
+    if !plan.has_power_cut() {
+        return race
+            .run(plan)
+            .and_then(|()| race.end(tally))
+            .map_err(|why| race.failure(&why));
+    }
+    race.run(plan).map_err(|why| race.failure(&why))?;
+    race.add(Event::PowerCut);
+    for disk in race.disk.power_cuts(IMAGES, seed) {
+        tally.images += 1;
+        let mut race = race.on(disk);
+        let plan = Plan::after_power_cut(&mut race.random);
+        race.load()
+            .and_then(|()| race.run(plan))
+            .and_then(|()| race.end(tally))
+            .map_err(|why| race.failure(&why))?;
+    }
+    Ok(())
+}
+
+/// Instances that race on a disk.
+struct Race {
+    disk: SimDisk,
+    subject: Subject,
+    durability: Durability,
+    /// What the cache held at first.
+    start: Values,
+    history: Vec<Operation>,
+    time: usize,
+    random: Xoshiro256PlusPlus,
+}
+
+impl Race {
+    /// The same race on a disk that the power cut left.
+    fn on(&self, disk: SimDisk) -> Race {
+        Race {
+            subject: self.subject.on_simulated(&disk),
+            disk,
+            durability: self.durability,
+            start: self.start.clone(),
+            history: self.history.clone(),
+            time: self.time,
+            random: self.random.clone(),
+        }
+    }
+
+    /// Lets instances follow a plan until all have ended.
+    fn run(&mut self, plan: Plan) -> Result<(), String> {
+        let (instances, calls) = (plan.programs.len(), plan.calls());
+        let seed = self.random.next_u64();
+        let schedule = Schedule::new(&self.disk, seed, instances, calls, plan.incidents);
+        let programs = plan.programs.into_iter().map(|program| {
+            let mut instance = self.subject.open();
+            move |turn| follow(&mut instance, &turn, program)
+        });
+        let before = self.files(".tmp");
+        let mut killed = false;
+        for followed in schedule.run(programs.collect()) {
+            for operation in followed.unwrap_or_else(|panic| Err(text_of(&*panic)))? {
+                killed |= !operation.returned;
+                self.history.push(Operation {
+                    called: self.time + operation.called,
+                    ended: self.time + operation.ended,
+                    ..operation
+                });
+            }
+        }
+        self.time += schedule.now();
+        let mut temporaries = self.files(".tmp");
+        temporaries.retain(|name| !before.contains(name));
+        match killed || temporaries.is_empty() {
+            true => Ok(()),
+            false => Err(format!("everybody has ended, and left {temporaries:?}")),
+        }
+    }
+
+    /// Checks what is there at the end, and what was seen on the way there.
+    fn end(&mut self, tally: &mut Tally) -> Result<(), String> {
+        self.load()?;
+        if explain(self.durability, &self.start, &self.history).is_none() {
+            let operations = self
+                .history
+                .iter()
+                .map(|operation| format!("{operation}\n"));
+            let operations: String = operations.collect();
+            return Err(format!(
+                "no order of these explains what was seen:\n{operations}"
+            ));
+        }
+        self.check_leftovers()?;
+        let mut hasher = DefaultHasher::new();
+        self.disk.run().to_string().hash(&mut hasher);
+        tally.runs.insert(hasher.finish());
+        tally.operations += self.history.len();
+        tally.kills += self
+            .history
+            .iter()
+            .filter(|operation| !operation.returned)
+            .count();
+        tally.steps += self.time;
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<(), String> {
+        let contents = self.subject.open().load(CACHE);
+        let contents = contents.map_err(|error| format!("a load failed: {error:?}"))?;
+        if contents.lost > 0 {
+            return Err(format!("a load lost {} entries", contents.lost));
+        }
+        self.add(Event::Load(values(contents)));
+        Ok(())
+    }
+
+    /// Adds something that nothing else overlaps with.
+    fn add(&mut self, event: Event) {
+        self.time += 1;
+        self.history.push(Operation::at_once(event, self.time));
+    }
+
+    /// When the dead have been dead for long enough, saves are left with nothing but what they need.
+    fn check_leftovers(&self) -> Result<(), String> {
+        self.disk.clock().advance(GRACE);
+        let mut instance = self.subject.open();
+        let most = match self.durability {
+            Durability::Full => 1,
+            Durability::Atomic => MOST_SUPERSEDED + 1,
+        };
+        for _ in 0..most {
+            let saved = instance.save(CACHE, &[entry("last", "last", None)]);
+            saved.map_err(|error| format!("the last save failed: {error:?}"))?;
+        }
+        let (temporaries, versions) = (self.files(".tmp"), self.files(".larder"));
+        match temporaries.is_empty() && versions.len() <= most && self.files(".postcard").is_empty()
+        {
+            true => Ok(()),
+            false => Err(format!(
+                "{temporaries:?}, {versions:?} and more are left over"
+            )),
+        }
+    }
+
+    fn files(&self, suffix: &str) -> Vec<String> {
+        let paths = self.disk.tree().into_keys();
+        let names = paths.map(|path| path.to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(suffix)).collect()
+    }
+
+    fn failure(&self, why: &str) -> String {
+        format!("{why}\n\n{}", self.disk.run())
+    }
+}
+
+/// Follows a program to its end, or to that of the instance, and gives what was done.
+fn follow(
+    instance: &mut Instance,
+    turn: &Turn,
+    program: Vec<Action>,
+) -> Result<Vec<Operation>, String> {
+    instance.faults().take_turns(turn.clone());
+    let mut history = Vec::new();
+    for action in program {
+        if turn.wait(false).is_err() {
+            break;
+        }
+        instance.faults().note(|| format!("now: {action}"));
+        let called = turn.now();
+        let outcome = action.run(instance);
+        let ended = turn.now();
+        let returned = outcome.is_ok();
+        let event = match (outcome, action) {
+            (Ok(outcome), action) => {
+                outcome.map_err(|error| format!("{action} failed: {error:?}"))?
+            }
+            (Err(Killed), Action::Write(write)) => Event::Write(write),
+            (Err(Killed), Action::Load) => break,
+        };
+        history.push(Operation {
+            event,
+            called,
+            ended,
+            returned,
+        });
+        if !returned {
+            break;
+        }
+    }
+    Ok(history)
+}
+
+impl Action {
+    fn run(&self, instance: &mut Instance) -> Result<Result<Event, Error>, Killed> {
+        Ok(match self {
+            Action::Write(write) => instance
+                .write(CACHE, write)?
+                .map(|()| Event::Write(write.clone())),
+            Action::Load => instance
+                .read(CACHE)?
+                .map(|contents| Event::Load(values(contents))),
+        })
+    }
+}
+
+/// What a panic says.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
+}

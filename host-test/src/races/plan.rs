@@ -1,0 +1,130 @@
+//! What instances do in a race, and what happens to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::IndexedRandom;
+
+use crate::schedule::Incident;
+use crate::{Write, entry, put, remove};
+
+use super::GRACE;
+
+/// The keys of all entries: so few that writes meet.
+pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];
+
+/// About how many calls an operation makes.
+const CALLS: usize = 40;
+
+/// One operation of an instance.
+pub(super) enum Action {
+    Write(Write),
+    Load,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Write(write) => write!(f, "{write}"),
+            Action::Load => f.write_str("load"),
+        }
+    }
+}
+
+/// A program for each instance, and what comes at which step.
+pub(super) struct Plan {
+    pub(super) programs: Vec<Vec<Action>>,
+    pub(super) incidents: BTreeMap<usize, Incident>,
+}
+
+impl Plan {
+    /// Two to four instances, and whatever may happen to them.
+    pub(super) fn first(random: &mut Xoshiro256PlusPlus) -> Plan {
+        let instances = random.random_range(2..=4);
+        let mut plan = Plan::new(random, "", instances, 4);
+        for (incident, likelihood) in [
+            (Incident::Wait(GRACE), 0.2),
+            (Incident::Kill, 0.3),
+            (Incident::Kill, 0.1),
+            (Incident::PowerCut, 0.3),
+        ] {
+            if random.random_bool(likelihood) {
+                let step = random.random_range(1..=plan.calls());
+                plan.incidents.insert(step, incident);
+            }
+        }
+        plan
+    }
+
+    /// One or two instances that nothing happens to.
+    pub(super) fn after_power_cut(random: &mut Xoshiro256PlusPlus) -> Plan {
+        let instances = random.random_range(1..=2);
+        Plan::new(random, "later ", instances, 2)
+    }
+
+    fn new(random: &mut Xoshiro256PlusPlus, stamp: &str, instances: usize, longest: usize) -> Plan {
+        // Races in which some operations are missing meet in ways that all of them together rarely do.
+        let weights = [(); 4].map(|()| *[0, 1, 4].choose(random).expect("there are some"));
+        let programs = (0..instances).map(|instance| {
+            let length = random.random_range(1..=longest);
+            let stamp = |n| format!("{stamp}{instance}.{n};");
+            (0..length)
+                .map(|n| action(random, &weights, &stamp(n)))
+                .collect()
+        });
+        Plan {
+            programs: programs.collect(),
+            incidents: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has_power_cut(&self) -> bool {
+        self.incidents
+            .values()
+            .any(|incident| *incident == Incident::PowerCut)
+    }
+
+    /// About how many calls they make together.
+    pub(super) fn calls(&self) -> usize {
+        CALLS * self.programs.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+fn action(random: &mut Xoshiro256PlusPlus, weights: &[u32; 4], stamp: &str) -> Action {
+    let kinds: Vec<usize> = (0..weights.len()).collect();
+    match kinds.choose_weighted(random, |kind| weights[*kind]) {
+        Ok(0) => Action::Write(Write::Save(save(random, stamp))),
+        Ok(1) => Action::Write(Write::Clear),
+        Ok(2) => Action::Load,
+        // Also where nothing has any weight.
+        Ok(_) | Err(_) => Action::Write(Write::Apply(changes(random, stamp))),
+    }
+}
+
+fn save(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<crate::Entry> {
+    let count = random.random_range(0..=KEYS.len());
+    let keys: Vec<&str> = KEYS.sample(random, count).copied().collect();
+    keys.into_iter()
+        .map(|key| entry(key, value(random, stamp), None))
+        .collect()
+}
+
+fn changes(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<crate::Change> {
+    let count = random.random_range(1..=2);
+    let keys: Vec<&str> = KEYS.sample(random, count).copied().collect();
+    let change = |key| match random.random_bool(0.25) {
+        true => remove(key),
+        false => put(key, value(random, stamp), None),
+    };
+    keys.into_iter().map(change).collect()
+}
+
+/// One that nobody else writes; sometimes so large that changes outgrow their snapshot.
+fn value(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<u8> {
+    match random.random_bool(0.06) {
+        true => stamp.repeat(8_000).into_bytes(),
+        false => stamp.into(),
+    }
+}

@@ -1,0 +1,32 @@
+//! Whatever several instances do to one cache at once looks as if it was done in some order.
+
+use larder_host_test::crash::Durability;
+use larder_host_test::{Effort, SimDisk, Subject, races};
+
+fn races(durability: Durability, effort: &Effort) {
+    let subject = Subject::disk_on(&SimDisk::new(0)).env("LARDER_DURABILITY", durability.name());
+    let tally = races::races(&subject, durability, effort);
+    println!("{}: {tally}", durability.name());
+}
+
+#[test]
+fn every_race_is_explained_by_one_order() {
+    races(Durability::Full, &Effort::ordinary());
+}
+
+#[test]
+fn every_race_is_explained_by_one_order_with_atomic() {
+    races(Durability::Atomic, &Effort::ordinary());
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn every_race_is_explained_by_one_order_nightly() {
+    races(Durability::Full, &Effort::nightly());
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn every_race_is_explained_by_one_order_with_atomic_nightly() {
+    races(Durability::Atomic, &Effort::nightly());
+}

@@ -154,9 +154,9 @@ impl Race {
 
     /// Lets instances follow a plan until all have ended.
     fn run(&mut self, plan: Plan) -> Result<(), String> {
-        let (instances, calls) = (plan.programs.len(), plan.calls());
+        let instances = plan.programs.len();
         let seed = self.random.next_u64();
-        let schedule = Schedule::new(&self.disk, seed, instances, calls, plan.incidents);
+        let schedule = Schedule::new(&self.disk, seed, instances, plan.incidents);
         let programs = plan.programs.into_iter().map(|program| {
             let mut instance = self.subject.open();
             move |turn| follow(&mut instance, &turn, program)

@@ -49,16 +49,15 @@ struct State {
 }
 
 impl Schedule {
-    /// For so many instances on a disk, which make about so many calls together.
+    /// For so many instances on a disk.
     pub(crate) fn new(
         disk: &SimDisk,
         seed: u64,
         instances: usize,
-        calls: usize,
         incidents: BTreeMap<usize, Incident>,
     ) -> Schedule {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let strategy = Strategy::random(&mut random, instances, calls);
+        let strategy = Strategy::random(&mut random, instances);
         disk.run()
             .note(format!("{instances} at once, {strategy:?}"));
         Schedule(Arc::new(Shared {

@@ -2,7 +2,13 @@
 
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
-use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
+use rand::seq::{IndexedRandom, SliceRandom};
+
+/// About how many names an operation makes or removes.
+const CHANGES: usize = 4;
+
+/// About how many calls an operation makes.
+const CALLS: usize = 40;
 
 /// How the next instance is chosen.
 ///
@@ -18,43 +24,41 @@ pub(crate) enum Strategy {
         falling: Vec<usize>,
         changes: Vec<usize>,
     },
-    /// One is stopped before one of its calls, or one that changes names, while the others do whole operations.
-    Pause {
-        instance: usize,
-        before_change: bool,
-        calls: usize,
-        steps: usize,
-    },
+    /// Some stop in the midst of an operation, while others do whole ones.
+    Pauses(Vec<Pause>),
+}
+
+/// An instance stops, and is not chosen for a while.
+#[derive(Debug)]
+pub(crate) struct Pause {
+    instance: usize,
+    /// Before a change of names: only these are counted.
+    before_change: bool,
+    /// Before so many calls.
+    calls: usize,
+    /// For so many steps.
+    steps: usize,
 }
 
 impl Strategy {
-    /// One for so many instances that make about so many calls together.
-    pub(crate) fn random(
-        random: &mut Xoshiro256PlusPlus,
-        instances: usize,
-        calls: usize,
-    ) -> Strategy {
-        match random.random_range(0..4) {
+    /// One for so many instances.
+    pub(crate) fn random(random: &mut Xoshiro256PlusPlus, instances: usize) -> Strategy {
+        match random.random_range(0..5) {
             0 => Strategy::Uniform,
             1 => {
                 let mut falling: Vec<usize> = (0..instances).collect();
                 falling.shuffle(random);
-                let changes =
-                    (0..random.random_range(1..=4)).map(|_| random.random_range(1..=calls / 4));
+                let count = random.random_range(1..=4);
+                let changes = (0..count).map(|_| random.random_range(1..=4 * CHANGES));
                 Strategy::Priorities {
                     falling,
                     changes: changes.collect(),
                 }
             }
-            kind => {
-                let before_change = kind == 2;
-                let most = calls / instances / if before_change { 4 } else { 1 };
-                Strategy::Pause {
-                    instance: random.random_range(0..instances),
-                    before_change,
-                    calls: random.random_range(1..=most),
-                    steps: random.random_range(1..=2 * calls),
-                }
+            _ => {
+                let count = random.random_range(1..=2);
+                let pauses = (0..count).map(|_| Pause::random(random, instances));
+                Strategy::Pauses(pauses.collect())
             }
         }
     }
@@ -70,38 +74,47 @@ impl Strategy {
                     falling.push(caller);
                 }
             }
-            Strategy::Pause {
-                instance,
-                before_change,
-                calls,
-                ..
-            } if caller == *instance && (is_change || !*before_change) => {
-                *calls = calls.saturating_sub(1);
+            Strategy::Pauses(pauses) => {
+                for pause in pauses.iter_mut().filter(|pause| pause.instance == caller) {
+                    let counts = is_change || !pause.before_change;
+                    pause.calls = pause.calls.saturating_sub(usize::from(counts));
+                }
             }
-            _ => {}
+            Strategy::Uniform | Strategy::Priorities { .. } => {}
         }
     }
 
     /// One of those that live, of which there are some.
     pub(crate) fn choose(&mut self, random: &mut Xoshiro256PlusPlus, live: &[usize]) -> usize {
-        match self {
-            Strategy::Priorities { falling, .. } => {
-                let most_important = falling.iter().find(|instance| live.contains(instance));
-                *most_important.expect("one that lives has a priority")
+        let choice = match self {
+            Strategy::Uniform => live.choose(random),
+            Strategy::Priorities { falling, .. } => falling.iter().find(|at| live.contains(at)),
+            Strategy::Pauses(pauses) => {
+                let mut awake = live.to_vec();
+                for pause in pauses.iter_mut().filter(|pause| pause.calls == 0) {
+                    // Somebody has to go on.
+                    if pause.steps > 0 && awake.iter().any(|at| *at != pause.instance) {
+                        pause.steps -= 1;
+                        awake.retain(|at| *at != pause.instance);
+                    }
+                }
+                return *awake.choose(random).expect("one is left awake");
             }
-            Strategy::Pause {
-                instance,
-                calls: 0,
-                steps,
-                ..
-            } if *steps > 0 => {
-                *steps -= 1;
-                let others = live.iter().filter(|other| *other != instance);
-                *others.choose(random).unwrap_or(instance)
-            }
-            Strategy::Uniform | Strategy::Pause { .. } => {
-                *live.choose(random).expect("one of them lives")
-            }
+        };
+        *choice.expect("one of them lives")
+    }
+}
+
+impl Pause {
+    fn random(random: &mut Xoshiro256PlusPlus, instances: usize) -> Pause {
+        let before_change = random.random();
+        // Rather in the first operation than in the last.
+        let most = random.random_range(1..=2) * if before_change { CHANGES } else { CALLS };
+        Pause {
+            instance: random.random_range(0..instances),
+            before_change,
+            calls: random.random_range(1..=most),
+            steps: random.random_range(1..=6 * CALLS),
         }
     }
 }

@@ -4,7 +4,7 @@ use larder_host_test::crash::Durability;
 use larder_host_test::{Effort, SimDisk, Subject, races};
 
 fn races(durability: Durability, effort: &Effort) {
-    let subject = Subject::disk_on(&SimDisk::new(0)).env("LARDER_DURABILITY", durability.name());
+    let subject = Subject::disk_on(&SimDisk::new(0));
     let tally = races::races(&subject, durability, effort);
     println!("{}: {tally}", durability.name());
 }

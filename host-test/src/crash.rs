@@ -4,7 +4,7 @@
 //! every disk that a power cut may leave, is opened by a fresh instance, which has to find what was promised, and to
 //! go on from there.
 
-mod past;
+pub(crate) mod past;
 mod world;
 
 use std::collections::HashSet;
@@ -17,15 +17,15 @@ use rand::{Rng, RngExt, SeedableRng};
 use crate::{Effort, Killed, SimDisk, Subject, Values, When, Write, entry, put};
 use past::{Past, pasts, second_writes, writes};
 pub use world::Durability;
-use world::World;
+pub(crate) use world::World;
 
-const CACHE: &str = "sessions";
+pub(crate) const CACHE: &str = "sessions";
 
 /// After this long, a temporary is known to be from a writer that died.
-const GRACE: Duration = Duration::from_secs(601);
+pub(crate) const GRACE: Duration = Duration::from_secs(601);
 
 /// With `atomic`, superseded versions stay until there are more than this.
-const MOST_SUPERSEDED: usize = 8;
+pub(crate) const MOST_SUPERSEDED: usize = 8;
 
 /// What was tried.
 #[derive(Clone, Debug, Default)]
@@ -118,19 +118,7 @@ impl Attack<'_> {
 
     /// The world after a past.
     fn arrive(&mut self, past: &Past) -> World {
-        let disk = SimDisk::new(self.random.next_u64());
-        let mut world = World::new(disk);
-        if let Some(legacy) = &past.legacy {
-            world.put_legacy(CACHE, legacy);
-        }
-        for write in &past.writes {
-            let mut instance = self.subject.on_simulated(&world.disk).open();
-            match instance.write(CACHE, write) {
-                Ok(Ok(())) => world.returned(write, self.durability),
-                outcome => self.fail(&world.disk, &format!("a write gave {outcome:?}")),
-            }
-        }
-        world
+        past.arrive(&self.subject, self.durability, self.random.next_u64())
     }
 
     /// Stops an operation before each of its calls, and lets it return in the end; and gives the worlds after that.
@@ -247,7 +235,7 @@ impl Attack<'_> {
     fn check_files(&self, disk: &SimDisk, save: &Write, values: &mut Values) {
         if self.durability == Durability::Atomic {
             // That takes its time, so it is done to some.
-            if disk.fingerprint() % 16 != 0 {
+            if !disk.fingerprint().is_multiple_of(16) {
                 return;
             }
             for _ in 0..=MOST_SUPERSEDED {

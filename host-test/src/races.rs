@@ -10,25 +10,16 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::crash::Durability;
+use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED};
 use crate::history::{Event, Operation, explain};
 use crate::schedule::{Schedule, Turn};
 use crate::{Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
 use past::{Past, pasts};
 use plan::{Action, Plan};
-
-const CACHE: &str = "sessions";
-
-/// After this long, a temporary is known to be from a writer that died.
-const GRACE: Duration = Duration::from_secs(601);
-
-/// How many superseded snapshots may stay until a save removes them.
-const MOST_SUPERSEDED: usize = 8;
 
 /// Of how many disks that a power cut may leave a race tries what follows.
 const IMAGES: u64 = 4;
@@ -40,10 +31,11 @@ const IMAGES: u64 = 4;
 /// Where a call fails, or what was seen cannot be explained, or files are left over: with the run, and with the
 /// command that makes the same one again.
 pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
-    let pasts = pasts(subject);
+    let subject = subject.clone().env("LARDER_DURABILITY", durability.name());
+    let pasts = pasts(&subject);
     let mut tally = Tally::default();
-    for seed in (effort.seed..).take(effort.of(1_000, 10_000)) {
-        if let Err(failure) = race(subject, durability, &pasts, seed, &mut tally) {
+    for seed in (effort.seed..).take(effort.of(500, 10_000)) {
+        if let Err(failure) = race(&subject, durability, &pasts, seed, &mut tally) {
             let effort = Effort {
                 seed,
                 ..effort.clone()
@@ -313,4 +305,25 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a text").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_gives_one_run() {
+        let subject = Subject::disk_on(&SimDisk::new(0));
+        let pasts = pasts(&subject);
+        let runs = || {
+            let mut tally = Tally::default();
+            for seed in 0..20 {
+                race(&subject, Durability::Full, &pasts, seed, &mut tally).unwrap();
+            }
+            tally.runs
+        };
+        let first = runs();
+        assert!(first.len() >= 20);
+        assert_eq!(first, runs());
+    }
 }

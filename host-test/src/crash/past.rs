@@ -1,17 +1,35 @@
 //! How a cache came to be what it is before a crash, and the operations that are crashed.
 
-use super::Durability;
-use crate::{Change, Entry, Write, entry, put, remove};
+use super::{CACHE, Durability, World};
+use crate::{Change, Entry, SimDisk, Subject, Write, entry, put, remove};
 
 /// What happened to a cache before.
-pub(super) struct Past {
+pub(crate) struct Past {
     /// It is from before the store's own format.
-    pub(super) legacy: Option<Vec<Entry>>,
-    pub(super) writes: Vec<Write>,
+    pub(crate) legacy: Option<Vec<Entry>>,
+    pub(crate) writes: Vec<Write>,
+}
+
+impl Past {
+    /// The world after it, on a disk with this seed.
+    pub(crate) fn arrive(&self, subject: &Subject, durability: Durability, seed: u64) -> World {
+        let mut world = World::new(SimDisk::new(seed));
+        if let Some(legacy) = &self.legacy {
+            world.put_legacy(CACHE, legacy);
+        }
+        for write in &self.writes {
+            let mut instance = subject.on_simulated(&world.disk).open();
+            match instance.write(CACHE, write) {
+                Ok(Ok(())) => world.returned(write, durability),
+                outcome => panic!("{}a write gave {outcome:?}", world.disk.run()),
+            }
+        }
+        world
+    }
 }
 
 /// The pasts that make operations take different ways.
-pub(super) fn pasts(durability: Durability) -> Vec<Past> {
+pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
     let of = |writes| Past {
         legacy: None,
         writes,
@@ -40,7 +58,7 @@ pub(super) fn pasts(durability: Durability) -> Vec<Past> {
 }
 
 /// The operations that are crashed.
-pub(super) fn writes() -> Vec<Write> {
+pub(crate) fn writes() -> Vec<Write> {
     let mut writes = second_writes();
     writes.extend([
         Write::Save(many("crashed")),
@@ -50,7 +68,7 @@ pub(super) fn writes() -> Vec<Write> {
 }
 
 /// The operations that are crashed after a crash.
-pub(super) fn second_writes() -> Vec<Write> {
+pub(crate) fn second_writes() -> Vec<Write> {
     vec![
         Write::Save(few("again")),
         Write::Apply(vec![put("again", "changed", None), remove("kept 0")]),

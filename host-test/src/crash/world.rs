@@ -24,22 +24,22 @@ impl Durability {
 }
 
 /// A disk, and what is promised about a cache on it.
-pub(super) struct World {
-    pub(super) disk: SimDisk,
+pub(crate) struct World {
+    pub(crate) disk: SimDisk,
     /// What the cache holds: one of these.
-    pub(super) now: Vec<Values>,
+    pub(crate) now: Vec<Values>,
     /// What it would hold after a power cut.
-    pub(super) after_cut: Vec<Values>,
+    pub(crate) after_cut: Vec<Values>,
 }
 
 impl World {
     /// A new disk.
-    pub(super) fn new(disk: SimDisk) -> World {
+    pub(crate) fn new(disk: SimDisk) -> World {
         World::with(disk, Values::new())
     }
 
     /// A disk with everything durable, and a cache on it that holds this.
-    pub(super) fn with(disk: SimDisk, values: Values) -> World {
+    pub(crate) fn with(disk: SimDisk, values: Values) -> World {
         World {
             disk,
             now: vec![values.clone()],
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// A world of its own that is like this one.
-    pub(super) fn fork(&self) -> World {
+    pub(crate) fn fork(&self) -> World {
         World {
             disk: self.disk.fork(),
             now: self.now.clone(),
@@ -57,14 +57,14 @@ impl World {
     }
 
     /// Puts a cache there that is from before the store's own format.
-    pub(super) fn put_legacy(&mut self, cache: &str, entries: &[Entry]) {
+    pub(crate) fn put_legacy(&mut self, cache: &str, entries: &[Entry]) {
         legacy::put(&self.disk, cache, entries);
         let saved = Write::Save(entries.to_vec()).on(&Values::new());
         *self = World::with(self.disk.clone(), saved);
     }
 
     /// An operation returned.
-    pub(super) fn returned(&mut self, write: &Write, durability: Durability) {
+    pub(crate) fn returned(&mut self, write: &Write, durability: Durability) {
         self.now = self.now.iter().map(|values| write.on(values)).collect();
         match (durability, write) {
             // What was cleared never comes back.
@@ -74,14 +74,14 @@ impl World {
     }
 
     /// An operation was stopped: it was done, or it was not.
-    pub(super) fn stopped(&mut self, write: &Write) {
+    pub(crate) fn stopped(&mut self, write: &Write) {
         let done: Vec<Values> = self.now.iter().map(|values| write.on(values)).collect();
         self.now.extend_from_slice(&done);
         self.after_cut.extend(done);
     }
 
     /// A hash of what a power cut may leave of the cache.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.after_cut.hash(&mut hasher);
         hasher.finish()

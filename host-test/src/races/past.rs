@@ -1,9 +1,9 @@
 //! What a cache is before a race.
 
+use crate::crash::CACHE;
 use crate::history::{Event, Operation};
 use crate::{Call, Entry, ErrorCode, SimDisk, Subject, Values, When, Write, entry, legacy, put};
 
-use super::CACHE;
 use super::plan::KEYS;
 
 /// A disk with a cache that has a past.

@@ -7,10 +7,9 @@ use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom;
 
+use crate::crash::GRACE;
 use crate::schedule::Incident;
 use crate::{Write, entry, put, remove};
-
-use super::GRACE;
 
 /// The keys of all entries: so few that writes meet.
 pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];

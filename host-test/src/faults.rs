@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::{HasData, Resource};
@@ -106,7 +107,8 @@ pub struct When {
     call: Option<Call>,
     except: Option<Call>,
     ending: &'static str,
-    nth: Option<u64>,
+    /// Which of these, counted from 1.
+    counts: RangeInclusive<u64>,
 }
 
 impl When {
@@ -116,7 +118,7 @@ impl When {
             call: None,
             except: None,
             ending: "",
-            nth: None,
+            counts: 1..=u64::MAX,
         }
     }
 
@@ -144,7 +146,15 @@ impl When {
     /// Of these, the nth from now on and no other, counted from 1.
     pub fn nth(self, nth: u64) -> When {
         When {
-            nth: Some(nth),
+            counts: nth..=nth,
+            ..self
+        }
+    }
+
+    /// Of these, the nth from now on and all that come after it, counted from 1.
+    pub fn from_nth(self, nth: u64) -> When {
+        When {
+            counts: nth..=u64::MAX,
             ..self
         }
     }
@@ -315,7 +325,7 @@ impl Faults {
                 continue;
             }
             fault.seen += 1;
-            if fault.when.nth.is_some_and(|nth| nth != fault.seen) {
+            if !fault.when.counts.contains(&fault.seen) {
                 continue;
             }
             match &mut fault.effect {

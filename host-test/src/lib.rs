@@ -11,6 +11,7 @@ mod clock;
 pub mod conformance;
 pub mod crash;
 mod effort;
+pub mod failures;
 mod faults;
 mod folder;
 pub mod history;

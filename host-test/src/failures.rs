@@ -1,0 +1,330 @@
+//! The disk backend, failed at every call.
+//!
+//! Each call that an operation makes is made to fail with each error that it may give: once, from then on, or
+//! together with another; and reads and writes are cut short. The caller has to be told what is the matter, what
+//! was stored has to stay stored, and everything has to work again once the disk does.
+//!
+//! WASI 0.2 has no code for too many open files. wasmtime says `io` for that, and also for a quota that is used up
+//! and for a file system that is mounted read-only, whose codes other hosts may give.
+
+mod operation;
+
+use std::fmt;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt, SeedableRng};
+
+use crate::crash::past::pasts;
+use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World};
+use crate::{
+    Call, Effort, Error, ErrorCode, Faults, Instance, Made, SimDisk, Subject, Values, When, entry,
+    values,
+};
+use operation::{Operation, operations};
+
+/// How many disks that a power cut may leave are looked at after an operation that was failed.
+const IMAGES: u64 = 2;
+
+/// What calls are made to fail with.
+const CODES: [ErrorCode; 12] = [
+    ErrorCode::Access,
+    ErrorCode::NotPermitted,
+    ErrorCode::ReadOnly,
+    ErrorCode::InsufficientSpace,
+    ErrorCode::Quota,
+    ErrorCode::Io,
+    ErrorCode::Interrupted,
+    ErrorCode::Busy,
+    ErrorCode::InsufficientMemory,
+    ErrorCode::WouldBlock,
+    ErrorCode::NameTooLong,
+    ErrorCode::Unsupported,
+];
+
+/// Whether an error tells the caller what this code is about.
+fn tells(error: &Error, code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly => {
+            matches!(error, Error::AccessDenied)
+        }
+        ErrorCode::InsufficientSpace | ErrorCode::Quota => matches!(error, Error::NoSpace),
+        ErrorCode::NameTooLong | ErrorCode::Unsupported => matches!(error, Error::Other(_)),
+        _ => matches!(error, Error::Unavailable(_)),
+    }
+}
+
+/// Fails every call of every operation on every kind of cache once, and, some of them, from then on.
+///
+/// # Panics
+///
+/// Where a promise is broken, with all that happened.
+pub fn every_failing_call(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
+    let mut attack = Attack::new(subject, durability, effort);
+    attack.everywhere(|attack, case| {
+        for nth in 1.. {
+            let codes: Vec<ErrorCode> = match effort.nightly {
+                true => CODES.to_vec(),
+                false => CODES.sample(&mut attack.random, 1).copied().collect(),
+            };
+            let mut fired = false;
+            for code in codes {
+                fired |= attack.fail(case, &[(When::any().nth(nth), code)]);
+                if attack.random.random_bool(effort.of(0.2, 1.0)) {
+                    attack.fail(case, &[(When::any().from_nth(nth), code)]);
+                }
+            }
+            if !fired {
+                break;
+            }
+        }
+    });
+    attack.tally
+}
+
+/// Fails two calls of an operation, chosen by the seed, for reasons of their own.
+///
+/// # Panics
+///
+/// Where a promise is broken, with all that happened.
+pub fn two_failing_calls(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
+    let mut attack = Attack::new(subject, durability, effort);
+    attack.everywhere(|attack, case| {
+        for _ in 0..effort.of(15, 300) {
+            let mut faults = Vec::new();
+            for _ in 0..2 {
+                let nth = attack.random.random_range(1..=case.calls);
+                let code = *CODES.choose(&mut attack.random).expect("there are some");
+                faults.push((When::any().nth(nth), code));
+            }
+            attack.fail(case, &faults);
+        }
+    });
+    attack.tally
+}
+
+/// Cuts every read and every write short, each alone and all together.
+///
+/// # Panics
+///
+/// Where that is noticed, with all that happened.
+pub fn short_reads_and_writes(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
+    let mut attack = Attack::new(subject, durability, effort);
+    attack.everywhere(|attack, case| {
+        attack.shorten(case, When::any());
+        for nth in 1..=case.calls {
+            attack.shorten(case, When::any().nth(nth));
+        }
+    });
+    attack.tally
+}
+
+/// What was tried.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    operations: u64,
+    runs: u64,
+    faults: u64,
+    errors: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally {
+            operations,
+            runs,
+            faults,
+            errors,
+        } = self;
+        write!(
+            f,
+            "{operations} operations run {runs} times, with {faults} faults: {errors} of them failed"
+        )
+    }
+}
+
+struct Attack<'a> {
+    subject: Subject,
+    durability: Durability,
+    effort: &'a Effort,
+    random: Xoshiro256PlusPlus,
+    tally: Tally,
+}
+
+/// An operation in a world, and what comes of it when nothing fails.
+struct Case {
+    world: World,
+    operation: Operation,
+    says: String,
+    before: Values,
+    after: Values,
+    calls: u64,
+}
+
+impl Attack<'_> {
+    fn new<'a>(subject: &Subject, durability: Durability, effort: &'a Effort) -> Attack<'a> {
+        Attack {
+            subject: subject.clone().env("LARDER_DURABILITY", durability.name()),
+            durability,
+            effort,
+            random: Xoshiro256PlusPlus::seed_from_u64(effort.seed),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Attacks every operation on every kind of cache.
+    fn everywhere(&mut self, attack: impl Fn(&mut Self, &Case)) {
+        for past in pasts(self.durability) {
+            let world = past.arrive(&self.subject, self.durability, self.random.next_u64());
+            for operation in operations() {
+                self.tally.operations += 1;
+                let case = self.case(world.fork(), operation);
+                attack(self, &case);
+            }
+        }
+    }
+
+    fn case(&self, world: World, operation: Operation) -> Case {
+        let disk = world.disk.fork();
+        let mut instance = self.subject.on_simulated(&disk).open();
+        let before = self.stored(&disk);
+        let says = match operation.run(&mut instance) {
+            Ok(says) => says,
+            Err(error) => self.broken(&disk, &format!("nothing is wrong, but {error:?}")),
+        };
+        Case {
+            after: self.stored(&disk),
+            calls: instance.faults().calls().len() as u64,
+            world,
+            operation,
+            says,
+            before,
+        }
+    }
+
+    /// Runs an operation with these calls failing. Whether any of them was made.
+    fn fail(&mut self, case: &Case, faults: &[(When, ErrorCode)]) -> bool {
+        let disk = case.world.disk.fork();
+        let mut instance = self.subject.on_simulated(&disk).open();
+        for (when, code) in faults {
+            instance.faults().fail(when.clone(), *code);
+        }
+        let outcome = case.operation.run(&mut instance);
+        let calls = instance.faults().calls();
+        if !self.has_fired(instance.faults()) {
+            return false;
+        }
+        instance.faults().clear();
+        let found = self.stored(&disk);
+        match &outcome {
+            Ok(says) if *says == case.says && found == case.after => {}
+            Ok(_) => self.broken(
+                &disk,
+                "it returned, and something else came of it than should",
+            ),
+            Err(error) if !faults.iter().any(|(_, code)| tells(error, *code)) => {
+                self.broken(&disk, &format!("{error:?} does not tell what failed"));
+            }
+            Err(_) if found == case.before => self.tally.errors += 1,
+            Err(_) if found == case.after && may_show(case, &calls) => self.tally.errors += 1,
+            Err(_) => self.broken(&disk, "it failed, and changed what is stored"),
+        }
+        // Who says that there are no syncs promises nothing of a power cut.
+        let syncs = faults
+            .iter()
+            .all(|(_, code)| *code != ErrorCode::Unsupported);
+        if case.operation.is_write() && syncs {
+            self.cut_power(case, &disk, outcome.is_ok());
+        }
+        self.go_on(case, &disk, &mut instance);
+        true
+    }
+
+    /// Runs an operation with these reads and writes cut short.
+    fn shorten(&mut self, case: &Case, when: When) {
+        let disk = case.world.disk.fork();
+        let mut instance = self.subject.on_simulated(&disk).open();
+        instance.faults().shorten(when);
+        let outcome = case.operation.run(&mut instance);
+        if !self.has_fired(instance.faults()) {
+            return;
+        }
+        if outcome.as_ref() != Ok(&case.says) || self.stored(&disk) != case.after {
+            self.broken(&disk, &format!("short reads and writes show: {outcome:?}"));
+        }
+    }
+
+    fn has_fired(&mut self, faults: &Faults) -> bool {
+        self.tally.runs += 1;
+        self.tally.faults += faults.fired();
+        faults.fired() > 0
+    }
+
+    /// A power cut leaves what was there before, or what is there after; the latter where the operation returned.
+    fn cut_power(&mut self, case: &Case, disk: &SimDisk, returned: bool) {
+        let mut allowed = vec![case.after.clone()];
+        if !(returned && self.durability == Durability::Full) {
+            allowed.extend_from_slice(&case.world.after_cut);
+        }
+        for image in disk.power_cuts(IMAGES, self.random.next_u64()) {
+            if !allowed.contains(&self.stored(&image)) {
+                self.broken(&image, "the power cut took what it must not take");
+            }
+        }
+    }
+
+    /// Now that the disk works, everything does, and what was left over goes.
+    fn go_on(&self, case: &Case, disk: &SimDisk, instance: &mut Instance) {
+        if let Err(error) = case.operation.run(instance) {
+            self.broken(disk, &format!("the disk works, but {error:?}"));
+        }
+        if self.stored(disk) != case.after {
+            self.broken(disk, "done again, it came to something else");
+        }
+        if !has_temporaries(disk) {
+            return;
+        }
+        disk.clock().advance(GRACE);
+        for _ in 0..=MOST_SUPERSEDED {
+            if let Err(error) = instance.save(CACHE, &[entry("last", "last", None)]) {
+                self.broken(disk, &format!("the disk works, but {error:?}"));
+            }
+        }
+        if has_temporaries(disk) {
+            self.broken(disk, "temporaries are left over");
+        }
+    }
+
+    fn stored(&self, disk: &SimDisk) -> Values {
+        match self.subject.on_simulated(disk).open().load(CACHE) {
+            Ok(contents) if contents.lost == 0 => values(contents),
+            Ok(contents) => self.broken(disk, &format!("{} entries are lost", contents.lost)),
+            Err(error) => self.broken(disk, &format!("it cannot be loaded: {error:?}")),
+        }
+    }
+
+    fn broken(&self, disk: &SimDisk, what: &str) -> ! {
+        panic!(
+            "{}{}: {what}\nto see it again:\n  {}\n",
+            disk.run(),
+            self.durability.name(),
+            self.effort.replay()
+        )
+    }
+}
+
+/// The exception to "a call that failed has changed nothing": the change was made, and then could not be made to
+/// last, or what a clear has to remove besides could not be removed.
+fn may_show(case: &Case, calls: &[Made]) -> bool {
+    let is_published =
+        |made: &Made| matches!(made.call, Call::Link | Call::Rename) && made.fault.is_none();
+    let published = calls.iter().position(is_published);
+    let mut later = calls.iter().skip(published.unwrap_or(calls.len()));
+    case.operation.is_clear() && published.is_some()
+        || later.any(|made| made.call == Call::Sync && made.fault.is_some())
+}
+
+fn has_temporaries(disk: &SimDisk) -> bool {
+    let mut paths = disk.tree().into_keys();
+    paths.any(|path| path.extension().is_some_and(|suffix| suffix == "tmp"))
+}

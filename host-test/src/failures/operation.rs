@@ -1,0 +1,54 @@
+//! The operations that are failed.
+
+use crate::crash::CACHE;
+use crate::crash::past::writes;
+use crate::{Error, Instance, Write, sorted};
+
+/// An operation on a cache.
+pub(super) enum Operation {
+    Write(Write),
+    Load,
+    List,
+    Stat,
+    Verify,
+}
+
+/// All of them.
+pub(super) fn operations() -> Vec<Operation> {
+    let mut operations: Vec<Operation> = writes().into_iter().map(Operation::Write).collect();
+    operations.extend([
+        Operation::Load,
+        Operation::List,
+        Operation::Stat,
+        Operation::Verify,
+    ]);
+    operations
+}
+
+impl Operation {
+    /// Does it, and gives all that it says, as text that is the same whenever it says the same.
+    pub(super) fn run(&self, instance: &mut Instance) -> Result<String, Error> {
+        Ok(match self {
+            Operation::Write(write) => {
+                let written = instance.write(CACHE, write);
+                written.expect("nobody kills it")?;
+                String::new()
+            }
+            Operation::Load => {
+                let contents = instance.load(CACHE)?;
+                format!("{} {:?}", contents.lost, sorted(contents.entries))
+            }
+            Operation::List => format!("{:?}", instance.list_caches()?),
+            Operation::Stat => format!("{:?}", instance.stat(CACHE)?),
+            Operation::Verify => format!("{:?}", instance.verify(CACHE)?),
+        })
+    }
+
+    pub(super) fn is_write(&self) -> bool {
+        matches!(self, Operation::Write(_))
+    }
+
+    pub(super) fn is_clear(&self) -> bool {
+        matches!(self, Operation::Write(Write::Clear))
+    }
+}

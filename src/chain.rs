@@ -145,6 +145,12 @@ impl Chain {
         self.files.last().is_some_and(|file| file.is_synced)
     }
 
+    /// The id of the newest file; none where that cannot be read.
+    pub fn id(&self) -> Option<u64> {
+        let header = self.files.first()?.header.as_ref();
+        header.ok().map(|header| header.id)
+    }
+
     /// The version that the chain begins at.
     pub fn version(&self) -> u64 {
         self.files.first().map_or(0, |file| file.version)

@@ -37,6 +37,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The number that tells the file from every other.
+    pub fn id(&self) -> u64 {
+        self.header.id
+    }
+
     /// Writes the file.
     pub fn write(&self, file: &File) -> Result<(), Error> {
         let mut offset = 0;

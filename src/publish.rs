@@ -14,6 +14,7 @@
 //! the temporaries of the others are deleted first: their link then finds
 //! nothing to link, and they start over.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use crate::Error;
@@ -112,8 +113,9 @@ fn is_temporary(name: &str) -> bool {
 pub enum Place {
     /// Whichever is next: for a file that stands for itself.
     Next,
-    /// Whichever is next, directly after a published version: for changes.
-    OnTop,
+    /// Whichever is next, directly after a published version: for changes. The
+    /// name of this one is synced, where that matters.
+    OnTop(u64),
     /// This one, or none.
     Only(u64),
 }
@@ -121,11 +123,13 @@ pub enum Place {
 /// Publishes a file as the next version, and gives its number; none where that
 /// is not a place for it.
 ///
-/// `write` may be called again, for a file that another writer removed.
+/// `write` may be called again, for a file that another writer removed; `id` is
+/// that of the file.
 pub fn publish(
     folder: &Dir,
     durability: Durability,
     place: Place,
+    id: u64,
     mut write: impl FnMut(&File) -> Result<(), Error>,
 ) -> Result<Option<u64>, Error> {
     for _ in 0..ATTEMPTS {
@@ -135,7 +139,7 @@ pub fn publish(
                 Durability::Full => temporary.sync_data(),
                 Durability::Atomic => Ok(()),
             })
-            .and_then(|()| link(folder, temporary.name(), place));
+            .and_then(|()| link(folder, durability, temporary.name(), place));
         // What failed, or was published, needs the temporary no more. One that
         // cannot be removed is left for a later write, which reaps it.
         let _ = folder.remove(temporary.name());
@@ -143,6 +147,7 @@ pub fn publish(
             Link::Published(version) => {
                 if durability == Durability::Full {
                     folder.sync()?;
+                    SYNCED.set(Some(id));
                 }
                 return Ok(Some(version));
             }
@@ -153,23 +158,49 @@ pub fn publish(
     Err(busy())
 }
 
+thread_local! {
+    /// The id of the file that this instance published last and synced.
+    static SYNCED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Makes sure of the name of a file, given by its id, that is to be built upon
+/// or to be all that there is: whoever published it may have died before it
+/// came to the sync, and what comes after must not outlast it.
+pub fn settle(folder: &Dir, id: Option<u64>) -> Result<(), Error> {
+    match id.is_some() && id == SYNCED.get() {
+        true => Ok(()),
+        false => folder.sync(),
+    }
+}
+
 enum Link {
     Published(u64),
     Misplaced,
     Gone,
 }
 
-fn link(folder: &Dir, temporary: &str, place: Place) -> Result<Link, Error> {
+fn link(
+    folder: &Dir,
+    durability: Durability,
+    temporary: &str,
+    place: Place,
+) -> Result<Link, Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
         let version = listing.next()?;
         let fits = match place {
             Place::Next => true,
-            Place::OnTop => listing.versions.contains(&listing.highest),
+            Place::OnTop(_) => listing.versions.contains(&listing.highest),
             Place::Only(only) => only == version,
         };
         if !fits {
             return Ok(Link::Misplaced);
+        }
+        if let Place::OnTop(synced) = place
+            && synced != listing.highest
+            && durability == Durability::Full
+        {
+            settle(folder, None)?;
         }
         match folder.link(temporary, &file_name(version))? {
             Linked::Done => return Ok(Link::Published(version)),

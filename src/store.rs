@@ -14,8 +14,8 @@ use crate::keys::last_occurrences;
 use crate::memory::make_room;
 use crate::merge::{Lost, merge};
 use crate::publish::{
-    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, busy, publish, sweep,
-    sweep_all,
+    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, busy, publish, settle,
+    sweep, sweep_all,
 };
 use crate::settings::{Durability, durability};
 use crate::{Error, legacy, name};
@@ -97,6 +97,9 @@ impl<'a> Cache<'a> {
 
         let (folder, listing) = self.folder()?;
         let durability = self.durability_of_save(&listing)?;
+        if durability == Durability::Atomic && listing.versions.len() == 1 {
+            settle(&folder, None)?;
+        }
         self.publish_snapshot(&folder, durability, Place::Next, &draft)?;
         Ok(())
     }
@@ -117,7 +120,7 @@ impl<'a> Cache<'a> {
         let records = records.filter_map(|(record, last)| last.then_some(record));
         let kind = Kind::Changes { covers: 1 };
         let draft = Draft::new(kind, wall_now(), records.collect(), Lost::default());
-        let changes = draft.to_bytes();
+        let (id, changes) = (draft.id(), draft.to_bytes());
 
         let durability = match changes.len() as u64 > MOST_UNSYNCED {
             true => Durability::Full,
@@ -126,15 +129,20 @@ impl<'a> Cache<'a> {
 
         let (folder, _) = self.folder()?;
         for _ in 0..ATTEMPTS {
-            let next = Listing::of(&folder)?.next()?;
+            let listing = Listing::of(&folder)?;
+            let next = listing.next()?;
             let stored = self.open()?;
             if let Stored::Published(chain) = &stored
                 && chain.is_on_top
                 && (chain.is_settled() || self.durability == Durability::Full)
             {
                 chain.check_readable()?;
+                if self.durability == Durability::Full || listing.versions.len() <= 1 {
+                    settle(&folder, chain.id())?;
+                }
                 let write = |file: &File| file.write(&changes, 0);
-                if publish(&folder, durability, Place::OnTop, write)?.is_none() {
+                let place = Place::OnTop(chain.version());
+                if publish(&folder, durability, place, id, write)?.is_none() {
                     continue;
                 }
                 let mut sizes = vec![changes.len() as u64];
@@ -174,13 +182,15 @@ impl<'a> Cache<'a> {
             Stored::Published(chain)
                 if chain.is_empty() && chain.is_on_top && self.durability == Durability::Full =>
             {
+                settle(&folder, chain.id())?;
                 chain.version()
             }
             Stored::Nothing => 0,
             Stored::Legacy(_) | Stored::Published(_) => {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
                 let write = |file: &File| draft.write(file);
-                let version = publish(&folder, Durability::Full, Place::Next, write)?;
+                let full = Durability::Full;
+                let version = publish(&folder, full, Place::Next, draft.id(), write)?;
                 version.unwrap_or_default()
             }
         };
@@ -244,7 +254,7 @@ impl<'a> Cache<'a> {
         draft: &Draft,
     ) -> Result<bool, Error> {
         let write = |file: &File| draft.write(file);
-        let Some(version) = publish(folder, durability, place, write)? else {
+        let Some(version) = publish(folder, durability, place, draft.id(), write)? else {
             return Ok(false);
         };
         if durability == Durability::Full {
@@ -303,7 +313,8 @@ impl<'a> Cache<'a> {
             return Ok(());
         }
         let write = |file: &File| draft.write(file);
-        if let Some(version) = publish(folder, Durability::Full, Place::Only(version), write)? {
+        let (full, place) = (Durability::Full, Place::Only(version));
+        if let Some(version) = publish(folder, full, place, draft.id(), write)? {
             sweep(folder, base, version, MOST_FOLDED)?;
         }
         Ok(())

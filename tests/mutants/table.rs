@@ -64,6 +64,16 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: CRASH_FULL,
     },
     Mutant {
+        name: "built-on-unsynced",
+        fault: "publishes changes upon a version whose name may not be synced",
+        file: "src/publish.rs",
+        edits: &[(
+            "        false => folder.sync(),\n",
+            "        false => Ok(()),\n",
+        )],
+        caught_by: SECOND_CRASH,
+    },
+    Mutant {
         name: "publish-before-write",
         fault: "gives the version its name first, and writes it then",
         file: "src/publish.rs",

@@ -112,8 +112,9 @@ pub fn short_reads_and_writes(subject: &Subject, durability: Durability, effort:
     let mut attack = Attack::new(subject, durability, effort);
     attack.everywhere(|attack, case| {
         attack.shorten(case, When::any());
-        for nth in 1..=case.calls {
-            attack.shorten(case, When::any().nth(nth));
+        for call in [Call::Read, Call::Write] {
+            let nth = |nth| When::call(call).nth(nth);
+            (1..).find(|at| !attack.shorten(case, nth(*at)));
         }
     });
     attack.tally
@@ -215,7 +216,11 @@ impl Attack<'_> {
             return false;
         }
         instance.faults().clear();
-        let found = self.stored(&disk);
+        let is_untouched = disk.fingerprint() == case.world.disk.fingerprint();
+        let found = match is_untouched {
+            true => case.before.clone(),
+            false => self.stored(&disk),
+        };
         match &outcome {
             Ok(says) if *says == case.says && found == case.after => {}
             Ok(_) => self.broken(
@@ -233,25 +238,26 @@ impl Attack<'_> {
         let syncs = faults
             .iter()
             .all(|(_, code)| *code != ErrorCode::Unsupported);
-        if case.operation.is_write() && syncs {
+        if !is_untouched && syncs {
             self.cut_power(case, &disk, outcome.is_ok());
         }
         self.go_on(case, &disk, &mut instance);
         true
     }
 
-    /// Runs an operation with these reads and writes cut short.
-    fn shorten(&mut self, case: &Case, when: When) {
+    /// Runs an operation with these reads and writes cut short. Whether any of them was made.
+    fn shorten(&mut self, case: &Case, when: When) -> bool {
         let disk = case.world.disk.fork();
         let mut instance = self.subject.on_simulated(&disk).open();
         instance.faults().shorten(when);
         let outcome = case.operation.run(&mut instance);
         if !self.has_fired(instance.faults()) {
-            return;
+            return false;
         }
         if outcome.as_ref() != Ok(&case.says) || self.stored(&disk) != case.after {
             self.broken(&disk, &format!("short reads and writes show: {outcome:?}"));
         }
+        true
     }
 
     fn has_fired(&mut self, faults: &Faults) -> bool {

@@ -44,10 +44,6 @@ impl Operation {
         })
     }
 
-    pub(super) fn is_write(&self) -> bool {
-        matches!(self, Operation::Write(_))
-    }
-
     pub(super) fn is_clear(&self) -> bool {
         matches!(self, Operation::Write(Write::Clear))
     }

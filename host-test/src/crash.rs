@@ -14,7 +14,7 @@ use std::time::Duration;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::{Effort, Killed, SimDisk, Subject, Values, When, Write, entry, put};
+use crate::{Effort, Instance, Killed, SimDisk, Subject, Values, When, Write, entry, put};
 use past::{Past, pasts, second_writes, writes};
 pub use world::Durability;
 pub(crate) use world::World;
@@ -127,7 +127,7 @@ impl Attack<'_> {
         let mut stops = Vec::new();
         for call in 1.. {
             let mut world = world.fork();
-            let mut instance = self.subject.on_simulated(&world.disk).open();
+            let mut instance = self.open(&world.disk);
             instance.faults().kill(When::any().nth(call));
             match instance.write(CACHE, write) {
                 Err(Killed) => {
@@ -184,23 +184,38 @@ impl Attack<'_> {
     fn any_cut(&mut self, world: &World) -> World {
         let cuts = world.disk.power_cuts(1, self.random.next_u64());
         let image = cuts.last().expect("a cut leaves something");
-        let found = self.load_one_of(&image.fork(), &world.after_cut);
+        let found = self.load_one_of(&mut self.open(&image), &image, &world.after_cut);
         World::with(image, found)
+    }
+
+    fn open(&self, disk: &SimDisk) -> Instance {
+        self.subject.on_simulated(disk).open()
     }
 
     /// A fresh instance finds one of these, and everything works from there.
     fn check(&self, disk: SimDisk, allowed: &[Values]) {
-        let mut values = self.load_one_of(&disk, allowed);
+        let mut values = self.load_one_of(&mut self.open(&disk), &disk, allowed);
+        let mut instance = self.open(&disk);
         let next = Write::Apply(vec![put("next", "after the crash", None)]);
-        self.write(&disk, &next, &mut values);
+        self.write(&mut instance, &disk, &next, &mut values);
         disk.clock().advance(GRACE);
         let last = Write::Save(vec![entry("last", "after the crash", None)]);
-        self.write(&disk, &last, &mut values);
-        self.check_files(&disk, &last, &mut values);
+        self.write(&mut instance, &disk, &last, &mut values);
+        // With `atomic`, saves remove what is left over only every so often; that is done to some.
+        if self.durability == Durability::Atomic {
+            if !disk.fingerprint().is_multiple_of(16) {
+                return;
+            }
+            for _ in 0..=MOST_SUPERSEDED {
+                self.write(&mut instance, &disk, &last, &mut values);
+            }
+        }
+        self.check_files(&disk);
     }
 
-    fn load_one_of(&self, disk: &SimDisk, allowed: &[Values]) -> Values {
-        let contents = match self.subject.on_simulated(disk).open().load(CACHE) {
+    /// What a load gives is one of these.
+    fn load_one_of(&self, instance: &mut Instance, disk: &SimDisk, allowed: &[Values]) -> Values {
+        let contents = match instance.load(CACHE) {
             Ok(contents) => contents,
             Err(error) => self.fail(disk, &format!("the load failed: {error:?}")),
         };
@@ -222,31 +237,18 @@ impl Attack<'_> {
     }
 
     /// A write returns, and is there.
-    fn write(&self, disk: &SimDisk, write: &Write, values: &mut Values) {
-        let mut instance = self.subject.on_simulated(disk).open();
+    fn write(&self, instance: &mut Instance, disk: &SimDisk, write: &Write, values: &mut Values) {
         match instance.write(CACHE, write) {
             Ok(Ok(())) => *values = write.on(values),
             outcome => self.fail(disk, &format!("a write gave {outcome:?}")),
         }
-        self.load_one_of(disk, std::slice::from_ref(values));
+        self.load_one_of(instance, disk, std::slice::from_ref(values));
     }
 
-    /// After a save and the grace period, what was left over is gone; with `atomic`, after enough saves.
-    fn check_files(&self, disk: &SimDisk, save: &Write, values: &mut Values) {
-        if self.durability == Durability::Atomic {
-            // That takes its time, so it is done to some.
-            if !disk.fingerprint().is_multiple_of(16) {
-                return;
-            }
-            for _ in 0..=MOST_SUPERSEDED {
-                self.write(disk, save, values);
-            }
-        }
-        let files: Vec<String> = disk
-            .tree()
-            .into_keys()
-            .map(|path| path.display().to_string())
-            .collect();
+    /// What was left over by a crash is gone.
+    fn check_files(&self, disk: &SimDisk) {
+        let paths = disk.tree().into_keys();
+        let files: Vec<String> = paths.map(|path| path.display().to_string()).collect();
         let count = |suffix: &str| files.iter().filter(|file| file.ends_with(suffix)).count();
         let most = match self.durability {
             Durability::Full => 1,

@@ -42,7 +42,7 @@ pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
         of(vec![saved(), Write::Clear]),
         // The next change is folded with these.
         of([vec![saved()], changes(15)].concat()),
-        // The next change outgrows the cache.
+        // Another change of that size outgrows the cache.
         of(vec![saved(), Write::Apply(put_many("changed"))]),
         Past {
             legacy: Some(few("legacy")),
@@ -87,9 +87,9 @@ fn few(stamp: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// In several blocks of the format, and of the disk.
+/// In several blocks of the format, and of the disk: half of what a cache outgrows.
 fn many(stamp: &str) -> Vec<Entry> {
-    let value = stamp.repeat(500);
+    let value: String = stamp.chars().cycle().take(1800).collect();
     (0..20)
         .map(|n| entry(format!("kept {n}"), value.clone(), None))
         .collect()

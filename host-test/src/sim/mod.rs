@@ -10,6 +10,8 @@ mod nodes;
 mod path;
 mod power_cut;
 mod random;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

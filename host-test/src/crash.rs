@@ -80,14 +80,10 @@ pub fn crashes_after_crashes(subject: &Subject, durability: Durability, effort: 
     for past in pasts(durability) {
         let world = attack.arrive(&past);
         for write in writes() {
-            for stopped in attack.stops(&world, &write) {
-                if attack.random.random_bool(effort.of(0.05, 0.5)) {
-                    attack.go_on_from(&stopped);
-                }
-                if attack.random.random_bool(effort.of(0.05, 0.5)) {
-                    let cut = attack.any_cut(&stopped);
-                    attack.go_on_from(&cut);
-                }
+            let stops = attack.stops(&world, &write);
+            for _ in 0..effort.of(1, 20) {
+                let stopped = &stops[attack.random.random_range(..stops.len())];
+                attack.go_on_from(stopped);
             }
         }
     }
@@ -154,10 +150,15 @@ impl Attack<'_> {
         }
     }
 
-    /// Crashes what comes next, from a world after a crash.
-    fn go_on_from(&mut self, world: &World) {
-        for write in second_writes() {
-            self.crash(world, &write);
+    /// Crashes what comes next, after a power cut or without one.
+    fn go_on_from(&mut self, stopped: &World) {
+        let mut second = second_writes();
+        let write = second.swap_remove(self.random.random_range(..second.len()));
+        if self.random.random() {
+            let cut = self.any_cut(stopped);
+            self.crash(&cut, &write);
+        } else {
+            self.crash(stopped, &write);
         }
     }
 

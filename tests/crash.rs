@@ -38,6 +38,14 @@ fn atomic_durability_stays_whole_after_crashes_after_crashes() {
 }
 
 #[test]
+#[should_panic = "full: "]
+fn what_is_atomic_does_not_pass_for_full() {
+    // The backend takes the first setting.
+    let subject = subject().env("LARDER_DURABILITY", "atomic");
+    crash::every_crash_point(&subject, Durability::Full, &Effort::ordinary());
+}
+
+#[test]
 #[ignore = "takes minutes"]
 fn full_durability_survives_every_crash_point_nightly() {
     every_crash_point(Durability::Full, &Effort::nightly());

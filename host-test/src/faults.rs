@@ -389,9 +389,12 @@ impl Faults {
     }
 }
 
-/// The calls that the last operation made, one a line.
+/// The calls that the last operation made, one a line; on a simulated disk, all that happened there.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((disk, _)) = &self.run {
+            return disk.run().fmt(f);
+        }
         let plan = self.plan();
         for (n, made) in (1..).zip(&plan.calls) {
             let fault = made.fault.unwrap_or("done");

@@ -4,8 +4,8 @@
 //! it, and starting it again is a restart. Time is a [`Clock`] that only the test moves. [`Faults`] stand
 //! between an instance and its file system: they fail calls, cut them short, kill the instance, or do something else
 //! first. A [`SimDisk`] is storage that knows what a power cut leaves of it.
-//! [`mod@crash`] stops the disk backend at every call. The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
-//! [`conformance!`].
+//! [`mod@crash`] stops the disk backend at every call. The promises that every backend has to keep are functions in
+//! [`mod@conformance`], made into tests by [`conformance!`].
 
 mod clock;
 pub mod conformance;

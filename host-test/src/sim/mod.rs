@@ -2,8 +2,8 @@
 //!
 //! Programs see what they wrote, as on any disk. What a power cut leaves is something else: the bytes of a file
 //! are durable only after a sync of that file, a name only after a sync of its folder, and of everything since
-//! then a cut may keep any part, as [`PowerCuts`] has it. Clocks and random numbers belong to the disk too, so that a run on it
-//! depends on its seed alone.
+//! then a cut may keep any part. Clocks and random numbers belong to the disk too, so that a run on it depends on
+//! its seed alone.
 
 mod filesystem;
 mod nodes;

@@ -1,9 +1,9 @@
 //! What a power cut leaves of a simulated disk.
 //!
-//! Of every name whose folder was not synced since it changed, a cut keeps what the name stood for at the last sync or after any
-//! of its changes since; of every file that was not synced since it was written, the old bytes, the new ones, or
-//! some of each. All of these are independent of each other, but for a rename: its old name goes only where its new
-//! name comes.
+//! Of every name whose folder was not synced since it changed, a cut keeps what the name stood for at the last sync
+//! or after any of its changes since; of every file that was not synced since it was written, the old bytes, the
+//! new ones, or some of each. All of these are independent of each other, but for a rename: its old name goes only
+//! where its new name comes.
 
 use std::collections::BTreeSet;
 use std::fmt;

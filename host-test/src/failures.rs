@@ -216,6 +216,10 @@ impl Attack<'_> {
             return false;
         }
         instance.faults().clear();
+        let failed = |made: &Made| made.call == Call::Unlink && made.fault.is_some();
+        if !calls.iter().any(failed) && has_temporaries(&disk) {
+            self.broken(&disk, "it left a temporary that it could have removed");
+        }
         let is_untouched = disk.fingerprint() == case.world.disk.fingerprint();
         let found = match is_untouched {
             true => case.before.clone(),

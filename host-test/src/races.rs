@@ -34,7 +34,7 @@ pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tall
     let subject = subject.clone().env("LARDER_DURABILITY", durability.name());
     let pasts = pasts(&subject);
     let mut tally = Tally::default();
-    for seed in (effort.seed..).take(effort.of(500, 10_000)) {
+    for seed in (effort.seed..).take(effort.of(1_000, 10_000)) {
         if let Err(failure) = race(&subject, durability, &pasts, seed, &mut tally) {
             let effort = Effort {
                 seed,

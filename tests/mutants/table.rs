@@ -29,6 +29,11 @@ const FLIPS_OF_CHANGES: (&str, &str) = (
     "damage",
     "any_flipped_byte_of_changes_is_survived_and_brings_nothing_back",
 );
+const FAILING_CALLS: (&str, &str) = (
+    "failures",
+    "whichever_call_fails_an_operation_is_done_or_not_done",
+);
+const SHORT_CALLS: (&str, &str) = ("failures", "short_reads_and_writes_are_gone_on_with");
 const MODEL: (&str, &str) = (
     "conformance",
     "full::any_sequence_of_calls_gives_what_a_model_gives",
@@ -161,7 +166,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "leaves its temporary behind",
         file: "src/publish.rs",
         edits: &[("        let _ = folder.remove(temporary.name());\n", "")],
-        caught_by: ("faults", "TODO"),
+        caught_by: FAILING_CALLS,
     },
     Mutant {
         name: "temporaries-never-reaped",
@@ -254,24 +259,17 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: RACES,
     },
     Mutant {
-        name: "lost-race-is-done",
-        fault: "takes changes that found no place for published",
-        file: "src/store.rs",
-        edits: &[(
-            "                    continue;\n",
-            "                    return Ok(());\n",
-        )],
-        caught_by: RACES,
-    },
-    Mutant {
         name: "one-listing",
         fault: "does not list again after it has opened the files",
         file: "src/chain.rs",
         edits: &[(
-            "let unchanged = after.versions == before.versions;",
-            "let unchanged = true;",
+            "            let after = Listing::of(folder)?;\n            let unchanged = after.versions == before.versions;\n",
+            "            let after = Listing::default();\n            let unchanged = true;\n",
         )],
-        caught_by: RACES,
+        caught_by: (
+            "concurrency",
+            "whatever_comes_between_two_calls_of_a_load_it_gives_one_version",
+        ),
     },
     Mutant {
         name: "block-unchecked",
@@ -331,7 +329,7 @@ pub const MUTANTS: &[Mutant] = &[
             "Some(rest) if written > 0 => rest,",
             "Some(_) if written > 0 => &[],",
         )],
-        caught_by: ("faults", "TODO"),
+        caught_by: SHORT_CALLS,
     },
     Mutant {
         name: "short-read-taken",
@@ -341,7 +339,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            if chunk.is_empty() {\n                break;\n            }\n            bytes.extend_from_slice(&chunk);\n",
             "            bytes.extend_from_slice(&chunk);\n            if (chunk.len() as u64) < length {\n                break;\n            }\n",
         )],
-        caught_by: ("faults", "TODO"),
+        caught_by: SHORT_CALLS,
     },
     Mutant {
         name: "failed-sync-ignored",
@@ -351,7 +349,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            .map_err(|code| error(&format!(\"syncing {}\", self.name), code))\n",
             "            .or(Ok(()))\n",
         )],
-        caught_by: ("faults", "TODO"),
+        caught_by: FAILING_CALLS,
     },
     Mutant {
         name: "full-disk-unnamed",
@@ -361,7 +359,7 @@ pub const MUTANTS: &[Mutant] = &[
             "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::NoSpace,",
             "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::Other(reason()),",
         )],
-        caught_by: ("faults", "TODO"),
+        caught_by: FAILING_CALLS,
     },
     Mutant {
         name: "clock-trusted",

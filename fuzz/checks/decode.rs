@@ -9,10 +9,8 @@ use larder_disk::format::{
 };
 use larder_disk::merge::merge;
 
+use super::forge::PREAMBLE;
 use super::repair::repaired;
-
-/// Between two files, one of which ends with this and the other of which begins with it.
-const PREAMBLE: &[u8; 8] = b"\x93LARDER\x01";
 
 /// Checks these bytes as files one after the other, newest first; the same with checksums that hold; and a
 /// file of records that are made from these bytes.
@@ -24,6 +22,7 @@ pub fn check(bytes: &[u8]) {
     check_written(bytes);
 }
 
+/// Files are told apart by the end of one right before the beginning of another.
 fn split(bytes: &[u8]) -> Vec<&[u8]> {
     let seam = [*PREAMBLE, *PREAMBLE].concat();
     let mut files = Vec::new();

@@ -5,6 +5,8 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../checks/decode.rs"]
 mod checks;
+#[path = "../checks/forge.rs"]
+mod forge;
 #[path = "../checks/repair.rs"]
 mod repair;
 

@@ -16,6 +16,7 @@ mod faults;
 mod folder;
 pub mod history;
 mod legacy;
+pub mod metered;
 pub mod races;
 mod run;
 mod schedule;

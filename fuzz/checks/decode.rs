@@ -105,9 +105,11 @@ fn check_merged(files: &[Decoded]) {
             // No writer makes such a file, and whoever forges one gets what is in it.
             return;
         }
-        expected.extend(newest.iter().filter(|record| {
-            seen.insert(record.key) && !hidden.contains(&key_hash(record.key))
-        }));
+        expected.extend(
+            newest.iter().filter(|record| {
+                seen.insert(record.key) && !hidden.contains(&key_hash(record.key))
+            }),
+        );
         let lossy = file.lost_records() > 0;
         blind = lossy && !file.indexed && file.header.kind != Kind::Snapshot;
         if lossy && file.indexed {
@@ -152,10 +154,16 @@ fn rewritten(file: &Decoded, block_bytes: usize) -> (Vec<u8>, Header) {
 
 fn written(header: Header, records: &[Record], lost: &LostKeys, block_bytes: usize) -> Vec<u8> {
     let mut file = Vec::new();
-    let Ok(()) = encode(header, records.iter().copied(), lost, block_bytes, |bytes| {
-        file.extend_from_slice(bytes);
-        Ok::<(), Infallible>(())
-    });
+    let Ok(()) = encode(
+        header,
+        records.iter().copied(),
+        lost,
+        block_bytes,
+        |bytes| {
+            file.extend_from_slice(bytes);
+            Ok::<(), Infallible>(())
+        },
+    );
     file
 }
 

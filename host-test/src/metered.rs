@@ -28,7 +28,7 @@ pub struct Cost {
 }
 
 /// A function that only looks at a cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
     /// `cache-backend.load`
     Load,
@@ -41,9 +41,6 @@ pub enum Look {
 }
 
 impl Look {
-    /// All of them.
-    pub const ALL: [Look; 4] = [Look::Load, Look::Stat, Look::Verify, Look::ListCaches];
-
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Look::Load => ("larder:cache/cache-backend@0.1.0", "load"),

@@ -85,12 +85,12 @@ fn mutant(corpus: &[Vec<u8>], random: &mut impl Rng) -> Vec<u8> {
 
 #[test]
 fn whatever_the_bytes_of_files_are_they_are_decoded_and_merged_as_promised() {
-    check("decode", decode::check, &Effort::ordinary(), 5_000);
+    check("decode", decode::check, &Effort::ordinary(), 10_000);
 }
 
 #[test]
 fn whatever_the_bytes_of_an_import_are_they_are_read_within_bounds() {
-    check("import", import::check, &Effort::ordinary(), 20_000);
+    check("import", import::check, &Effort::ordinary(), 30_000);
 }
 
 #[test]

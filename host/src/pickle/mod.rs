@@ -21,6 +21,8 @@ use crate::Entry;
 use node::{Id, Node, Nodes};
 use writer::{Flaw, Item, Reason, Writer};
 
+#[cfg(test)]
+mod bounds;
 mod literal;
 mod machine;
 mod node;
@@ -101,23 +103,33 @@ impl std::error::Error for PickleError {}
 /// - Bytes after the end of the pickle are ignored, as in Python.
 pub fn read(bytes: &[u8], now: SystemTime) -> Result<Import, PickleError> {
     let (nodes, root) = machine::run(bytes)?;
-    let payload = Payload::of(&nodes, root)?;
-    let elapsed = payload
-        .save_time
-        .map_or(Duration::ZERO, |time| elapsed(time, now));
     let room = bytes
         .len()
         .saturating_mul(ROOM_PER_BYTE)
         .saturating_add(ROOM);
-    let mut writer = Writer::new(&nodes, room);
+    extract(&nodes, root, room, now)
+}
+
+/// The cache that an object stands for.
+fn extract(
+    nodes: &Nodes<'_>,
+    root: Id,
+    room: usize,
+    now: SystemTime,
+) -> Result<Import, PickleError> {
+    let payload = Payload::of(nodes, root)?;
+    let elapsed = payload
+        .save_time
+        .map_or(Duration::ZERO, |time| elapsed(time, now));
+    let mut writer = Writer::new(nodes, room);
     let mut import = Import::default();
     for mut item in writer.items(payload.entries) {
-        match entry(&nodes, &mut writer, &mut item, elapsed) {
+        match entry(nodes, &mut writer, &mut item, elapsed) {
             Ok(Some(entry)) => import.entries.push(entry),
             Ok(None) => import.expired += 1,
             Err(reason) => import.skipped.push(Skipped {
                 key: item.key,
-                reason,
+                reason: writer.reason(reason),
             }),
         }
     }

@@ -110,21 +110,28 @@ impl<'a> Node<'a> {
 
 /// All objects of one pickle.
 #[derive(Debug, Default)]
-pub(super) struct Nodes<'a>(Vec<Node<'a>>);
+pub(super) struct Nodes<'a> {
+    nodes: Vec<Node<'a>>,
+    /// How often one was looked at, by which tests measure how much work was done.
+    #[cfg(test)]
+    pub(super) looks: std::cell::Cell<usize>,
+}
 
 impl<'a> Nodes<'a> {
     pub(super) fn get(&self, id: Id) -> &Node<'a> {
-        &self.0[id as usize]
+        #[cfg(test)]
+        self.looks.update(|looks| looks + 1);
+        &self.nodes[id as usize]
     }
 
     pub(super) fn get_mut(&mut self, id: Id) -> &mut Node<'a> {
-        &mut self.0[id as usize]
+        &mut self.nodes[id as usize]
     }
 
     /// Adds an object; `None` once there are more than indices.
     pub(super) fn add(&mut self, node: Node<'a>) -> Option<Id> {
-        let id = Id::try_from(self.0.len()).ok()?;
-        self.0.push(node);
+        let id = Id::try_from(self.nodes.len()).ok()?;
+        self.nodes.push(node);
         Some(id)
     }
 

@@ -72,7 +72,10 @@ impl<'a> Writer<'a> {
                         (key, Some(Flaw::Clash))
                     }
                 },
-                Err(reason) => (format!("item {}", position + 1), Some(Flaw::Unfit(reason))),
+                Err(reason) => {
+                    let reason = self.reason(reason);
+                    (format!("item {}", position + 1), Some(Flaw::Unfit(reason)))
+                }
             };
             let flawed = flaw.is_some();
             items.push(Item { key, value, flaw });
@@ -103,8 +106,15 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// A reason to be kept, in few words if there is no room for it.
+    pub(super) fn reason(&mut self, reason: Reason) -> Reason {
+        self.spend(reason.len()).err().unwrap_or(reason)
+    }
+
     /// A text as it is, and anything else as JSON.
     fn key(&mut self, id: Id) -> Result<String> {
+        // An empty key is work as well.
+        self.spend(1)?;
         let mut key = String::new();
         match self.nodes.get(id) {
             Node::Text(text) => self.put(text, &mut key)?,

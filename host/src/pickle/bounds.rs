@@ -1,0 +1,83 @@
+//! Tests that the work of an import is in proportion to the file, counted in objects that are looked at.
+
+use std::time::SystemTime;
+
+use super::{ROOM, ROOM_PER_BYTE, extract, machine};
+
+/// A list of so many of the same, in the memo at 1.
+fn memoized(begin: &[u8], item: &[u8], items: usize, end: &[u8]) -> Vec<u8> {
+    [begin, b"(", &item.repeat(items), end, b"q\x010"].concat()
+}
+
+/// A cache whose entries all have this value, which is in the memo at 1.
+fn cache(memo: Vec<u8>, entries: usize) -> Vec<u8> {
+    let mut file = [memo, b"}(".into()].concat();
+    for entry in 0..entries as u32 {
+        file.push(b'J');
+        file.extend(entry.to_le_bytes());
+        file.extend(b"h\x01N\x86");
+    }
+    file.extend(b"u.");
+    file
+}
+
+/// Lists that hold the one before twice.
+fn doubling(levels: usize) -> Vec<u8> {
+    [
+        b"]".to_vec(),
+        b"q\x010](h\x01h\x01e".repeat(levels),
+        b"q\x010".into(),
+    ]
+    .concat()
+}
+
+#[test]
+fn an_import_looks_at_objects_in_proportion_to_the_file() {
+    let families: [(&str, fn(usize) -> Vec<u8>); 7] = [
+        ("a list in every entry", |n| {
+            cache(memoized(b"]", b"N", n, b"e"), n)
+        }),
+        ("a dict of one key in every entry", |n| {
+            cache(memoized(b"U\0q\x020}", b"h\x02N", n, b"u"), n)
+        }),
+        ("a dict with bad keys in every entry", |n| {
+            cache(memoized(b"}", b"cos\nsystem\nN", n, b"u"), n)
+        }),
+        ("a list that ends badly in every entry", |n| {
+            cache(memoized(b"]", b"N", n, b"cos\nsystem\ne"), n)
+        }),
+        ("lists of lists in every entry", |n| cache(doubling(100), n)),
+        ("a long integer in every entry", |n| {
+            cache(
+                [b"\x8b\0\x02\0\0".as_slice(), &[0x7f; 512], b"q\x010"].concat(),
+                n,
+            )
+        }),
+        ("items with one bad key", |n| {
+            [
+                b"cos\nsystem\nq\x010}(".as_slice(),
+                &b"h\x01N".repeat(n),
+                b"u.",
+            ]
+            .concat()
+        }),
+    ];
+    for (name, family) in families {
+        for n in [500, 5_000] {
+            let file = family(n);
+            let (nodes, root) = machine::run(&file).expect("it is a pickle");
+            let room = file.len() * ROOM_PER_BYTE + ROOM;
+            let import =
+                extract(&nodes, root, room, SystemTime::UNIX_EPOCH).expect("it is a cache");
+            assert_eq!(import.entries.len() + import.skipped.len(), n, "{name}");
+            let looks = nodes.looks.get();
+            println!("{name}: {} bytes, {looks} looks", file.len());
+            // Whatever is written is paid for; a key is looked at, and compared to another.
+            assert!(
+                looks <= 3 * room,
+                "{name}: {looks} looks, {} bytes",
+                file.len()
+            );
+        }
+    }
+}

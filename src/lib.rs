@@ -19,6 +19,8 @@ mod alloc;
 mod answer;
 mod chain;
 mod clock;
+#[cfg(larder_coverage)]
+mod coverage;
 mod dir;
 mod draft;
 mod fold;

@@ -1,0 +1,84 @@
+"""Which code of the disk backend the tests reach, as it runs: compiled to WebAssembly, with counters in it.
+
+    python3 tests/coverage.py [--lines] [tests...]
+
+Builds and runs the tests (all that are named, or else those of the storage), with a component that tells which of its
+code ran; then prints a table by file, and with --lines every line that did not run. An instance that is killed inside of
+a call does not tell what that call did.
+
+Needs rustup's component llvm-tools, and wasm-tools and wasmtime on the path.
+"""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TESTS = ["conformance", "faults", "damage", "concurrency", "golden", "memory", "component", "crash", "races", "processes"]
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, text=True, **options)
+
+
+def tested(tests, env):
+    """Runs the tests; gives the component, and of each counter whether it ever counted."""
+    command = ["cargo", "test"] + [f"--test={test}" for test in tests]
+    run(*command, "--no-run", env=env)
+    built = glob.glob("target/debug/build/larder-host-*/out/disk.wasm")
+    component = max(built, key=os.path.getmtime)
+    ran = 0
+    # Not captured, as it is the component that writes, and not the test.
+    with subprocess.Popen(command + ["--no-fail-fast"], stderr=subprocess.PIPE, env=env) as process:
+        for line in process.stderr:
+            # Tests run at once, so that lines may run into one another.
+            for told in re.findall(rb"larder-coverage ([0-9a-f]+)\n", line):
+                ran |= int.from_bytes(bytes.fromhex(told.decode()), "little")
+    if process.returncode != 0:
+        print("some tests failed", file=sys.stderr)
+    return component, ran
+
+
+def profile(component, ran):
+    """A raw profile with these counters."""
+    with tempfile.TemporaryDirectory() as store:
+        told = run("wasmtime", "run", f"--dir={store}::/", "--env=LARDER_COVERAGE_PROFILE=1", "--invoke=list-caches()",
+                   component, capture_output=True).stderr
+    raw = bytearray.fromhex(re.findall("larder-profile ([0-9a-f]+)", told)[-1])
+    word = lambda at: int.from_bytes(raw[8 * at:8 * at + 8], "little")
+    header, function = 16 * 8, 48
+    first = header + word(3) * function
+    for counter in range(word(5)):
+        at = first + 8 * counter
+        raw[at:at + 8] = (ran >> counter & 1).to_bytes(8, "little")
+    return raw
+
+
+def main(arguments):
+    lines = "--lines" in arguments
+    tests = [argument for argument in arguments if argument != "--lines"]
+    tests = tests or [test for test in TESTS if os.path.exists(f"tests/{test}.rs")]
+    env = dict(os.environ, LARDER_COVERAGE="1")
+    component, ran = tested(tests, env)
+    sysroot = run("rustc", "--print=sysroot", capture_output=True).stdout.strip()
+    tools = glob.glob(f"{sysroot}/lib/rustlib/*/bin/llvm-cov")[0].removesuffix("llvm-cov")
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/raw", "wb") as file:
+            file.write(profile(component, ran))
+        run(f"{tools}llvm-profdata", "merge", "--sparse", f"{folder}/raw", "-o", f"{folder}/profile")
+        run("wasm-tools", "component", "unbundle", component, "--module-dir", folder, "-o", f"{folder}/component.wasm")
+        modules = glob.glob(f"{folder}/unbundled-module*.wasm")
+        module = max(modules, key=os.path.getsize)
+        what = [module, f"--instr-profile={folder}/profile", "--sources"]
+        what += sorted(file for file in map(os.path.abspath, glob.glob("src/*.rs")) if "coverage" not in file)
+        run(f"{tools}llvm-cov", "report", "--show-branch-summary=false", *what)
+        if lines:
+            shown = run(f"{tools}llvm-cov", "show", *what, capture_output=True).stdout
+            for line in shown.splitlines():
+                if line.endswith(".rs:") or re.match(r" *\d+\| +0\|", line):
+                    print(line)
+
+
+main(sys.argv[1:])

@@ -1,7 +1,7 @@
 //! Tells which code ran, for `tests/coverage.py` only. Never part of a component that ships.
 //!
 //! The compiler counts how often each region of the code runs. At the end of a call, and wherever else a directory is
-//! closed, which counters are not zero is told on standard error, where that changed. On request, everything else that
+//! closed, what was counted since is told on standard error. On request, everything else that
 //! LLVM's tools ask of a profile is told too.
 
 use std::cell::RefCell;
@@ -39,32 +39,33 @@ macro_rules! section {
 }
 
 thread_local! {
-    static TOLD: RefCell<String> = const { RefCell::new(String::new()) };
+    /// What the counters were when they were last told.
+    static TOLD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Drop for Dir {
     fn drop(&mut self) {
         let counters = section!(__start___llvm_prf_cnts, __stop___llvm_prf_cnts);
-        let ran: Vec<bool> = counters
-            .as_chunks::<8>()
+        let counts: Vec<u64> = counters
+            .as_chunks()
             .0
             .iter()
-            .map(|counter| counter.iter().any(|byte| *byte > 0))
+            .map(|count| u64::from_le_bytes(*count))
             .collect();
-        let mut line = String::new();
-        for byte in ran.chunks(8) {
-            let bits = byte
-                .iter()
-                .rev()
-                .fold(0, |bits, ran| bits << 1 | u8::from(*ran));
-            let _ = write!(line, "{bits:02x}");
-        }
+        let mut line = String::from("larder-coverage");
         TOLD.with_borrow_mut(|told| {
-            if *told != line {
-                tell(&format!("larder-coverage {line}\n"));
-                *told = line;
+            told.resize(counts.len(), 0);
+            for (at, (count, told)) in counts
+                .iter()
+                .zip(told)
+                .enumerate()
+                .filter(|(_, (count, told))| *count != &**told)
+            {
+                let _ = write!(line, " {at}:{}", count - *told);
+                *told = *count;
             }
         });
+        tell(&format!("{line}\n"));
         if std::env::var_os("LARDER_COVERAGE_PROFILE").is_some() {
             tell(&format!("larder-profile {}\n", hex(&profile(counters))));
         }

@@ -9,6 +9,7 @@ a call does not tell what that call did.
 Needs rustup's component llvm-tools, and wasm-tools and wasmtime on the path.
 """
 
+import collections
 import glob
 import os
 import re
@@ -24,24 +25,26 @@ def run(*command, **options):
 
 
 def tested(tests, env):
-    """Runs the tests; gives the component, and of each counter whether it ever counted."""
+    """Runs the tests; gives the component, and what its counters counted."""
     command = ["cargo", "test"] + [f"--test={test}" for test in tests]
     run(*command, "--no-run", env=env)
     built = glob.glob("target/debug/build/larder-host-*/out/disk.wasm")
     component = max(built, key=os.path.getmtime)
-    ran = 0
+    counts = collections.Counter()
     # Not captured, as it is the component that writes, and not the test.
     with subprocess.Popen(command + ["--no-fail-fast"], stderr=subprocess.PIPE, env=env) as process:
         for line in process.stderr:
             # Tests run at once, so that lines may run into one another.
-            for told in re.findall(rb"larder-coverage ([0-9a-f]+)\n", line):
-                ran |= int.from_bytes(bytes.fromhex(told.decode()), "little")
+            for told in re.findall(rb"larder-coverage((?: \d+:\d+)*)\n", line):
+                for count in told.split():
+                    at, more = count.split(b":")
+                    counts[int(at)] += int(more)
     if process.returncode != 0:
         print("some tests failed", file=sys.stderr)
-    return component, ran
+    return component, counts
 
 
-def profile(component, ran):
+def profile(component, counts):
     """A raw profile with these counters."""
     with tempfile.TemporaryDirectory() as store:
         told = run("wasmtime", "run", f"--dir={store}::/", "--env=LARDER_COVERAGE_PROFILE=1", "--invoke=list-caches()",
@@ -52,7 +55,7 @@ def profile(component, ran):
     first = header + word(3) * function
     for counter in range(word(5)):
         at = first + 8 * counter
-        raw[at:at + 8] = (ran >> counter & 1).to_bytes(8, "little")
+        raw[at:at + 8] = counts[counter].to_bytes(8, "little")
     return raw
 
 
@@ -61,12 +64,12 @@ def main(arguments):
     tests = [argument for argument in arguments if argument != "--lines"]
     tests = tests or [test for test in TESTS if os.path.exists(f"tests/{test}.rs")]
     env = dict(os.environ, LARDER_COVERAGE="1")
-    component, ran = tested(tests, env)
+    component, counts = tested(tests, env)
     sysroot = run("rustc", "--print=sysroot", capture_output=True).stdout.strip()
     tools = glob.glob(f"{sysroot}/lib/rustlib/*/bin/llvm-cov")[0].removesuffix("llvm-cov")
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/raw", "wb") as file:
-            file.write(profile(component, ran))
+            file.write(profile(component, counts))
         run(f"{tools}llvm-profdata", "merge", "--sparse", f"{folder}/raw", "-o", f"{folder}/profile")
         run("wasm-tools", "component", "unbundle", component, "--module-dir", folder, "-o", f"{folder}/component.wasm")
         modules = glob.glob(f"{folder}/unbundled-module*.wasm")

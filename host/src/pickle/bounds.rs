@@ -4,6 +4,9 @@ use std::time::SystemTime;
 
 use super::{ROOM, ROOM_PER_BYTE, extract, machine};
 
+/// A file of so many of something.
+type Family = fn(usize) -> Vec<u8>;
+
 /// A list of so many of the same, in the memo at 1.
 fn memoized(begin: &[u8], item: &[u8], items: usize, end: &[u8]) -> Vec<u8> {
     [begin, b"(", &item.repeat(items), end, b"q\x010"].concat()
@@ -33,7 +36,7 @@ fn doubling(levels: usize) -> Vec<u8> {
 
 #[test]
 fn an_import_looks_at_objects_in_proportion_to_the_file() {
-    let families: [(&str, fn(usize) -> Vec<u8>); 7] = [
+    let families: [(&str, Family); 7] = [
         ("a list in every entry", |n| {
             cache(memoized(b"]", b"N", n, b"e"), n)
         }),

@@ -58,9 +58,7 @@ pub fn merge<'a>(
                 (true, _) => !seen.contains(record.key),
                 (false, _) => seen.insert(record.key),
             };
-            // `settled` has the keys of this file as soon as a newer one was
-            // lossy, so the lost ones are told apart by what was seen.
-            if is_newest && !(lossy && settled.contains(&key_hash(record.key))) {
+            if is_newest && (!lossy || settled.insert(key_hash(record.key))) {
                 emit(&file.header, record);
             }
         }
@@ -72,8 +70,10 @@ pub fn merge<'a>(
             lost.blind = file.header.kind != Kind::Snapshot;
             continue;
         }
-        lossy = true;
-        settled.extend(seen.iter().map(key_hash));
+        if !lossy {
+            lossy = true;
+            settled.extend(seen.iter().map(key_hash));
+        }
         for block in file.blocks.iter().filter(|block| block.records().is_none()) {
             let newest = |hash: &u64| settled.insert(*hash);
             lost.keys.puts.extend(block.put_hashes().filter(newest));

@@ -29,6 +29,9 @@ const MAGIC: [u8; 7] = *b"\x93LARDER";
 const PREAMBLE: [u8; 8] = [0x93, b'L', b'A', b'R', b'D', b'E', b'R', VERSION];
 const FRAME: usize = 4 + 8;
 
+/// What a record takes in a block at the least: its kind and two lengths.
+const RECORD: u64 = 1 + 4 + 4;
+
 /// How many bytes of keys and values make a block full. Damage costs a block,
 /// so a smaller one loses less; a larger one costs less overhead.
 pub const BLOCK_BYTES: usize = 32 * 1024;
@@ -488,7 +491,7 @@ pub fn decode_tail(tail: &[u8], offset: u64) -> Option<(Header, Vec<Block<'_>>)>
 /// small part of it.
 pub fn decode(file: &[u8]) -> Result<Decoded<'_>, Unreadable> {
     match decode_index(file, 0) {
-        Some((offset, index)) => Ok(follow(file, offset, &index)),
+        Some((_, index)) => Ok(follow(file, &index)),
         None => decode_head(file).map(|header| walk(file, header)),
     }
 }
@@ -513,7 +516,7 @@ fn decode_index(tail: &[u8], tail_offset: u64) -> Option<(u64, Index<'_>)> {
             .sum()
     };
     let (puts, removes) = (sum(|block| block.puts), sum(|block| block.removes));
-    let fits = index.blocks.iter().all(|block| block.records() > 0)
+    let fits = index.end_of_blocks() == Some(offset)
         && puts == index.header.puts
         && removes == index.header.removes
         && (puts + removes).checked_mul(8)? == index.hashes.len() as u64;
@@ -521,7 +524,7 @@ fn decode_index(tail: &[u8], tail_offset: u64) -> Option<(u64, Index<'_>)> {
 }
 
 /// Reads the blocks where the index says that they are.
-fn follow<'a>(file: &'a [u8], index_offset: u64, index: &Index<'a>) -> Decoded<'a> {
+fn follow<'a>(file: &'a [u8], index: &Index<'a>) -> Decoded<'a> {
     let header = index.header;
     let mut damage = Vec::new();
     let mut head = PREAMBLE.to_vec();
@@ -561,14 +564,6 @@ fn follow<'a>(file: &'a [u8], index_offset: u64, index: &Index<'a>) -> Decoded<'
         offset = end;
         columns
     });
-    if offset as u64 != index_offset {
-        damage.push(Damage::new(
-            Part::Index,
-            usize::try_from(index_offset).unwrap_or(usize::MAX),
-            0,
-            0,
-        ));
-    }
     Decoded {
         header,
         blocks,
@@ -641,6 +636,23 @@ impl BlockEntry {
 }
 
 impl<'a> Index<'a> {
+    /// Where the blocks end; none where they are not what a writer writes:
+    /// each as long as its records take, but for one without bytes at the end.
+    fn end_of_blocks(&self) -> Option<u64> {
+        let mut end = (PREAMBLE.len() + FRAME + to_postcard(&self.header).len()) as u64;
+        for (at, block) in self.blocks.iter().enumerate() {
+            let is_last = at + 1 == self.blocks.len();
+            let (records, length) = (block.records(), u64::from(block.length));
+            if records == 0 || length < records.checked_mul(RECORD)? && !(length == 0 && is_last) {
+                return None;
+            }
+            if length > 0 {
+                end = end.checked_add(FRAME as u64 + length)?;
+            }
+        }
+        Some(end)
+    }
+
     /// Hands each block its hashes, and what `columns` reads of it, given the
     /// number of its records.
     fn blocks(

@@ -1,6 +1,8 @@
 //! Which files make up a cache: the newest, the one that ends where its range
 //! begins, and so on down to a snapshot.
 
+use std::collections::BTreeSet;
+
 use crate::Error;
 use crate::dir::{Dir, File};
 use crate::format::{self, Block, Header, Kind, Unreadable};
@@ -36,6 +38,16 @@ pub struct Published {
     file: File,
     /// What it holds, if that was read already.
     bytes: Option<Vec<u8>>,
+}
+
+/// What comes after a file of a chain.
+enum Next {
+    /// The file of this version.
+    File(u64),
+    /// Nothing, as it is a snapshot.
+    End,
+    /// Nothing, although something should; this version, where that is known.
+    Nothing(Option<u64>),
 }
 
 impl Chain {
@@ -77,67 +89,82 @@ impl Chain {
     }
 
     fn of_newest_whole(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+        // Whose chain is known not to be whole: each file is read once.
+        let mut torn = BTreeSet::new();
         for version in listing.versions.iter().rev() {
-            let Some(mut chain) = Chain::from(folder, listing, *version)? else {
-                return Ok(None);
-            };
-            if chain.is_whole()? {
-                let newer = listing.versions.range(version.saturating_add(1)..);
-                chain.unusable.extend(newer.copied().map(file_name));
-                return Ok(Some(chain));
+            let mut chain = Chain::at(listing, *version);
+            let mut next = Next::File(*version);
+            while let Next::File(version) = next {
+                let Some(published) = chain.open_file(folder, listing, version)? else {
+                    return Ok(None);
+                };
+                let is_whole =
+                    !torn.contains(&version) && (published.is_synced || published.is_intact()?);
+                next = match is_whole {
+                    true => published.next(listing),
+                    false => Next::Nothing(None),
+                };
             }
+            // A newer format is no accident, and is for the caller to know.
+            let last = chain.files.last().map(|file| &file.header);
+            let is_newer = matches!(last, Some(Err(Unreadable::Version(_))));
+            if matches!(next, Next::Nothing(_)) && !is_newer {
+                torn.extend(chain.files.iter().map(|file| file.version));
+                continue;
+            }
+            chain.cut_off = match is_newer {
+                true => older_entries(folder, listing, chain.oldest())?.max(1),
+                false => 0,
+            };
+            let newer = listing.versions.range(version.saturating_add(1)..);
+            chain.unusable.extend(newer.copied().map(file_name));
+            return Ok(Some(chain));
         }
         Chain::of_newest(folder, listing)
     }
 
     fn from(folder: &Dir, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
-        let mut chain = Chain {
+        let mut chain = Chain::at(listing, newest);
+        let mut next = Next::File(newest);
+        while let Next::File(version) = next {
+            let Some(published) = chain.open_file(folder, listing, version)? else {
+                return Ok(None);
+            };
+            next = published.next(listing);
+        }
+        if let Next::Nothing(missing) = next {
+            chain.unusable.extend(missing.map(file_name));
+            chain.cut_off = older_entries(folder, listing, chain.oldest())?.max(1);
+        }
+        Ok(Some(chain))
+    }
+
+    fn at(listing: &Listing, newest: u64) -> Chain {
+        Chain {
             files: Vec::new(),
             is_on_top: listing.is_on_top(newest),
             cut_off: 0,
             unusable: Vec::new(),
-        };
-        let mut version = newest;
-        loop {
-            let Some(mut published) = Published::open(folder, version)? else {
-                return Ok(None);
-            };
-            published.is_synced = published.is_always_synced(listing);
-            let header = published.header.clone();
-            chain.files.push(published);
-            let base = match header {
-                Ok(header) => match header.kind {
-                    Kind::Snapshot => return Ok(Some(chain)),
-                    Kind::Changes { covers } => version.checked_sub(covers),
-                },
-                Err(_) => None,
-            };
-            match base {
-                Some(base) if base < version && listing.versions.contains(&base) => {
-                    version = base;
-                }
-                base => {
-                    let missing = base.filter(|base| *base < version).map(file_name);
-                    chain.unusable.extend(missing);
-                    chain.cut_off = older_entries(folder, listing, version)?.max(1);
-                    return Ok(Some(chain));
-                }
-            }
         }
     }
 
-    /// Whether it is as it was written, where that is in doubt: none of the
-    /// files that may not be synced is damaged.
-    fn is_whole(&mut self) -> Result<bool, Error> {
-        for file in &mut self.files {
-            if !file.is_synced && !file.is_intact()? {
-                return Ok(false);
-            }
-        }
-        // A newer format is no accident, and is for the caller to know.
-        let last = self.files.last().map(|file| &file.header);
-        let is_newer = matches!(last, Some(Err(Unreadable::Version(_))));
-        Ok(self.cut_off == 0 || is_newer)
+    /// Opens the next older file; none where it is gone.
+    fn open_file(
+        &mut self,
+        folder: &Dir,
+        listing: &Listing,
+        version: u64,
+    ) -> Result<Option<&mut Published>, Error> {
+        let Some(mut published) = Published::open(folder, version)? else {
+            return Ok(None);
+        };
+        published.is_synced = published.is_always_synced(listing);
+        self.files.push(published);
+        Ok(self.files.last_mut())
+    }
+
+    fn oldest(&self) -> u64 {
+        self.files.last().map_or(0, |file| file.version)
     }
 
     /// The snapshot was synced, whatever the durability.
@@ -224,6 +251,21 @@ impl Published {
             published.header = Ok(header);
         }
         Ok(Some(published))
+    }
+
+    /// What the file builds upon.
+    fn next(&self, listing: &Listing) -> Next {
+        let Ok(header) = &self.header else {
+            return Next::Nothing(None);
+        };
+        let Kind::Changes { covers } = header.kind else {
+            return Next::End;
+        };
+        let base = self.version.checked_sub(covers);
+        match base.filter(|base| *base < self.version) {
+            Some(base) if listing.versions.contains(&base) => Next::File(base),
+            missing => Next::Nothing(missing),
+        }
     }
 
     /// The file's name.

@@ -61,7 +61,7 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     {
         let _progress = output::working(&format!("saving cache {cache:?}"));
         let saved = storage.backend.save(cache, import.entries);
-        saved.map_err(|error| options.explain(&error))?;
+        saved.map_err(|error| failure(error.kind().to_string()))?;
     }
     match output.json {
         true => output.object(&json!({

@@ -1,0 +1,677 @@
+//! What somebody plants in the storage: it is never a trap, never followed, never read without end, and in the way
+//! of nothing that is promised.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use larder_disk::format::{Header, Kind, LostKeys, Put, Record, encode};
+use larder_host_test::{Contents, Entry, Error, Instance, Subject, When, entry, put, tree, values};
+
+const CACHE: &str = "sessions";
+const GIB: u64 = 1 << 30;
+/// The last version that there can be.
+const LAST: u64 = u64::MAX - 1;
+
+fn version(number: u64) -> String {
+    format!("{number:020}.larder")
+}
+
+fn old_entries() -> [Entry; 2] {
+    [entry("old", "value", None), entry("both", "old", None)]
+}
+
+fn new_entries() -> [Entry; 2] {
+    [entry("new", "value", None), entry("both", "new", None)]
+}
+
+/// The keys of a load, together.
+fn keys(contents: &Contents) -> String {
+    let mut keys: Vec<&str> = contents.entries.iter().map(|entry| &*entry.key).collect();
+    keys.sort_unstable();
+    keys.join(" ")
+}
+
+/// Storage with a cache of two entries, as version 1.
+fn saved(durability: &str) -> Subject {
+    let s = Subject::disk().env("LARDER_DURABILITY", durability);
+    s.open().save(CACHE, &old_entries()).unwrap();
+    s
+}
+
+/// Makes every call that changes nothing, and gives what the load did. None may trap, whatever it answers.
+fn look(backend: &mut Instance) -> Result<Contents, Error> {
+    drop(backend.stat(CACHE));
+    drop(backend.verify(CACHE));
+    drop(backend.list_caches());
+    backend.load(CACHE)
+}
+
+/// Plants something in the folder of a cache. Looking at the cache does what `is_right` says; an apply does not
+/// trap; and a save and a clear do all that they promise.
+fn plant(case: &str, plant: impl Fn(&Path), is_right: impl Fn(&Result<Contents, Error>) -> bool) {
+    for durability in ["full", "atomic"] {
+        for heal in ["save", "clear", "apply"] {
+            let s = saved(durability);
+            plant(&s.folder().join(CACHE));
+            let mut backend = s.open();
+            let outcome = look(&mut backend);
+            assert!(is_right(&outcome), "{case}, {durability}: {outcome:?}");
+            match heal {
+                "apply" => drop(backend.apply(CACHE, &[put("new", "value", None)])),
+                "save" => {
+                    let outcome = backend.save(CACHE, &new_entries());
+                    assert_eq!(outcome, Ok(()), "{case}, {durability}: save heals");
+                    let found = values(backend.load(CACHE).unwrap());
+                    assert_eq!(found.len(), 2, "{case}, {durability}");
+                    assert_eq!(found["both"], b"new", "{case}, {durability}");
+                }
+                _ => {
+                    let outcome = backend.clear(CACHE);
+                    assert_eq!(outcome, Ok(()), "{case}, {durability}: clear heals");
+                    let found = values(backend.load(CACHE).unwrap());
+                    assert_eq!(found, BTreeMap::new(), "{case}, {durability}");
+                }
+            }
+            drop(look(&mut backend));
+        }
+    }
+}
+
+fn is_corrupt(outcome: &Result<Contents, Error>) -> bool {
+    matches!(outcome, Err(Error::Corrupt(_)))
+}
+
+fn is_too_large(outcome: &Result<Contents, Error>) -> bool {
+    matches!(outcome, Err(Error::TooLarge(_)))
+}
+
+fn is_as_before(outcome: &Result<Contents, Error>) -> bool {
+    matches!(outcome, Ok(contents) if contents.lost == 0 && keys(contents) == "both old")
+}
+
+/// Nothing readable, or with `atomic`, which passes over what was not finished, the version before.
+fn is_corrupt_or_as_before(outcome: &Result<Contents, Error>) -> bool {
+    is_corrupt(outcome) || is_as_before(outcome)
+}
+
+/// A file of the format, as somebody forges it who knows how.
+fn forged(header: Header, records: &[Record]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let records = records.iter().copied();
+    let Ok(()) = encode(header, records, &LostKeys::default(), 100, |bytes| {
+        file.extend_from_slice(bytes);
+        Ok::<(), Infallible>(())
+    });
+    file
+}
+
+fn header(kind: Kind) -> Header {
+    Header {
+        id: 7,
+        kind,
+        saved_at: 1_700_000_000_000_000_000,
+        puts: 1,
+        removes: 0,
+        lost: 0,
+    }
+}
+
+const PUT: Record = Record {
+    key: "forged",
+    put: Some(Put {
+        value: b"value",
+        ttl: None,
+    }),
+};
+
+/// Writes these bytes into a file that is longer than them, and takes no space for it.
+fn sparse(path: &Path, start: &[u8], length: u64, end: &[u8]) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(start).unwrap();
+    file.set_len(length - end.len() as u64).unwrap();
+    let mut file = File::options().append(true).open(path).unwrap();
+    file.write_all(end).unwrap();
+}
+
+#[test]
+fn a_version_of_nothing_or_of_zeros_is_corrupt_however_long_it_is() {
+    for length in [
+        0,
+        1,
+        7,
+        8,
+        16,
+        20,
+        127,
+        128,
+        129,
+        70_000,
+        5 * GIB,
+        4096 * GIB,
+    ] {
+        plant(
+            &format!("{length} zeros"),
+            |folder| sparse(&folder.join(version(2)), b"", length, b""),
+            is_corrupt_or_as_before,
+        );
+    }
+}
+
+#[test]
+fn a_file_that_claims_to_be_huge_is_too_large_and_not_read() {
+    let whole = forged(header(Kind::Snapshot), &[PUT]);
+    let head = &whole[..100];
+    // An index of nearly all of the file, and one that begins where none can.
+    for offset in [0, 8, 100, GIB, 5 * GIB - 17, 5 * GIB, u64::MAX] {
+        let end = [&offset.to_le_bytes(), &whole[..8]].concat();
+        for (start, name) in [(head, "header"), (&[0; 100], "zeros")] {
+            plant(
+                &format!("{name} and an index at {offset}"),
+                |folder| sparse(&folder.join(version(2)), start, 5 * GIB, &end),
+                |outcome| is_too_large(outcome) || is_corrupt_or_as_before(outcome),
+            );
+        }
+    }
+    plant(
+        "a header alone",
+        |folder| sparse(&folder.join(version(2)), head, 5 * GIB, b""),
+        is_too_large,
+    );
+}
+
+/// A frame is a length, a checksum and as many bytes as the length says.
+#[test]
+fn a_frame_that_claims_to_be_huge_is_damage() {
+    let whole = forged(header(Kind::Snapshot), &[PUT; 1]);
+    let s = saved("full");
+    let mut backend = s.open();
+    // Wherever a length may be: at every byte of the file.
+    for at in 0..whole.len() - 4 {
+        for claim in [u32::MAX, u32::MAX - 11, i32::MAX as u32, 0] {
+            let mut claiming = whole.clone();
+            claiming[at..at + 4].copy_from_slice(&claim.to_le_bytes());
+            fs::write(s.folder().join(CACHE).join(version(2)), claiming).unwrap();
+            match look(&mut backend) {
+                Ok(contents) => {
+                    let given = contents.entries.len() as u64;
+                    assert_eq!(given + contents.lost, 1, "{claim} at {at}: {contents:?}");
+                    assert!(contents.entries.iter().all(|entry| entry.key == "forged"));
+                }
+                Err(Error::Corrupt(_) | Error::UnsupportedVersion(_)) => {}
+                Err(error) => panic!("{claim} at {at}: {error:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_header_that_claims_anything_is_counted_and_nothing_else() {
+    let claims = [0, 1, 2, u64::from(u32::MAX), u64::MAX - 1, u64::MAX];
+    for claim in claims {
+        for (field, changed) in [
+            (
+                "puts",
+                Header {
+                    puts: claim,
+                    ..header(Kind::Snapshot)
+                },
+            ),
+            (
+                "removes",
+                Header {
+                    removes: claim,
+                    ..header(Kind::Snapshot)
+                },
+            ),
+            (
+                "lost",
+                Header {
+                    lost: claim,
+                    ..header(Kind::Snapshot)
+                },
+            ),
+            (
+                "saved-at",
+                Header {
+                    saved_at: claim,
+                    ..header(Kind::Snapshot)
+                },
+            ),
+            (
+                "id",
+                Header {
+                    id: claim,
+                    ..header(Kind::Snapshot)
+                },
+            ),
+        ] {
+            plant(
+                &format!("{field} of {claim}"),
+                |folder| fs::write(folder.join(version(2)), forged(changed, &[PUT])).unwrap(),
+                // With `atomic`, a file without all of its records counts as not finished.
+                |outcome| match outcome {
+                    Ok(contents) if keys(contents) == "forged" => {
+                        contents.lost == 0 || matches!(field, "puts" | "removes" | "lost")
+                    }
+                    // It says itself that there is nothing in it.
+                    Ok(contents) if (field, claim) == ("puts", 0) => keys(contents) == "",
+                    outcome => is_as_before(outcome),
+                },
+            );
+        }
+    }
+}
+
+/// Changes that say how many versions they cover, which leads to the file below them.
+#[test]
+fn a_chain_that_leads_nowhere_is_cut_off_and_counted() {
+    for covers in [0, 2, 3, 4, LAST, u64::MAX] {
+        plant(
+            &format!("covers {covers}"),
+            |folder| {
+                let changes = forged(header(Kind::Changes { covers }), &[PUT]);
+                fs::write(folder.join(version(3)), changes).unwrap();
+            },
+            |outcome| match outcome {
+                // It does lead to version 1.
+                Ok(contents) if covers == 2 => keys(contents) == "both forged old",
+                Ok(contents) if keys(contents) == "forged" => contents.lost == 2,
+                outcome => is_as_before(outcome),
+            },
+        );
+    }
+}
+
+#[test]
+fn changes_upon_what_is_damaged_are_given_and_the_rest_is_counted() {
+    plant(
+        "a damaged base",
+        |folder| {
+            fs::write(folder.join(version(1)), "no cache").unwrap();
+            let changes = forged(header(Kind::Changes { covers: 1 }), &[PUT]);
+            fs::write(folder.join(version(2)), changes).unwrap();
+        },
+        |outcome| matches!(outcome, Ok(contents) if keys(contents) == "forged" && contents.lost == 1),
+    );
+}
+
+#[test]
+fn thousands_of_changes_are_one_cache() {
+    let s = saved("full");
+    let folder = s.folder().join(CACHE);
+    let changes = forged(header(Kind::Changes { covers: 1 }), &[PUT]);
+    for number in 2..=3000 {
+        fs::write(folder.join(version(number)), &changes).unwrap();
+    }
+    let mut backend = s.open();
+    assert_eq!(keys(&look(&mut backend).unwrap()), "both forged old");
+    backend.apply(CACHE, &[put("new", "value", None)]).unwrap();
+    assert_eq!(keys(&look(&mut backend).unwrap()), "both forged new old");
+    // The next change after they were folded finds what they were gone.
+    let files = fs::read_dir(&folder).unwrap().count();
+    assert!(files < 20, "{files} files");
+}
+
+#[test]
+fn a_file_of_another_version_or_cache_is_what_it_says_and_never_a_mixture() {
+    plant(
+        "the same snapshot again",
+        |folder| {
+            fs::copy(folder.join(version(1)), folder.join(version(9))).unwrap();
+        },
+        is_as_before,
+    );
+    plant(
+        "changes far above what they were upon",
+        |folder| {
+            let changes = forged(header(Kind::Changes { covers: 1 }), &[PUT]);
+            fs::write(folder.join(version(9)), changes).unwrap();
+        },
+        |outcome| match outcome {
+            Ok(contents) if keys(contents) == "forged" => contents.lost == 2,
+            outcome => is_as_before(outcome),
+        },
+    );
+}
+
+#[test]
+fn the_last_version_that_there_can_be_is_followed_by_an_error() {
+    let s = saved("full");
+    let folder = s.folder().join(CACHE);
+    fs::rename(folder.join(version(1)), folder.join(version(LAST - 1))).unwrap();
+    let mut backend = s.open();
+    backend.apply(CACHE, &[put("new", "value", None)]).unwrap();
+    assert_eq!(keys(&look(&mut backend).unwrap()), "both new old");
+    assert_eq!(backend.stat(CACHE).unwrap().version, LAST);
+    let before = tree(s.folder());
+    let outcomes = [
+        backend.save(CACHE, &new_entries()),
+        backend.apply(CACHE, &[put("more", "value", None)]),
+        backend.clear(CACHE),
+    ];
+    for outcome in outcomes {
+        let Err(Error::Other(why)) = &outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(why.contains(&version(LAST)), "{why}");
+    }
+    assert_eq!(tree(s.folder()), before);
+}
+
+#[test]
+fn numbers_beyond_the_last_version_are_foreign() {
+    for name in [
+        version(0),
+        version(u64::MAX),
+        "18446744073709551616.larder".into(),
+        "99999999999999999999.larder".into(),
+        "+0000000000000000009.larder".into(),
+        "-0000000000000000009.larder".into(),
+        " 0000000000000000009.larder".into(),
+        "0x000000000000000009.larder".into(),
+        "٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٩.larder".into(),
+    ] {
+        plant(
+            &name,
+            |folder| {
+                fs::copy(folder.join(version(1)), folder.join(&name)).unwrap();
+            },
+            is_as_before,
+        );
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    use larder_host_test::{Call, ErrorCode};
+
+    use super::*;
+
+    /// What a name can stand for that is no file of the store's.
+    #[derive(Clone, Copy, Debug)]
+    enum Foreign {
+        Folder,
+        LinkToFile,
+        LinkToFolder,
+        LinkToItself,
+        LinkToNothing,
+        /// To open one for reading is to wait for a writer.
+        Fifo,
+        Socket,
+        /// One that can be read without end. Only the administrator may make one.
+        Device,
+    }
+
+    const FOREIGN: [Foreign; 8] = [
+        Foreign::Folder,
+        Foreign::LinkToFile,
+        Foreign::LinkToFolder,
+        Foreign::LinkToItself,
+        Foreign::LinkToNothing,
+        Foreign::Fifo,
+        Foreign::Socket,
+        Foreign::Device,
+    ];
+
+    impl Foreign {
+        /// Puts one there, which leads outside if anywhere. False where that is not possible.
+        fn make(self, path: &Path, outside: &Path) -> bool {
+            let run = |command: &mut Command| command.output().unwrap().status.success();
+            match self {
+                Foreign::Folder => {
+                    fs::create_dir(path).and_then(|()| fs::write(path.join("in it"), "foreign"))
+                }
+                Foreign::LinkToFile => symlink(outside.join("file"), path),
+                Foreign::LinkToFolder => symlink(outside, path),
+                Foreign::LinkToItself => symlink(path, path),
+                Foreign::LinkToNothing => symlink(outside.join("nothing"), path),
+                Foreign::Fifo => return run(Command::new("mkfifo").arg(path)),
+                // It goes on to be there when nobody listens any more. Paths of sockets are short.
+                Foreign::Socket => {
+                    let short = outside.join("socket");
+                    UnixListener::bind(&short).and_then(|_| fs::rename(short, path))
+                }
+                Foreign::Device => {
+                    return run(Command::new("mknod").arg(path).args(["c", "1", "5"]));
+                }
+            }
+            .map(|()| true)
+            .unwrap()
+        }
+    }
+
+    /// A folder with a file that is a cache's, for links to lead to.
+    fn outside() -> tempfile::TempDir {
+        let outside = tempfile::tempdir().unwrap();
+        let secret = Record {
+            key: "secret",
+            ..PUT
+        };
+        let bytes = forged(header(Kind::Snapshot), &[secret]);
+        fs::write(outside.path().join("file"), bytes).unwrap();
+        outside
+    }
+
+    /// Does not let this be opened, which may mean to wait for ever; that it was tried shows in the faults.
+    fn refuse_to_open(backend: &Instance, name: &'static str) {
+        let open = When::call(Call::Open).ending(name);
+        backend.faults().fail(open, ErrorCode::Io);
+    }
+
+    /// What is at a path, without a look into it.
+    fn kind(path: &Path) -> fs::FileType {
+        fs::symlink_metadata(path).unwrap().file_type()
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened_under_any_name_of_a_file() {
+        let mut skipped = 0;
+        for foreign in FOREIGN {
+            for name in [
+                "sessions/00000000000000000002.larder",
+                "sessions/00000000000000000000.larder",
+                "sessions/0123456789abcdef.tmp",
+                "sessions.postcard",
+            ] {
+                let outside = outside();
+                let elsewhere = tree(outside.path());
+                for write in ["save", "apply", "clear"] {
+                    let s = saved("full");
+                    let path = s.folder().join(name);
+                    if !foreign.make(&path, outside.path()) {
+                        skipped += 1;
+                        continue;
+                    }
+                    let before = kind(&path);
+                    s.clock().advance(Duration::from_secs(24 * 3600));
+                    let case = format!("{foreign:?} as {name}, {write}");
+                    let mut backend = s.open();
+                    refuse_to_open(&backend, name);
+                    let outcome = look(&mut backend);
+                    assert!(is_as_before(&outcome), "{case}: {outcome:?}");
+                    assert_eq!(backend.list_caches().unwrap(), [CACHE], "{case}");
+                    assert_eq!(backend.verify(CACHE).unwrap().damage, [], "{case}");
+                    let expected = match write {
+                        "save" => backend.save(CACHE, &new_entries()).map(|()| "both new"),
+                        "apply" => {
+                            let changes = [put("new", "value", None)];
+                            backend.apply(CACHE, &changes).map(|()| "both new old")
+                        }
+                        _ => backend.clear(CACHE).map(|()| ""),
+                    };
+                    let found = look(&mut backend).unwrap();
+                    assert_eq!(Ok(&*keys(&found)), expected, "{case}");
+                    assert_eq!(backend.faults().fired(), 0, "{case}: it was opened");
+                    assert_eq!(kind(&path), before, "{case}: it was removed");
+                    assert_eq!(tree(outside.path()), elsewhere, "{case}");
+                }
+            }
+        }
+        if skipped > 0 {
+            let why =
+                format!("SKIPPED: {skipped} cases with devices, which this user may not make");
+            writeln!(std::io::stderr(), "{why}").unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_folder_is_an_error_in_the_place_of_a_cache() {
+        for foreign in FOREIGN {
+            let outside = outside();
+            let elsewhere = tree(outside.path());
+            let s = Subject::disk();
+            s.open().save("other", &old_entries()).unwrap();
+            let path = s.folder().join(CACHE);
+            if matches!(foreign, Foreign::Folder) {
+                fs::write(&path, "a file").unwrap();
+            } else if !foreign.make(&path, outside.path()) {
+                continue;
+            }
+            let mut backend = s.open();
+            let may_be_opened = !matches!(foreign, Foreign::Fifo | Foreign::Device);
+            if !may_be_opened {
+                refuse_to_open(&backend, CACHE);
+            }
+            let before = kind(&path);
+            assert!(look(&mut backend).is_err(), "{foreign:?}");
+            assert!(backend.save(CACHE, &new_entries()).is_err(), "{foreign:?}");
+            assert!(backend.clear(CACHE).is_err(), "{foreign:?}");
+            let change = [put("new", "value", None)];
+            assert!(backend.apply(CACHE, &change).is_err(), "{foreign:?}");
+            assert_eq!(backend.list_caches().unwrap(), ["other"], "{foreign:?}");
+            assert_eq!(values(backend.load("other").unwrap()).len(), 2);
+            assert_eq!(backend.faults().fired(), 0, "{foreign:?} was opened");
+            assert_eq!(kind(&path), before, "{foreign:?}");
+            assert_eq!(tree(outside.path()), elsewhere, "{foreign:?}");
+        }
+    }
+
+    /// Two names of one file: one of them is removed at some time, the file is never written to.
+    #[test]
+    fn a_hard_link_to_a_file_elsewhere_leaves_that_as_it_is() {
+        for name in [version(2), "0123456789abcdef.tmp".into()] {
+            let outside = outside();
+            let elsewhere = tree(outside.path());
+            plant(
+                &name,
+                |folder| fs::hard_link(outside.path().join("file"), folder.join(&name)).unwrap(),
+                |outcome| {
+                    let given = outcome.as_ref().map(keys);
+                    given == Ok("secret".into()) || name.ends_with("tmp") && is_as_before(outcome)
+                },
+            );
+            assert_eq!(tree(outside.path()), elsewhere);
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_denied_and_save_heals_it() {
+        let s = saved("full");
+        let path = s.folder().join(CACHE).join(version(1));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        if File::open(&path).is_ok() {
+            let why = "SKIPPED: what_may_not_be_read_is_denied: this user may read everything";
+            return writeln!(std::io::stderr(), "{why}").unwrap();
+        }
+        let mut backend = s.open();
+        assert_eq!(look(&mut backend), Err(Error::AccessDenied));
+        let change = [put("new", "value", None)];
+        assert_eq!(backend.apply(CACHE, &change), Err(Error::AccessDenied));
+        backend.save(CACHE, &new_entries()).unwrap();
+        assert_eq!(keys(&look(&mut backend).unwrap()), "both new");
+    }
+
+    /// The folder of a cache is taken away, and something else put in its place, between any two calls.
+    #[test]
+    fn a_folder_that_is_replaced_meanwhile_leads_nowhere() {
+        type Put = fn(&Path, &Path);
+        let replacements: [(&str, Put); 3] = [
+            ("a file", |path, _| fs::write(path, "foreign").unwrap()),
+            ("a link", |path, outside| symlink(outside, path).unwrap()),
+            ("nothing", |_, _| {}),
+        ];
+        for (what, replace) in replacements {
+            for operation in ["load", "save", "apply", "clear"] {
+                for nth in 1.. {
+                    let (s, outside) = (saved("full"), outside());
+                    let elsewhere = tree(outside.path());
+                    let mut backend = s.open();
+                    let (folder, away) = (s.folder().join(CACHE), s.folder().join("away"));
+                    let to = outside.path().to_owned();
+                    backend.faults().before(When::any().nth(nth), move || {
+                        fs::rename(&folder, away).unwrap();
+                        replace(&folder, &to);
+                    });
+                    // Done or not done, in a folder that is there or is not: but nowhere else, and no trap.
+                    match operation {
+                        "load" => drop(backend.load(CACHE)),
+                        "save" => drop(backend.save(CACHE, &new_entries())),
+                        "apply" => drop(backend.apply(CACHE, &[put("new", "value", None)])),
+                        _ => drop(backend.clear(CACHE)),
+                    }
+                    assert_eq!(
+                        tree(outside.path()),
+                        elsewhere,
+                        "{operation}: {}",
+                        backend.faults()
+                    );
+                    drop(look(&mut backend));
+                    assert_eq!(tree(outside.path()), elsewhere, "{operation} with {what}");
+                    if backend.faults().fired() == 0 {
+                        assert!(nth > 2);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A file from before the format that takes no space and is larger than what a component can have.
+#[test]
+fn an_old_file_that_is_huge_is_too_large_and_save_and_clear_heal_it() {
+    for heal in ["save", "clear"] {
+        let s = Subject::disk();
+        let path = s.folder().join("sessions.postcard");
+        sparse(&path, &[0xff, 0xff, 0xff, 0xff, 0x7f], 5 * GIB, b"");
+        let mut backend = s.open();
+        let outcome = look(&mut backend);
+        assert!(is_too_large(&outcome), "{outcome:?}");
+        match heal {
+            "save" => backend.save(CACHE, &new_entries()).unwrap(),
+            _ => backend.clear(CACHE).unwrap(),
+        }
+        assert!(!path.exists(), "{heal}");
+        look(&mut backend).unwrap();
+    }
+}
+
+#[test]
+fn an_old_file_that_claims_too_many_entries_is_corrupt() {
+    // A number of entries, each of which takes three bytes at least.
+    for claim in [1_u64, 1000, u64::from(u32::MAX), u64::MAX] {
+        let s = Subject::disk();
+        let mut bytes = postcard::to_allocvec(&claim).unwrap();
+        bytes.extend_from_slice(&[0; 2]);
+        fs::write(s.folder().join("sessions.postcard"), bytes).unwrap();
+        let mut backend = s.open();
+        assert!(is_corrupt(&look(&mut backend)), "{claim}");
+        backend.save(CACHE, &new_entries()).unwrap();
+        assert_eq!(keys(&look(&mut backend).unwrap()), "both new");
+    }
+}
+
+#[test]
+fn one_cache_that_is_too_large_does_not_hide_the_others() {
+    let s = saved("full");
+    sparse(&s.folder().join("huge.postcard"), b"", 5 * GIB, b"");
+    assert_eq!(s.open().list_caches().unwrap(), ["huge", CACHE]);
+}

@@ -260,7 +260,14 @@ impl Backend {
             }
             result
         });
-        result.unwrap_or_else(|| Err(Error::new(ErrorKind::TimedOut(settings.time_limit))))
+        match result {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(Error::new(ErrorKind::TimedOut(settings.time_limit))),
+            Err(error) => {
+                let why = format!("the host cannot run calls: {error}");
+                Err(Error::new(ErrorKind::Unavailable(why)).caused_by(error))
+            }
+        }
     }
 
     fn idle_instance(&self) -> Option<Instance> {

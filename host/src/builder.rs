@@ -1,6 +1,8 @@
 //! The settings of a backend: what its component may use, and how much of it.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
-use crate::component::{builtin, compile};
+use crate::component::{self, builtin, compile};
 use crate::{Backend, Error, ErrorKind};
 
 /// What an error names if a backend cannot be made.
@@ -66,7 +68,14 @@ impl Builder {
     }
 
     pub(crate) fn file(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).map_err(|error| {
+        let read = || {
+            let mut bytes = Vec::new();
+            // One more than may be: a device can be read without end.
+            let most = component::LARGEST as u64 + 1;
+            File::open(path)?.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|error: io::Error| {
             let what = format!("cannot be read: {error}");
             let error = Error::new(ErrorKind::BadComponent(what)).caused_by(error);
             error.during(COMPONENT).on_file(Some(path.to_owned()))

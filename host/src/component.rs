@@ -1,10 +1,13 @@
 //! A component: compiled, linked, and its exports looked up.
 
+use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::{CACHE_BACKEND, cache_backend, cache_inspect, cache_updates};
+use crate::bindings::{
+    CACHE_BACKEND, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_inspect, cache_updates,
+};
 use crate::engine::{ENGINE, LINKER};
 use crate::instance::State;
 use crate::{DISK_COMPONENT, Error, ErrorKind};
@@ -19,23 +22,50 @@ pub(crate) struct Linked {
 
 impl Linked {
     pub(crate) fn new(component: &Component) -> Result<Self, Error> {
-        if component.get_export_index(None, CACHE_BACKEND).is_none() {
+        let exports = |name| component.get_export_index(None, name).is_some();
+        if !exports(CACHE_BACKEND) {
             let what = format!("does not export {CACHE_BACKEND}");
-            return Err(Error::new(ErrorKind::BadComponent(what)));
+            return Err(bad(what));
         }
         let instance = LINKER.instantiate_pre(component).map_err(unusable)?;
         Ok(Self {
             backend: cache_backend::GuestIndices::new(&instance).map_err(unusable)?,
-            updates: cache_updates::GuestIndices::new(&instance).ok(),
-            inspect: cache_inspect::GuestIndices::new(&instance).ok(),
+            updates: exports(CACHE_UPDATES)
+                .then(|| cache_updates::GuestIndices::new(&instance))
+                .transpose()
+                .map_err(unusable)?,
+            inspect: exports(CACHE_INSPECT)
+                .then(|| cache_inspect::GuestIndices::new(&instance))
+                .transpose()
+                .map_err(unusable)?,
             instance,
         })
     }
 }
 
+/// The most bytes of WebAssembly that are compiled, which takes its time and cannot be stopped.
+pub(crate) const LARGEST: usize = 64 << 20;
+
+/// How WebAssembly begins, and what a component says next.
+const MAGIC: &[u8] = b"\0asm";
+const COMPONENT_LAYER: &[u8] = &[0x0d, 0, 1, 0];
+
 /// Compiles a component that came as bytes of WebAssembly.
 pub(crate) fn compile(bytes: &[u8]) -> Result<Component, Error> {
-    Component::from_binary(&ENGINE, bytes).map_err(unusable)
+    let why = match bytes.strip_prefix(MAGIC) {
+        None => "is not WebAssembly".into(),
+        Some(rest) if !rest.starts_with(COMPONENT_LAYER) => "is not a component".into(),
+        Some(_) if bytes.len() > LARGEST => format!("is larger than {LARGEST} bytes"),
+        Some(_) => {
+            // A compiler that breaks down over a component must not take the program with it.
+            let compiled = catch_unwind(|| Component::from_binary(&ENGINE, bytes));
+            return match compiled {
+                Ok(compiled) => compiled.map_err(unusable),
+                Err(_) => Err(bad("cannot be compiled".into())),
+            };
+        }
+    };
+    Err(bad(why))
 }
 
 /// The built-in component, which is compiled once in a process.
@@ -50,6 +80,9 @@ pub(crate) fn builtin() -> Result<Component, Error> {
 
 /// Tells why a component cannot be used.
 pub(crate) fn unusable(error: wasmtime::Error) -> Error {
-    let why = format!("{error:#}");
-    Error::new(ErrorKind::BadComponent(why)).caused_by(error)
+    bad(format!("{error:#}")).caused_by(error)
+}
+
+fn bad(why: String) -> Error {
+    Error::new(ErrorKind::BadComponent(why))
 }

@@ -15,6 +15,9 @@ use crate::builder::Settings;
 use crate::component::{Linked, unusable};
 use crate::{Error, ErrorKind};
 
+/// How many resources an instance can hold: open files, sockets, timers. What they take of the host's
+/// memory does not count towards the limit.
+const RESOURCES: usize = 100_000;
 /// How many bytes an instance can write to its standard error before that is closed.
 const STDERR: usize = 64 * 1024;
 /// How many of the lines that it wrote an error tells.
@@ -75,9 +78,11 @@ impl Instance {
     ) -> Result<Self, Error> {
         let stderr = MemoryOutputPipe::new(STDERR);
         let (wasi, folders) = settings.wasi(stderr.clone())?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
         let state = State {
             wasi,
-            table: ResourceTable::new(),
+            table,
             folders,
             stderr,
             stderr_seen: 0,

@@ -28,6 +28,9 @@
     (export "now" (func (result u64)))
     (export "subscribe-duration" (func (param "when" u64) (result (own $pollable))))))
 
+  (import "wasi:cli/exit@0.2.0" (instance $exit
+    (export "exit" (func (param "status" (result))))))
+
   (core module $memory-module
     (memory (export "memory") 1)
     (global $free (mut i32) (i32.const 4096))
@@ -43,12 +46,16 @@
           (br_if $more (i32.ge_s (memory.grow (i32.const 1)) (i32.const 0))))
         unreachable)
       (local.get $at))
-    (func (export "free-all") (param i32) (global.set $free (i32.const 4096))))
+    ;; Byte 600 tells it to trap.
+    (func (export "free-all") (param i32)
+      (if (i32.load8_u (i32.const 600)) (then unreachable))
+      (global.set $free (i32.const 4096))))
   (core instance $memory (instantiate $memory-module))
   (alias core export $memory "memory" (core memory $mem))
   (core func $now (canon lower (func $clock "now")))
   (core func $subscribe (canon lower (func $clock "subscribe-duration")))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
+  (core func $exit (canon lower (func $exit "exit")))
   (core func $get-stderr (canon lower (func $stderr "get-stderr")))
   (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush")
     (memory $mem)))
@@ -58,8 +65,11 @@
     (import "host" "now" (func $now (result i64)))
     (import "host" "subscribe" (func $subscribe (param i64) (result i32)))
     (import "host" "block" (func $block (param i32)))
+    (import "host" "exit" (func $exit (param i32)))
     (import "host" "get-stderr" (func $get-stderr (result i32)))
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (table $table 1 funcref)
+    (global $calls (mut i32) (i32.const 0))
     (data (i32.const 512) "first line\n\nsecond line\n\ff")
 
     ;; An answer of "ok" with nothing in it, at 1024.
@@ -78,7 +88,7 @@
       (i32.add (call $recurse (i32.add (local.get $depth) (i32.const 1))) (local.get $depth)))
 
     (func (export "load") (param $name i32) (param $length i32) (result i32)
-      (local $letter i32)
+      (local $letter i32) (local $n i32)
       (if (local.get $length)
         (then (local.set $letter (i32.load8_u (local.get $name)))))
       (if (i32.eq (local.get $letter) (i32.const 0x74 (; t: trap ;)))
@@ -96,6 +106,28 @@
           (loop $more
             (br_if $more (i32.ge_s (memory.grow (i32.const 16)) (i32.const 0))))
           unreachable))
+      (if (i32.eq (local.get $letter) (i32.const 0x62 (; b: a bigger table without end ;)))
+        (then
+          (loop $more
+            (br_if $more
+              (i32.ge_s (table.grow $table (ref.null func) (i32.const 10000)) (i32.const 0))))
+          unreachable))
+      (if (i32.eq (local.get $letter) (i32.const 0x63 (; c: create resources without end ;)))
+        (then (loop $more (drop (call $subscribe (i64.const 1))) (br $more))))
+      (if (i32.eq (local.get $letter) (i32.const 0x77 (; w: write without end ;)))
+        (then
+          (local.set $n (call $get-stderr))
+          (loop $more
+            (call $write (local.get $n) (i32.const 0) (i32.const 4096) (i32.const 1024))
+            (br $more))))
+      (if (i32.eq (local.get $letter) (i32.const 0x78 (; x: exit, as if all were well ;)))
+        (then (call $exit (i32.const 0))))
+      (if (i32.eq (local.get $letter) (i32.const 0x6b (; k: keep a trap for after the answer ;)))
+        (then (i32.store8 (i32.const 600) (i32.const 1))))
+      (if (i32.eq (local.get $letter) (i32.const 0x32 (; 2: trap at every second call ;)))
+        (then
+          (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+          (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))))
       (if (i32.eq (local.get $letter) (i32.const 0x64 (; d: an invalid discriminant ;)))
         (then
           (i32.store8 (call $empty) (i32.const 7))
@@ -131,6 +163,7 @@
       (export "now" (func $now))
       (export "subscribe" (func $subscribe))
       (export "block" (func $block))
+      (export "exit" (func $exit))
       (export "get-stderr" (func $get-stderr))
       (export "write" (func $write))))))
   (alias core export $memory "realloc" (core func $realloc))

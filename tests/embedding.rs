@@ -164,8 +164,12 @@ fn a_component_that_traps_as_it_starts_is_not_built() {
 #[test]
 fn what_is_no_component_is_not_built() {
     let core_module = wat::parse_str("(module)").unwrap();
-    for bytes in [&b""[..], b"not a component", &core_module] {
-        why_bad(Backend::component_bytes(bytes));
+    for (bytes, why) in [
+        (&b""[..], "is not WebAssembly"),
+        (b"not a component", "is not WebAssembly"),
+        (&core_module, "is not a component"),
+    ] {
+        assert_eq!(why_bad(Backend::component_bytes(bytes)), why);
     }
     let cut = &wat::parse_str(MISBEHAVING).unwrap()[..1000];
     why_bad(Backend::component_bytes(cut));
@@ -183,6 +187,30 @@ fn a_component_without_the_contract_is_not_built() {
     assert!(why.contains("save"), "{why}");
     let why = why_bad(text(&MISBEHAVING.replace("\"ttl\"", "\"lifetime\"")));
     assert!(why.contains("lifetime"), "{why}");
+}
+
+#[test]
+fn half_of_an_optional_interface_is_not_taken_for_none() {
+    let contract = "(export \"larder:cache/cache-backend@0.1.0\" (instance $exports))";
+    let updates = "\"larder:cache/cache-updates@0.1.0\"";
+    for apply in ["", "(export \"apply\" (func $clear))"] {
+        let interface =
+            format!("{contract} (instance $half {apply}) (export {updates} (instance $half))");
+        let why = why_bad(text(&MISBEHAVING.replace(contract, &interface)));
+        let start = "exports larder:cache/cache-updates@0.1.0, but not as in the contract: ";
+        assert!(why.starts_with(start), "{why}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_to_be_compiled_is_not_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.wasm");
+    std::fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let why = why_bad(Backend::component(&path).unwrap());
+    assert_eq!(why, "is larger than 67108864 bytes");
 }
 
 #[test]

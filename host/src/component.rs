@@ -29,15 +29,15 @@ impl Linked {
         }
         let instance = LINKER.instantiate_pre(component).map_err(unusable)?;
         Ok(Self {
-            backend: cache_backend::GuestIndices::new(&instance).map_err(unusable)?,
+            backend: cache_backend::GuestIndices::new(&instance).map_err(unlike(CACHE_BACKEND))?,
             updates: exports(CACHE_UPDATES)
                 .then(|| cache_updates::GuestIndices::new(&instance))
                 .transpose()
-                .map_err(unusable)?,
+                .map_err(unlike(CACHE_UPDATES))?,
             inspect: exports(CACHE_INSPECT)
                 .then(|| cache_inspect::GuestIndices::new(&instance))
                 .transpose()
-                .map_err(unusable)?,
+                .map_err(unlike(CACHE_INSPECT))?,
             instance,
         })
     }
@@ -61,7 +61,7 @@ pub(crate) fn compile(bytes: &[u8]) -> Result<Component, Error> {
             let compiled = catch_unwind(|| Component::from_binary(&ENGINE, bytes));
             return match compiled {
                 Ok(compiled) => compiled.map_err(unusable),
-                Err(_) => Err(bad("cannot be compiled".into())),
+                Err(_) => Err(bad("cannot be compiled: the compiler broke down".into())),
             };
         }
     };
@@ -78,8 +78,13 @@ pub(crate) fn builtin() -> Result<Component, Error> {
     }
 }
 
+/// Tells why a component with this export cannot be used, which is not what the contract says.
+pub(crate) fn unlike(name: &'static str) -> impl Fn(wasmtime::Error) -> Error {
+    move |error| unusable(error.context(format!("exports {name}, but not as in the contract")))
+}
+
 /// Tells why a component cannot be used.
-pub(crate) fn unusable(error: wasmtime::Error) -> Error {
+fn unusable(error: wasmtime::Error) -> Error {
     bad(format!("{error:#}")).caused_by(error)
 }
 

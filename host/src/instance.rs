@@ -10,9 +10,11 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::Host as _;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::bindings::{self, cache_backend, cache_inspect, cache_updates};
+use crate::bindings::{
+    self, CACHE_BACKEND, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_inspect, cache_updates,
+};
 use crate::builder::Settings;
-use crate::component::{Linked, unusable};
+use crate::component::{Linked, unlike};
 use crate::{Error, ErrorKind};
 
 /// How many resources an instance can hold: open files, sockets, timers. What they take of the host's
@@ -112,13 +114,13 @@ impl Instance {
             Err(error) => return Err(store.data().explain(error, settings)),
         };
         let load = linked.backend.load(&mut store, &instance);
-        let backend = load.map_err(unusable)?;
+        let backend = load.map_err(unlike(CACHE_BACKEND))?;
         let updates = linked.updates.as_ref();
         let updates = updates.map(|updates| updates.load(&mut store, &instance));
-        let updates = updates.transpose().map_err(unusable)?;
+        let updates = updates.transpose().map_err(unlike(CACHE_UPDATES))?;
         let inspect = linked.inspect.as_ref();
         let inspect = inspect.map(|inspect| inspect.load(&mut store, &instance));
-        let inspect = inspect.transpose().map_err(unusable)?;
+        let inspect = inspect.transpose().map_err(unlike(CACHE_INSPECT))?;
         Ok(Self {
             store,
             backend,

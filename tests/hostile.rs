@@ -258,7 +258,7 @@ fn a_header_that_claims_anything_is_counted_and_nothing_else() {
                         contents.lost == 0 || matches!(field, "puts" | "removes" | "lost")
                     }
                     // It says itself that there is nothing in it.
-                    Ok(contents) if (field, claim) == ("puts", 0) => keys(contents) == "",
+                    Ok(contents) if (field, claim) == ("puts", 0) => contents.entries.is_empty(),
                     outcome => is_as_before(outcome),
                 },
             );
@@ -387,9 +387,10 @@ fn numbers_beyond_the_last_version_are_foreign() {
 
 #[cfg(unix)]
 mod unix {
+    use std::env;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     use larder_host_test::{Call, ErrorCode};
 
@@ -572,14 +573,37 @@ mod unix {
         }
     }
 
+    /// Tells a process that it was to have no privileges.
+    const UNPRIVILEGED: &str = "LARDER_TEST_UNPRIVILEGED";
+
+    /// Runs a test again, in a process to which permissions apply although it is the administrator's.
+    fn without_privileges(test: &str) {
+        let unshare = || {
+            let mut command = Command::new("unshare");
+            command.arg("--user").env(UNPRIVILEGED, "1");
+            command
+        };
+        let works = unshare()
+            .arg("true")
+            .status()
+            .is_ok_and(|status| status.success());
+        if env::var_os(UNPRIVILEGED).is_some() || !works {
+            let why = format!("SKIPPED: {test}: this user may read everything");
+            return writeln!(std::io::stderr(), "{why}").unwrap();
+        }
+        let mut again = unshare();
+        again.arg(env::current_exe().unwrap());
+        again.args(["--exact", test, "--nocapture"]);
+        assert!(again.stdout(Stdio::null()).status().unwrap().success());
+    }
+
     #[test]
     fn what_may_not_be_read_is_denied_and_save_heals_it() {
         let s = saved("full");
         let path = s.folder().join(CACHE).join(version(1));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         if File::open(&path).is_ok() {
-            let why = "SKIPPED: what_may_not_be_read_is_denied: this user may read everything";
-            return writeln!(std::io::stderr(), "{why}").unwrap();
+            return without_privileges("unix::what_may_not_be_read_is_denied_and_save_heals_it");
         }
         let mut backend = s.open();
         assert_eq!(look(&mut backend), Err(Error::AccessDenied));
@@ -587,6 +611,19 @@ mod unix {
         assert_eq!(backend.apply(CACHE, &change), Err(Error::AccessDenied));
         backend.save(CACHE, &new_entries()).unwrap();
         assert_eq!(keys(&look(&mut backend).unwrap()), "both new");
+        backend.clear(CACHE).unwrap();
+
+        let folder = s.folder().join(CACHE);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(look(&mut backend), Err(Error::AccessDenied));
+        for outcome in [
+            backend.save(CACHE, &new_entries()),
+            backend.apply(CACHE, &change),
+            backend.clear(CACHE),
+        ] {
+            assert_eq!(outcome, Err(Error::AccessDenied));
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     }
 
     /// The folder of a cache is taken away, and something else put in its place, between any two calls.

@@ -24,16 +24,17 @@ use writer::{Pace, SEED, Writer, is_writer, seed};
 
 const DURABILITIES: [&str; 2] = ["full", "atomic"];
 
-/// What to run to meet a failure again; the moments of the kills remain a matter of luck.
-fn replay(test: &str) -> String {
-    format!(
-        "{SEED}={} cargo test -p larder-host --test kill -- --exact {test} --include-ignored --nocapture",
-        seed()
-    )
+/// Says how to meet a failure again, if one comes; the moments of the kills remain a matter of luck.
+fn begin(test: &str) -> Rng {
+    let seed = seed();
+    println!(
+        "{SEED}={seed} cargo test -p larder-host --test kill -- --exact {test} --include-ignored --nocapture"
+    );
+    Rng::with_seed(seed)
 }
 
 fn one_writer_is_killed(test: &str, kills: u64) {
-    let mut random = Rng::with_seed(seed());
+    let mut random = begin(test);
     let mut tally = Tally::default();
     let storages = DURABILITIES.map(|durability| (durability, Storage::new(durability)));
     let paces = storages.each_ref().map(|(durability, storage)| {
@@ -54,10 +55,9 @@ fn one_writer_is_killed(test: &str, kills: u64) {
         let is_made = !is_done && killed.done < STEPS && found == state(killed.done + 1);
         assert!(
             is_done || is_made,
-            "{durability}, after {} steps of {steps}: {:?}\n{}",
+            "{durability}, after {} steps of {steps}: {:?}",
             killed.done,
-            found.keys(),
-            replay(test)
+            found.keys()
         );
         tally.count(killed.ended, killed.done > 0 || is_made, is_made);
     }
@@ -87,7 +87,7 @@ fn a_writer_killed_a_thousand_times_leaves_what_it_had_done() {
 const WRITERS: [&str; 2] = ["a", "b"];
 
 fn two_writers_are_killed(test: &str, rounds: u64) {
-    let mut random = Rng::with_seed(seed());
+    let mut random = begin(test);
     let mut tally = Tally::default();
     let storages = DURABILITIES.map(|durability| (durability, Storage::new(durability)));
     let (durability, storage) = &storages[0];
@@ -116,14 +116,13 @@ fn two_writers_are_killed(test: &str, rounds: u64) {
             let is_made = !is_done && killed.done < STEPS && of_writer == state(killed.done + 1);
             assert!(
                 is_done || is_made,
-                "{durability}, {name} after {} steps: {:?}\n{}",
+                "{durability}, {name} after {} steps: {:?}",
                 killed.done,
-                of_writer.keys(),
-                replay(test)
+                of_writer.keys()
             );
             tally.count(killed.ended, killed.done > 0 || is_made, is_made);
         }
-        assert_eq!(found, begun(), "what nobody changed: {}", replay(test));
+        assert_eq!(found, begun(), "what nobody changed");
     }
     for (_, storage) in &storages {
         tally.temporaries += storage.begin_anew();
@@ -167,7 +166,7 @@ fn lines() -> String {
 }
 
 fn the_command_is_killed(test: &str, kills: u32) {
-    let mut random = Rng::with_seed(seed());
+    let mut random = begin(test);
     let mut tally = Tally::default();
     let place = TempDir::new().expect("a temporary folder");
     let input = place.path().join("lines.jsonl");
@@ -204,9 +203,8 @@ fn the_command_is_killed(test: &str, kills: u32) {
                 let is_made = found == after;
                 assert!(
                     is_made || !ended && found == before,
-                    "{durability} {verb}: {} entries\n{}",
-                    found.len(),
-                    replay(test)
+                    "{durability} {verb}: {} entries",
+                    found.len()
                 );
                 let begun = is_made || !storage.temporaries().is_empty();
                 tally.count(ended, begun, is_made && !ended);

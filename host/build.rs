@@ -50,7 +50,7 @@ fn main() {
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTC_WORKSPACE_WRAPPER");
     if coverage {
-        // Nothing that ships: see src/coverage.rs.
+        // Nothing that ships: see tests/coverage.
         cargo.env("RUSTC_BOOTSTRAP", "1").args(COVERAGE);
     }
     let status = cargo.status().expect("cargo runs");

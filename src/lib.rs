@@ -20,6 +20,7 @@ mod answer;
 mod chain;
 mod clock;
 #[cfg(larder_coverage)]
+#[path = "../tests/coverage/runtime.rs"]
 mod coverage;
 mod dir;
 mod draft;

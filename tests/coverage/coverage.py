@@ -1,6 +1,6 @@
 """Which code of the disk backend the tests reach, as it runs: compiled to WebAssembly, with counters in it.
 
-    python3 tests/coverage.py [--lines] [tests...]
+    python3 tests/coverage/coverage.py [--lines] [tests...]
 
 Builds and runs the tests (all that are named, or else those of the storage), with a component that tells which of its
 code ran; then prints a table by file, and with --lines every line that did not run. An instance that is killed inside of

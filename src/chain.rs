@@ -1,6 +1,7 @@
 //! Which files make up a cache: the newest, the one that ends where its range
 //! begins, and so on down to a snapshot.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::Error;
@@ -35,10 +36,20 @@ pub struct Published {
     pub header: Result<Header, Unreadable>,
     /// It was synced before it was published, whatever the durability.
     is_synced: bool,
-    file: File,
-    /// What it holds, if that was read already.
-    bytes: Option<Vec<u8>>,
+    contents: Contents,
 }
+
+/// What a file holds.
+enum Contents {
+    /// Read already. A small file is, so that a chain of very many takes no
+    /// more open files than a process may have.
+    Bytes(Vec<u8>),
+    /// Yet to be read.
+    File(File),
+}
+
+/// How many bytes one call to the host reads.
+const SMALL: u64 = 64 * 1024;
 
 /// What comes after a file of a chain.
 enum Next {
@@ -236,14 +247,25 @@ impl Published {
             return Ok(None);
         };
         let size = file.size()?;
-        let head = file.read(0, size.min(format::HEAD_BYTES as u64))?;
+        let is_small = size <= SMALL;
+        let head = file.read(
+            0,
+            if is_small {
+                size
+            } else {
+                format::HEAD_BYTES as u64
+            },
+        )?;
         let mut published = Published {
             version,
             size,
             header: format::decode_head(&head),
             is_synced: true,
-            file,
-            bytes: None,
+            contents: if is_small {
+                Contents::Bytes(head)
+            } else {
+                Contents::File(file)
+            },
         };
         if published.header.is_err()
             && let Some(header) = published.index(|header, _| header)?
@@ -268,16 +290,11 @@ impl Published {
         }
     }
 
-    /// The file's name.
-    pub fn name(&self) -> &str {
-        self.file.name()
-    }
-
     /// Reads the whole file.
-    pub fn read(&mut self) -> Result<Vec<u8>, Error> {
-        match self.bytes.take() {
-            Some(bytes) => Ok(bytes),
-            None => self.file.read(0, self.size),
+    pub fn read(self) -> Result<Vec<u8>, Error> {
+        match self.contents {
+            Contents::Bytes(bytes) => Ok(bytes),
+            Contents::File(file) => file.read(0, self.size),
         }
     }
 
@@ -287,9 +304,20 @@ impl Published {
         let Some(offset) = self.index_offset()? else {
             return Ok(None);
         };
-        let tail = self.file.read(offset, self.size)?;
+        let tail = self.end(offset)?;
         let index = format::decode_tail(&tail, offset);
         Ok(index.map(|(header, blocks)| read(header, blocks)))
+    }
+
+    /// Reads from this offset to the end.
+    fn end(&self, offset: u64) -> Result<Cow<'_, [u8]>, Error> {
+        match &self.contents {
+            Contents::Bytes(bytes) => {
+                let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                Ok(bytes.get(offset..).unwrap_or_default().into())
+            }
+            Contents::File(file) => Ok(file.read(offset, self.size)?.into()),
+        }
     }
 
     /// Whether every writer syncs such a file, one that is only atomic too: the
@@ -308,15 +336,19 @@ impl Published {
 
     /// Whether every byte of the file is as it was written.
     fn is_intact(&mut self) -> Result<bool, Error> {
-        let bytes = self.read()?;
-        let is_intact = format::decode(&bytes).is_ok_and(|file| file.is_intact());
-        self.bytes = Some(bytes);
-        Ok(is_intact)
+        if self.header.is_err() {
+            return Ok(false);
+        }
+        if let Contents::File(file) = &self.contents {
+            self.contents = Contents::Bytes(file.read(0, self.size)?);
+        }
+        let file = self.end(0)?;
+        Ok(format::decode(&file).is_ok_and(|file| file.is_intact()))
     }
 
     fn index_offset(&self) -> Result<Option<u64>, Error> {
         let trailer = self.size.saturating_sub(format::TRAILER_BYTES as u64);
-        let trailer = self.file.read(trailer, self.size)?;
+        let trailer = self.end(trailer)?;
         Ok(format::decode_trailer(&trailer).filter(|offset| *offset < self.size))
     }
 }

@@ -66,6 +66,13 @@ impl Dir {
 
     /// Opens a directory in this one; none where there is nothing of that name.
     pub fn open_dir(&self, name: &str) -> Result<Option<Dir>, Error> {
+        let failed = |code| error(&format!("opening the folder {name}"), code);
+        // Hosts open first and check then, and opening a pipe may wait for ever.
+        match self.stat(name)?.map(|stat| stat.type_) {
+            Some(DescriptorType::Directory) => {}
+            Some(_) => return Err(failed(ErrorCode::NotDirectory)),
+            None => return Ok(None),
+        }
         let open = |flags| {
             let directory = OpenFlags::DIRECTORY;
             self.0.open_at(PathFlags::empty(), name, directory, flags)
@@ -75,9 +82,7 @@ impl Dir {
             Err(ErrorCode::ReadOnly | ErrorCode::NotPermitted) => open(DescriptorFlags::READ),
             opened => opened,
         };
-        found(opened)
-            .map(|dir| dir.map(Dir))
-            .map_err(|code| error(&format!("opening the folder {name}"), code))
+        found(opened).map(|dir| dir.map(Dir)).map_err(failed)
     }
 
     /// Creates a directory in this one, if there is none.

@@ -11,6 +11,7 @@ use crate::dir::Dir;
 use crate::format;
 use crate::legacy;
 use crate::name::LEGACY_SUFFIX;
+use crate::publish::file_name;
 use crate::store::{Cache, Stored};
 
 /// Names the caches that hold anything.
@@ -23,10 +24,14 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
             _ => continue,
         };
         match Cache::new(root, name) {
-            Ok(cache) if holds_anything(&cache.open()?)? => {
-                names.insert(name.into());
-            }
-            Ok(_) | Err(Error::InvalidName(_)) => {}
+            Ok(cache) => match cache.open().and_then(|stored| holds_anything(&stored)) {
+                Ok(true) | Err(Error::TooLarge(_)) => {
+                    names.insert(name.into());
+                }
+                Ok(false) => {}
+                Err(error) => return Err(error),
+            },
+            Err(Error::InvalidName(_)) => {}
             Err(error) => return Err(error),
         }
     }
@@ -120,11 +125,11 @@ pub fn verify(cache: &Cache) -> Result<Report, Error> {
                 report.damaged_file(legacy::file_name(cache.name), report.bytes);
             }
         }
-        Stored::Published(mut chain) => {
+        Stored::Published(chain) => {
             if let Err(newer @ Error::UnsupportedVersion(_)) = chain.check_readable() {
                 return Err(newer);
             }
-            for file in &mut chain.files {
+            for file in chain.files {
                 report.check(cache.name, file)?;
             }
             for file in chain.unusable {
@@ -136,9 +141,9 @@ pub fn verify(cache: &Cache) -> Result<Report, Error> {
 }
 
 impl Report {
-    fn check(&mut self, cache: &str, published: &mut Published) -> Result<(), Error> {
+    fn check(&mut self, cache: &str, published: Published) -> Result<(), Error> {
+        let path = format!("{cache}/{}", file_name(published.version));
         let bytes = published.read()?;
-        let path = format!("{cache}/{}", published.name());
         self.files += 1;
         self.bytes += bytes.len() as u64;
         let Ok(file) = format::decode(&bytes) else {

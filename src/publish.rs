@@ -216,24 +216,29 @@ pub fn busy() -> Error {
     Error::Unavailable("others changed the cache too often meanwhile".into())
 }
 
-/// Deletes the versions between `base` and `version`, both excluded, which
-/// `version` covers and which must be as durable as it is to be; and
-/// temporaries of writers that died. Up to `most` superseded versions stay for
-/// later while others write.
-pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
-    let listing = Listing::of(folder)?;
-    let superseded = listing.superseded(base, version);
-    let now = clock::wall_now();
+/// Deletes temporaries of writers that died, and gives those of writers that
+/// may be at work.
+pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Result<Vec<&'a String>, Error> {
     let mut writing = Vec::new();
     for temporary in &listing.temporaries {
         match folder.modified(temporary)? {
-            Modified::At(time) if time.abs_diff(now) >= STALE_AFTER => {
+            Modified::At(time) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
                 folder.remove(temporary)?;
             }
             Modified::At(_) | Modified::Unknown => writing.push(temporary),
             Modified::Gone => {}
         }
     }
+    Ok(writing)
+}
+
+/// Deletes the versions between `base` and `version`, both excluded, which
+/// `version` covers and which must be as durable as it is to be. Up to `most`
+/// superseded versions stay for later while others write.
+pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
+    let listing = Listing::of(folder)?;
+    let superseded = listing.superseded(base, version);
+    let mut writing = reap(folder, &listing)?;
     if superseded.len() > most {
         for temporary in writing.drain(..) {
             folder.remove(temporary)?;

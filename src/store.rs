@@ -14,8 +14,8 @@ use crate::keys::last_occurrences;
 use crate::memory::make_room;
 use crate::merge::{Lost, merge};
 use crate::publish::{
-    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, busy, publish, settle,
-    sweep, sweep_all,
+    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, busy, publish, reap,
+    settle, sweep, sweep_all,
 };
 use crate::settings::{Durability, durability};
 use crate::{Error, legacy, name};
@@ -177,22 +177,23 @@ impl<'a> Cache<'a> {
             None if self.root.has_file(&legacy)? => self.folder()?.0,
             None => return Ok(()),
         };
-        let version = match self.open()? {
+        let version = match self.open() {
             // Without syncs, it is not known to last.
-            Stored::Published(chain)
+            Ok(Stored::Published(chain))
                 if chain.is_empty() && chain.is_on_top && self.durability == Durability::Full =>
             {
                 settle(&folder, chain.id())?;
                 chain.version()
             }
-            Stored::Nothing => 0,
-            Stored::Legacy(_) | Stored::Published(_) => {
+            Ok(Stored::Nothing) => 0,
+            Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
                 let write = |file: &File| draft.write(file);
                 let full = Durability::Full;
                 let version = publish(&folder, full, Place::Next, draft.id(), write)?;
                 version.unwrap_or_default()
             }
+            Err(error) => return Err(error),
         };
         sweep_all(&folder, version)?;
         folder.sync()?;
@@ -212,6 +213,8 @@ impl<'a> Cache<'a> {
                     // version is there only where its folder lasts.
                     self.root.sync()?;
                 }
+                // What cannot be removed is in the way of nothing.
+                let _ = reap(&folder, &listing);
                 return Ok((folder, listing));
             }
             self.root.create_dir(self.name)?;
@@ -236,9 +239,9 @@ impl<'a> Cache<'a> {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
                 Ok((vec![draft.to_bytes()], 0))
             }
-            Stored::Published(mut chain) => {
+            Stored::Published(chain) => {
                 chain.check_readable()?;
-                let files = chain.files.iter_mut().map(Published::read);
+                let files = chain.files.into_iter().map(Published::read);
                 Ok((files.collect::<Result<_, _>>()?, chain.cut_off))
             }
         }
@@ -305,7 +308,7 @@ impl<'a> Cache<'a> {
         if run == 0 || !chain.is_on_top {
             return Ok(());
         }
-        let files = chain.files.iter_mut().map(Published::read);
+        let files = chain.files.into_iter().map(Published::read);
         let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
         let (draft, blind) = folded(&decode(&files), kind, cut_off)?;
         if blind && kind != Kind::Snapshot {

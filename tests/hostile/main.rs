@@ -261,7 +261,7 @@ fn a_header_that_claims_anything_is_counted_and_nothing_else() {
                         contents.lost == 0 || matches!(field, "puts" | "removes" | "lost")
                     }
                     // It says itself that there is nothing in it.
-                    Ok(contents) if (field, claim) == ("puts", 0) => contents.entries.is_empty(),
+                    Ok(contents) if contents.entries.is_empty() => (field, claim) == ("puts", 0),
                     outcome => is_as_before(outcome),
                 },
             );

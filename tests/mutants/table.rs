@@ -183,8 +183,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "with atomic durability, takes the newest version, torn or not",
         file: "src/chain.rs",
         edits: &[(
-            "if !file.is_synced && !file.is_intact()? {",
-            "if false && !file.is_intact()? {",
+            "!torn.contains(&version) && (published.is_synced || published.is_intact()?);",
+            "true;",
         )],
         caught_by: CRASH_ATOMIC,
     },

@@ -63,8 +63,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "publishes the first version in a folder whose own name is not synced",
         file: "src/store.rs",
         edits: &[(
-            "                    self.root.sync()?;\n                }\n                return",
-            "                }\n                return",
+            "                    self.root.sync()?;\n                }\n                // What",
+            "                }\n                // What",
         )],
         caught_by: CRASH_FULL,
     },
@@ -85,10 +85,10 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             (
                 "let linked = write(&temporary)\n            .and_then(|()| match durability",
-                "let linked = link(folder, temporary.name(), place)\n            .and_then(|linked| write(&temporary).map(|()| linked))\n            .and_then(|linked| match durability",
+                "let linked = link(folder, durability, temporary.name(), place)\n            .and_then(|linked| write(&temporary).map(|()| linked))\n            .and_then(|linked| match durability",
             ),
             (
-                "Durability::Full => temporary.sync_data(),\n                Durability::Atomic => Ok(()),\n            })\n            .and_then(|()| link(folder, temporary.name(), place));",
+                "Durability::Full => temporary.sync_data(),\n                Durability::Atomic => Ok(()),\n            })\n            .and_then(|()| link(folder, durability, temporary.name(), place));",
                 "Durability::Full => temporary.sync_data().map(|()| linked),\n                Durability::Atomic => Ok(linked),\n            });",
             ),
         ],
@@ -129,8 +129,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "clears by deleting, without an empty snapshot in place of what was there",
         file: "src/store.rs",
         edits: &[(
-            "                let version = publish(&folder, Durability::Full, Place::Next, write)?;\n                version.unwrap_or_default()\n",
-            "                let _ = write;\n                u64::MAX\n",
+            "                let version = publish(&folder, full, Place::Next, draft.id(), write)?;\n                version.unwrap_or_default()\n",
+            "                let _ = (full, write);\n                u64::MAX\n",
         )],
         caught_by: SECOND_CRASH,
     },
@@ -173,8 +173,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "never deletes the temporaries of writers that died",
         file: "src/publish.rs",
         edits: &[(
-            "if time.abs_diff(now) >= STALE_AFTER =>",
-            "if time.abs_diff(now) == u64::MAX =>",
+            "if time.abs_diff(clock::wall_now()) >= STALE_AFTER =>",
+            "if time == u64::MAX =>",
         )],
         caught_by: CRASH_FULL,
     },
@@ -316,7 +316,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "lets older values show where newer ones are damaged",
         file: "src/merge.rs",
         edits: &[(
-            "if is_newest && !(lossy && settled.contains(&key_hash(record.key))) {",
+            "if is_newest && (!lossy || settled.insert(key_hash(record.key))) {",
             "if is_newest {",
         )],
         caught_by: FLIPS_OF_CHANGES,

@@ -74,6 +74,39 @@ fn atomic_changes_upon_a_first_version_that_was_not_synced_leave_the_cache_whole
     }
 }
 
+/// Stops this write before each of its calls, and lets it return in the end: whatever a power cut leaves then is
+/// one of these, or, once it has returned, what it makes of the last of them.
+fn stop_at_every_call(s: &Subject, disk: &SimDisk, write: &Write, before: &[Values]) {
+    let after = write.on(before.last().unwrap());
+    for nth in 1.. {
+        let disk = disk.fork();
+        let s = s.on_simulated(&disk);
+        let mut instance = s.open();
+        instance.faults().kill(When::any().nth(nth));
+        match instance.write(CACHE, write) {
+            Err(Killed) => {
+                let allowed = [before, std::slice::from_ref(&after)].concat();
+                assert_a_cut_leaves_one_of(&s, &disk, &allowed);
+            }
+            Ok(outcome) => {
+                outcome.unwrap();
+                return assert_a_cut_leaves_one_of(&s, &disk, &[after]);
+            }
+        }
+    }
+}
+
+#[test]
+fn changes_never_outlast_the_version_that_they_build_upon() {
+    let disk = SimDisk::new(0);
+    let s = Subject::disk_on(&disk);
+    s.open().write(CACHE, &changed(0)).unwrap().unwrap();
+    let first = changed(0).on(&Values::new());
+    write_and_die_before_the_sync(&s, &saved());
+    let second = saved().on(&first);
+    stop_at_every_call(&s, &disk, &changed(1), &[first, second]);
+}
+
 #[test]
 fn a_clear_removes_nothing_before_the_clear_it_finds_is_synced() {
     let disk = SimDisk::new(0);
@@ -84,17 +117,5 @@ fn a_clear_removes_nothing_before_the_clear_it_finds_is_synced() {
         before = write.on(&before);
     }
     write_and_die_before_the_sync(&s, &Write::Clear);
-    for nth in 1.. {
-        let disk = disk.fork();
-        let s = s.on_simulated(&disk);
-        let mut instance = s.open();
-        instance.faults().kill(When::any().nth(nth));
-        match instance.write(CACHE, &Write::Clear) {
-            Err(Killed) => assert_a_cut_leaves_one_of(&s, &disk, &[Values::new(), before.clone()]),
-            Ok(outcome) => {
-                outcome.unwrap();
-                return assert_a_cut_leaves_one_of(&s, &disk, &[Values::new()]);
-            }
-        }
-    }
+    stop_at_every_call(&s, &disk, &Write::Clear, &[before, Values::new()]);
 }

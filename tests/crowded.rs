@@ -103,7 +103,7 @@ fn operations_make_few_calls_for_each_of(count: u64) {
             }
             let mut backend = s.open();
             let case = format!("{operation} among {crowd:?}");
-            let expected = match operation {
+            let outcome = match operation {
                 "load" => keys(&mut backend).map(|keys| assert_eq!(keys, "ab", "{case}")),
                 "stat" => backend.stat(CACHE).map(|stat| assert_eq!(stat.entries, 2)),
                 "verify" => backend.verify(CACHE).map(drop),
@@ -116,7 +116,7 @@ fn operations_make_few_calls_for_each_of(count: u64) {
             };
             most = most.max(at_most_per_file(&backend, 12, count, &case));
             let may_be_corrupt = matches!(crowd, Crowd::Empty);
-            match expected {
+            match outcome {
                 Err(Error::Corrupt(_)) if may_be_corrupt => {}
                 outcome => outcome.unwrap_or_else(|error| panic!("{case}: {error:?}")),
             }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
+use crate::write::shown;
 use crate::{Effort, Instance, Killed, SimDisk, Subject, Values, When, Write, entry, put};
 use past::{Past, pasts, second_writes, writes};
 pub use world::Durability;
@@ -226,8 +227,8 @@ impl Attack<'_> {
         let entries = contents.entries.into_iter();
         let values: Values = entries.map(|entry| (entry.key, entry.value)).collect();
         if !allowed.contains(&values) {
-            let found = summary(&values);
-            let allowed: Vec<String> = allowed.iter().map(summary).collect();
+            let found = shown(&values);
+            let allowed: Vec<String> = allowed.iter().map(shown).collect();
             let allowed = allowed.join("\n  ");
             self.fail(
                 disk,
@@ -268,16 +269,4 @@ impl Attack<'_> {
             self.effort.replay()
         )
     }
-}
-
-/// Values, short enough to print.
-fn summary(values: &Values) -> String {
-    let short = |value: &Vec<u8>| {
-        let start = &value[..value.len().min(12)];
-        format!("{} ({})", String::from_utf8_lossy(start), value.len())
-    };
-    let values = values
-        .iter()
-        .map(|(key, value)| format!("{key}: {}", short(value)));
-    format!("{{{}}}", values.collect::<Vec<_>>().join(", "))
 }

@@ -11,7 +11,7 @@ const SEED: &str = "LARDER_SEED";
 pub struct Effort {
     /// The seed.
     pub seed: u64,
-    /// For how long: in an ordinary run of the tests, or in one that may take its time.
+    /// The run may take minutes, and tries so much more.
     pub nightly: bool,
 }
 
@@ -24,7 +24,7 @@ impl Effort {
         }
     }
 
-    /// Some ten times as much.
+    /// Ten times as much, or more.
     pub fn nightly() -> Effort {
         Effort {
             nightly: true,
@@ -32,7 +32,7 @@ impl Effort {
         }
     }
 
-    /// One of two numbers: the first in an ordinary run.
+    /// The first in an ordinary run, the second in a nightly one.
     pub fn of<T>(&self, ordinary: T, nightly: T) -> T {
         match self.nightly {
             true => nightly,

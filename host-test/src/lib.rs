@@ -4,8 +4,11 @@
 //! it, and starting it again is a restart. Time is a [`Clock`] that only the test moves. [`Faults`] stand
 //! between an instance and its file system: they fail calls, cut them short, kill the instance, or do something else
 //! first. A [`SimDisk`] is storage that knows what a power cut leaves of it.
-//! [`mod@crash`] stops the disk backend at every call. The promises that every backend has to keep are functions in
-//! [`mod@conformance`], made into tests by [`conformance!`].
+//!
+//! The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
+//! [`conformance!`]. The disk backend is attacked besides: [`mod@crash`] stops it at every call, [`mod@failures`] fails
+//! every call, [`mod@races`] lets instances overtake one another and [`mod@history`] judges what they saw, and
+//! [`mod@metered`] counts what a call costs.
 
 mod clock;
 pub mod conformance;

@@ -39,10 +39,10 @@ impl Write {
     }
 }
 
-/// For people to read: values are cut short.
+/// For people to read: of long values only the beginning.
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let put = |entry: &Entry| format!("{}={}", entry.key, start_of(&entry.value));
+        let put = |entry: &Entry| format!("{}={}", entry.key, short(&entry.value));
         let (operation, what): (_, Vec<String>) = match self {
             Write::Save(entries) => ("save", entries.iter().map(put).collect()),
             Write::Apply(changes) => {
@@ -58,15 +58,22 @@ impl fmt::Display for Write {
     }
 }
 
-/// The contents of a cache, for people to read: values are cut short.
+/// The contents of a cache, for people to read: of long values only the beginning.
 pub(crate) fn shown(values: &Values) -> String {
     let values = values.iter();
-    let values = values.map(|(key, value)| format!("{key}={}", start_of(value)));
+    let values = values.map(|(key, value)| format!("{key}={}", short(value)));
     format!("{{{}}}", values.collect::<Vec<_>>().join(" "))
 }
 
-fn start_of(value: &[u8]) -> String {
-    String::from_utf8_lossy(&value[..value.len().min(12)]).into_owned()
+/// How many bytes of a value are shown.
+const SHOWN: usize = 12;
+
+fn short(value: &[u8]) -> String {
+    let start = String::from_utf8_lossy(&value[..value.len().min(SHOWN)]);
+    match value.len() {
+        ..=SHOWN => start.into_owned(),
+        length => format!("{start}.. ({length} bytes)"),
+    }
 }
 
 fn pair(entry: &Entry) -> (String, Vec<u8>) {

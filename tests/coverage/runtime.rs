@@ -1,8 +1,8 @@
 //! Tells which code ran, for `tests/coverage/coverage.py` only. Never part of a component that ships.
 //!
 //! The compiler counts how often each region of the code runs. At the end of a call, and wherever else a directory is
-//! closed, what was counted since is told on standard error. On request, everything else that
-//! LLVM's tools ask of a profile is told too.
+//! closed, what was counted since is told on standard error. On request, everything else that LLVM's tools ask of a
+//! profile is told too.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;

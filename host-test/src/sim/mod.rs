@@ -63,7 +63,7 @@ impl SimDisk {
     }
 
     /// The same with other random numbers from now on, which come from a seed.
-    pub fn fork_with_seed(&self, seed: u64) -> SimDisk {
+    pub(crate) fn fork_with_seed(&self, seed: u64) -> SimDisk {
         self.with_nodes(self.nodes().clone(), Random::new(seed))
     }
 

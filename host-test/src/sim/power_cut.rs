@@ -24,14 +24,13 @@ pub struct PowerCuts {
     undecided: Arc<[Undecided]>,
     /// How many there may be; none where that is beyond counting.
     allowed: Option<u64>,
-    /// The number of the next one, or how many more are to be sampled.
     next: Next,
 }
 
 enum Next {
-    /// The number of the next one.
+    /// All of them: the number of the next one.
     All(u64),
-    /// How many more.
+    /// A sample: how many more.
     Sample(u64, Xoshiro256PlusPlus),
 }
 

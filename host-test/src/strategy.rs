@@ -8,7 +8,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 const CHANGES: usize = 4;
 
 /// About how many calls an operation makes.
-const CALLS: usize = 40;
+pub(crate) const CALLS: usize = 40;
 
 /// How the next instance is chosen.
 ///

@@ -9,13 +9,11 @@ use rand::seq::IndexedRandom;
 
 use crate::crash::GRACE;
 use crate::schedule::Incident;
+use crate::strategy::CALLS;
 use crate::{Write, entry, put, remove};
 
 /// The keys of all entries: so few that writes meet.
 pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];
-
-/// About how many calls an operation makes.
-const CALLS: usize = 40;
 
 /// One operation of an instance.
 pub(super) enum Action {

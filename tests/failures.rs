@@ -7,11 +7,13 @@ use larder_host_test::{Effort, SimDisk, Subject};
 fn every_one(durability: Durability, effort: &Effort) {
     let tally = every_failing_call(&Subject::disk_on(&SimDisk::new(0)), durability, effort);
     println!("every failing call, {}: {tally}", durability.name());
+    assert!(tally.faults() >= effort.of(2_000, 20_000));
 }
 
 fn every_two(durability: Durability, effort: &Effort) {
     let tally = two_failing_calls(&Subject::disk_on(&SimDisk::new(0)), durability, effort);
     println!("two failing calls, {}: {tally}", durability.name());
+    assert!(tally.faults() >= effort.of(900, 9_000));
 }
 
 #[test]
@@ -37,6 +39,7 @@ fn short_reads_and_writes_are_gone_on_with() {
         let subject = Subject::disk_on(&SimDisk::new(0));
         let tally = short_reads_and_writes(&subject, durability, &Effort::ordinary());
         println!("short reads and writes, {}: {tally}", durability.name());
+        assert!(tally.faults() >= 500);
     }
 }
 

@@ -38,6 +38,13 @@ pub struct Tally {
     distinct: u64,
 }
 
+impl Tally {
+    /// How many disks were there after a power cut.
+    pub fn images(&self) -> u64 {
+        self.images
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally {

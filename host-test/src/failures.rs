@@ -129,6 +129,13 @@ pub struct Tally {
     errors: u64,
 }
 
+impl Tally {
+    /// How many calls were failed or cut short.
+    pub fn faults(&self) -> u64 {
+        self.faults
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally {

@@ -57,6 +57,13 @@ pub struct Tally {
     images: usize,
 }
 
+impl Tally {
+    /// How many runs there were that differ in a call or its place.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally {
@@ -70,7 +77,7 @@ impl fmt::Display for Tally {
         let runs = runs.len();
         write!(
             f,
-            "{races} races, {runs} different runs: {operations} operations in {steps} steps, {kills} of them killed, \
+            "{races} races, {runs} different runs: {operations} operations in {steps} steps, {kills} changes killed, \
              {images} disks after a power cut"
         )
     }
@@ -100,18 +107,18 @@ fn race(
     let plan = Plan::first(&mut race.random);
     if !plan.has_power_cut() {
         return race
-            .run(plan)
+            .run(plan, tally)
             .and_then(|()| race.end(tally))
             .map_err(|why| race.failure(&why));
     }
-    race.run(plan).map_err(|why| race.failure(&why))?;
+    race.run(plan, tally).map_err(|why| race.failure(&why))?;
     race.add(Event::PowerCut);
     for disk in race.disk.power_cuts(IMAGES, seed) {
         tally.images += 1;
         let mut race = race.on(disk);
         let plan = Plan::after_power_cut(&mut race.random);
         race.load()
-            .and_then(|()| race.run(plan))
+            .and_then(|()| race.run(plan, tally))
             .and_then(|()| race.end(tally))
             .map_err(|why| race.failure(&why))?;
     }
@@ -145,7 +152,7 @@ impl Race {
     }
 
     /// Lets instances follow a plan until all have ended.
-    fn run(&mut self, plan: Plan) -> Result<(), String> {
+    fn run(&mut self, plan: Plan, tally: &mut Tally) -> Result<(), String> {
         let instances = plan.programs.len();
         let seed = self.random.next_u64();
         let schedule = Schedule::new(&self.disk, seed, instances, plan.incidents);
@@ -158,6 +165,8 @@ impl Race {
         for followed in schedule.run(programs.collect()) {
             for operation in followed.unwrap_or_else(|panic| Err(text_of(&*panic)))? {
                 killed |= !operation.returned;
+                tally.operations += 1;
+                tally.kills += usize::from(!operation.returned);
                 self.history.push(Operation {
                     called: self.time + operation.called,
                     ended: self.time + operation.ended,
@@ -166,6 +175,7 @@ impl Race {
             }
         }
         self.time += schedule.now();
+        tally.steps += schedule.now();
         let mut temporaries = self.files(".tmp");
         temporaries.retain(|name| !before.contains(name));
         match killed || temporaries.is_empty() {
@@ -191,13 +201,6 @@ impl Race {
         let mut hasher = DefaultHasher::new();
         self.disk.run().to_string().hash(&mut hasher);
         tally.runs.insert(hasher.finish());
-        tally.operations += self.history.len();
-        tally.kills += self
-            .history
-            .iter()
-            .filter(|operation| !operation.returned)
-            .count();
-        tally.steps += self.time;
         Ok(())
     }
 

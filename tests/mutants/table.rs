@@ -77,7 +77,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        false => Ok(()),\n",
         )],
         caught_by: (
-            "races",
+            "crash",
             "changes_never_outlast_the_version_that_they_build_upon",
         ),
     },

@@ -65,6 +65,7 @@ fn one_writer_is_killed(test: &str, kills: u64) {
         tally.temporaries += storage.begin_anew();
     }
     println!("{test}: {tally}");
+    assert!(tally.within() > 0, "no kill hit a writer at work");
 }
 
 #[test]
@@ -128,6 +129,7 @@ fn two_writers_are_killed(test: &str, rounds: u64) {
         tally.temporaries += storage.begin_anew();
     }
     println!("{test}: {tally}");
+    assert!(tally.within() > 0, "no kill hit a writer at work");
 }
 
 #[test]

@@ -30,6 +30,13 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// How many kills hit between or in the midst of steps.
+    pub fn within(&self) -> usize {
+        self.within
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, within, after) = (self.before, self.within, self.after);

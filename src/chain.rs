@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::Error;
-use crate::dir::{Dir, File};
+use crate::dir::{Dir, File, READ_BYTES};
 use crate::format::{self, Block, Header, Kind, Unreadable};
 use crate::publish::{ATTEMPTS, Listing, MOST_UNSYNCED, busy, file_name};
 use crate::settings::Durability;
@@ -22,7 +22,7 @@ pub struct Chain {
     /// because a file between is unreadable or missing; at least 1 then.
     pub cut_off: u64,
     /// The names of files that count as damaged as a whole: one that is missing,
-    /// and newer ones that are incomplete.
+    /// and newer ones that are torn.
     pub unusable: Vec<String>,
 }
 
@@ -41,15 +41,12 @@ pub struct Published {
 
 /// What a file holds.
 enum Contents {
-    /// Read already. A small file is, so that a chain of very many takes no
-    /// more open files than a process may have.
+    /// Read already. What one call can read is, so that a chain of very many
+    /// files takes no more open ones than a process may have.
     Bytes(Vec<u8>),
     /// Yet to be read.
     File(File),
 }
-
-/// How many bytes one call to the host reads.
-const SMALL: u64 = 64 * 1024;
 
 /// What comes after a file of a chain.
 enum Next {
@@ -77,9 +74,9 @@ impl Chain {
             };
             // While a folder is listed, one version can come and another go so
             // that neither is seen. The open files are those of the newest
-            // version only if the folder is as it was.
+            // version only if the folder is as it was, and is so still.
             let after = Listing::of(folder)?;
-            let unchanged = after.versions == before.versions;
+            let unchanged = after.versions == before.versions && after.is_current(folder)?;
             match chain {
                 Some(chain) if unchanged => return Ok(Some(chain)),
                 // A file that is listed all the while but cannot be opened.
@@ -100,18 +97,20 @@ impl Chain {
     }
 
     fn of_newest_whole(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
-        // Whose chain is known not to be whole: each file is read once.
+        // Whose chain is known not to be whole, so that each file is read once.
         let mut torn = BTreeSet::new();
         for version in listing.versions.iter().rev() {
             let mut chain = Chain::at(listing, *version);
             let mut next = Next::File(*version);
             while let Next::File(version) = next {
+                if torn.contains(&version) {
+                    next = Next::Nothing(None);
+                    break;
+                }
                 let Some(published) = chain.open_file(folder, listing, version)? else {
                     return Ok(None);
                 };
-                let is_whole =
-                    !torn.contains(&version) && (published.is_synced || published.is_intact()?);
-                next = match is_whole {
+                next = match published.is_synced || published.is_intact()? {
                     true => published.next(listing),
                     false => Next::Nothing(None),
                 };
@@ -178,7 +177,7 @@ impl Chain {
         self.files.last().map_or(0, |file| file.version)
     }
 
-    /// The snapshot was synced, whatever the durability.
+    /// What the chain ends in was synced, whatever the durability.
     pub fn is_settled(&self) -> bool {
         self.files.last().is_some_and(|file| file.is_synced)
     }
@@ -247,15 +246,13 @@ impl Published {
             return Ok(None);
         };
         let size = file.size()?;
-        let is_small = size <= SMALL;
-        let head = file.read(
-            0,
-            if is_small {
-                size
-            } else {
-                format::HEAD_BYTES as u64
-            },
-        )?;
+        let is_small = size <= READ_BYTES;
+        let head = if is_small {
+            size
+        } else {
+            format::HEAD_BYTES as u64
+        };
+        let head = file.read(0, head)?;
         let mut published = Published {
             version,
             size,

@@ -10,7 +10,7 @@ use crate::clock::nanoseconds;
 use crate::memory::{buffer, make_room};
 
 /// How much one call reads: wasmtime gives no more at once.
-const READ_BYTES: u64 = 64 * 1024;
+pub const READ_BYTES: u64 = 64 * 1024;
 
 /// A directory. No path that it is given leads out of it: names are single
 /// components, and links are never followed.

@@ -463,7 +463,7 @@ impl<'a> Decoded<'a> {
 pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
     match head.strip_prefix(&MAGIC) {
         Some([VERSION, ..]) => {}
-        Some([version, ..]) => return Err(Unreadable::Version(*version)),
+        Some([version, ..]) if *version > VERSION => return Err(Unreadable::Version(*version)),
         _ => return Err(Unreadable::Damaged),
     }
     let frame = head.get(PREAMBLE.len()..).and_then(split_frame);

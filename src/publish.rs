@@ -83,6 +83,20 @@ impl Listing {
         Err(Error::Other(reason))
     }
 
+    /// Whether the newest version is still there. A name that goes while a
+    /// folder is listed may be seen or not; but of what is superseded together
+    /// the newest goes last.
+    pub fn is_current(&self, folder: &Dir) -> Result<bool, Error> {
+        let newest = self.versions.last().map(|version| file_name(*version));
+        newest.map_or(Ok(true), |newest| folder.has_file(&newest))
+    }
+
+    /// The versions between these, from the oldest.
+    fn superseded(&self, base: u64, version: u64) -> Vec<u64> {
+        let older = self.versions.range(..version).copied();
+        older.filter(|older| *older > base).collect()
+    }
+
     /// Whether the name after this version's is free, and so are all others.
     pub fn is_on_top(&self, version: u64) -> bool {
         self.highest == version
@@ -114,7 +128,7 @@ pub enum Place {
     /// Whichever is next: for a file that stands for itself.
     Next,
     /// Whichever is next, directly after a published version: for changes. The
-    /// name of this one is synced, where that matters.
+    /// version given is settled.
     OnTop(u64),
     /// This one, or none.
     Only(u64),
@@ -124,9 +138,11 @@ pub enum Place {
 /// is not a place for it.
 ///
 /// `write` may be called again, for a file that another writer removed; `id` is
-/// that of the file.
+/// that of the file. `durability` is that of the file, `setting` that of all who
+/// use the store.
 pub fn publish(
     folder: &Dir,
+    setting: Durability,
     durability: Durability,
     place: Place,
     id: u64,
@@ -139,7 +155,7 @@ pub fn publish(
                 Durability::Full => temporary.sync_data(),
                 Durability::Atomic => Ok(()),
             })
-            .and_then(|()| link(folder, durability, temporary.name(), place));
+            .and_then(|()| link(folder, setting, temporary.name(), place));
         // What failed, or was published, needs the temporary no more. One that
         // cannot be removed is left for a later write, which reaps it.
         let _ = folder.remove(temporary.name());
@@ -163,9 +179,9 @@ thread_local! {
     static SYNCED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Makes sure of the name of a file, given by its id, that is to be built upon
-/// or to be all that there is: whoever published it may have died before it
-/// came to the sync, and what comes after must not outlast it.
+/// Makes sure that the name of a published file lasts, given the file's id,
+/// before anything is built upon it or deleted for it: whoever published it may
+/// have died before it came to the sync.
 pub fn settle(folder: &Dir, id: Option<u64>) -> Result<(), Error> {
     match id.is_some() && id == SYNCED.get() {
         true => Ok(()),
@@ -179,28 +195,31 @@ enum Link {
     Gone,
 }
 
-fn link(
-    folder: &Dir,
-    durability: Durability,
-    temporary: &str,
-    place: Place,
-) -> Result<Link, Error> {
+fn link(folder: &Dir, setting: Durability, temporary: &str, place: Place) -> Result<Link, Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
         let version = listing.next()?;
         let fits = match place {
             Place::Next => true,
-            Place::OnTop(_) => listing.versions.contains(&listing.highest),
+            // One that came since may be torn, with atomic.
+            Place::OnTop(settled) => {
+                listing.versions.contains(&listing.highest)
+                    && (setting == Durability::Full || settled == listing.highest)
+            }
             Place::Only(only) => only == version,
         };
         if !fits {
             return Ok(Link::Misplaced);
         }
-        if let Place::OnTop(synced) = place
-            && synced != listing.highest
-            && durability == Durability::Full
-        {
-            settle(folder, None)?;
+        // What changes build upon, or, with atomic, what there is to fall back
+        // to, must not be outlasted: its writer may not have come to the sync.
+        let is_in_doubt = match (setting, place) {
+            (Durability::Full, Place::OnTop(settled)) => settled != listing.highest,
+            (Durability::Full, _) => false,
+            (Durability::Atomic, _) => listing.versions.len() == 1,
+        };
+        if is_in_doubt {
+            folder.sync()?;
         }
         match folder.link(temporary, &file_name(version))? {
             Linked::Done => return Ok(Link::Published(version)),
@@ -217,19 +236,22 @@ pub fn busy() -> Error {
 }
 
 /// Deletes temporaries of writers that died, and gives those of writers that
-/// may be at work.
-pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Result<Vec<&'a String>, Error> {
+/// may be at work; so may whoever has one that cannot be looked at or deleted.
+pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
     let mut writing = Vec::new();
     for temporary in &listing.temporaries {
-        match folder.modified(temporary)? {
-            Modified::At(time) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
-                folder.remove(temporary)?;
+        let gone = match folder.modified(temporary) {
+            Ok(Modified::At(time)) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
+                folder.remove(temporary).is_ok()
             }
-            Modified::At(_) | Modified::Unknown => writing.push(temporary),
-            Modified::Gone => {}
+            Ok(Modified::At(_) | Modified::Unknown) | Err(_) => false,
+            Ok(Modified::Gone) => true,
+        };
+        if !gone {
+            writing.push(temporary);
         }
     }
-    Ok(writing)
+    writing
 }
 
 /// Deletes the versions between `base` and `version`, both excluded, which
@@ -238,7 +260,7 @@ pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Result<Vec<&'a String>, E
 pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
     let listing = Listing::of(folder)?;
     let superseded = listing.superseded(base, version);
-    let mut writing = reap(folder, &listing)?;
+    let mut writing = reap(folder, &listing);
     if superseded.len() > most {
         for temporary in writing.drain(..) {
             folder.remove(temporary)?;
@@ -267,12 +289,4 @@ pub fn sweep_all(folder: &Dir, version: u64) -> Result<(), Error> {
         }
     }
     Err(busy())
-}
-
-impl Listing {
-    fn superseded(&self, base: u64, version: u64) -> Vec<u64> {
-        let between = self.versions.range(..version).rev();
-        let between = between.copied().take_while(|other| *other > base);
-        between.collect()
-    }
 }

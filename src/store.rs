@@ -97,9 +97,6 @@ impl<'a> Cache<'a> {
 
         let (folder, listing) = self.folder()?;
         let durability = self.durability_of_save(&listing)?;
-        if durability == Durability::Atomic && listing.versions.len() == 1 {
-            settle(&folder, None)?;
-        }
         self.publish_snapshot(&folder, durability, Place::Next, &draft)?;
         Ok(())
     }
@@ -129,20 +126,19 @@ impl<'a> Cache<'a> {
 
         let (folder, _) = self.folder()?;
         for _ in 0..ATTEMPTS {
-            let listing = Listing::of(&folder)?;
-            let next = listing.next()?;
+            let next = Listing::of(&folder)?.next()?;
             let stored = self.open()?;
             if let Stored::Published(chain) = &stored
                 && chain.is_on_top
                 && (chain.is_settled() || self.durability == Durability::Full)
             {
                 chain.check_readable()?;
-                if self.durability == Durability::Full || listing.versions.len() <= 1 {
+                if self.durability == Durability::Full {
                     settle(&folder, chain.id())?;
                 }
                 let write = |file: &File| file.write(&changes, 0);
                 let place = Place::OnTop(chain.version());
-                if publish(&folder, durability, place, id, write)?.is_none() {
+                if publish(&folder, self.durability, durability, place, id, write)?.is_none() {
                     continue;
                 }
                 let mut sizes = vec![changes.len() as u64];
@@ -172,11 +168,10 @@ impl<'a> Cache<'a> {
     /// Removes everything.
     pub fn clear(&self) -> Result<(), Error> {
         let legacy = legacy::file_name(self.name);
-        let folder = match self.root.open_dir(self.name)? {
-            Some(folder) => folder,
-            None if self.root.has_file(&legacy)? => self.folder()?.0,
-            None => return Ok(()),
-        };
+        if self.root.open_dir(self.name)?.is_none() && !self.root.has_file(&legacy)? {
+            return Ok(());
+        }
+        let (folder, _) = self.folder()?;
         let version = match self.open() {
             // Without syncs, it is not known to last.
             Ok(Stored::Published(chain))
@@ -188,19 +183,18 @@ impl<'a> Cache<'a> {
             Ok(Stored::Nothing) => 0,
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
                 let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
-                let write = |file: &File| draft.write(file);
-                let full = Durability::Full;
-                let version = publish(&folder, full, Place::Next, draft.id(), write)?;
-                version.unwrap_or_default()
+                let version = self.publish(&folder, Durability::Full, Place::Next, &draft)?;
+                version.ok_or_else(busy)?
             }
             Err(error) => return Err(error),
         };
         sweep_all(&folder, version)?;
         folder.sync()?;
-        if self.root.has_file(&legacy)? && self.root.remove(&legacy)? {
-            self.root.sync()?;
+        if self.root.has_file(&legacy)? {
+            self.root.remove(&legacy)?;
         }
-        Ok(())
+        // Whoever removed it before may not have come to that.
+        self.root.sync()
     }
 
     /// Opens the cache's folder, and creates it if need be.
@@ -214,7 +208,7 @@ impl<'a> Cache<'a> {
                     self.root.sync()?;
                 }
                 // What cannot be removed is in the way of nothing.
-                let _ = reap(&folder, &listing);
+                reap(&folder, &listing);
                 return Ok((folder, listing));
             }
             self.root.create_dir(self.name)?;
@@ -256,32 +250,58 @@ impl<'a> Cache<'a> {
         place: Place,
         draft: &Draft,
     ) -> Result<bool, Error> {
-        let write = |file: &File| draft.write(file);
-        let Some(version) = publish(folder, durability, place, draft.id(), write)? else {
+        let Some(version) = self.publish(folder, durability, place, draft)? else {
             return Ok(false);
         };
         if durability == Durability::Full {
             // The cache is saved, whatever becomes of this; what stays is not
             // read any more, and a later write tries again.
             let _ = sweep(folder, 0, version, MOST_SUPERSEDED);
-            let legacy = legacy::file_name(self.name);
-            if let Ok(true) = self.root.has_file(&legacy) {
-                let _ = self.root.remove(&legacy);
-            }
+            self.remove_legacy();
         }
         Ok(true)
+    }
+
+    fn publish(
+        &self,
+        folder: &Dir,
+        durability: Durability,
+        place: Place,
+        draft: &Draft,
+    ) -> Result<Option<u64>, Error> {
+        let write = |file: &File| draft.write(file);
+        publish(
+            folder,
+            self.durability,
+            durability,
+            place,
+            draft.id(),
+            write,
+        )
+    }
+
+    /// Removes a file from before the store's own format that a snapshot
+    /// supersedes.
+    fn remove_legacy(&self) {
+        let legacy = legacy::file_name(self.name);
+        if let Ok(true) = self.root.has_file(&legacy) {
+            // Where it stays, a later snapshot tries again.
+            let _ = self.root.remove(&legacy);
+        }
     }
 
     /// What is not synced must not be the only copy, nor may copies pile up:
     /// the first save syncs, and every so often one does and removes them.
     fn durability_of_save(&self, listing: &Listing) -> Result<Durability, Error> {
-        let saved = 1..=MOST_SUPERSEDED;
+        let few = 1..=MOST_SUPERSEDED;
         let legacy = legacy::file_name(self.name);
-        if saved.contains(&listing.versions.len()) && !self.root.has_file(&legacy)? {
-            Ok(self.durability)
-        } else {
-            Ok(Durability::Full)
-        }
+        let may_wait = self.durability == Durability::Atomic
+            && few.contains(&listing.versions.len())
+            && !self.root.has_file(&legacy)?;
+        Ok(match may_wait {
+            true => Durability::Atomic,
+            false => Durability::Full,
+        })
     }
 
     /// Folds the newest files into one, if they are still those that there
@@ -315,10 +335,12 @@ impl<'a> Cache<'a> {
             // Which keys were lost is not known, and a fold could not tell.
             return Ok(());
         }
-        let write = |file: &File| draft.write(file);
-        let (full, place) = (Durability::Full, Place::Only(version));
-        if let Some(version) = publish(folder, full, place, draft.id(), write)? {
+        let place = Place::Only(version);
+        if let Some(version) = self.publish(folder, Durability::Full, place, &draft)? {
             sweep(folder, base, version, MOST_FOLDED)?;
+            if kind == Kind::Snapshot {
+                self.remove_legacy();
+            }
         }
         Ok(())
     }

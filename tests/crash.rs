@@ -5,6 +5,9 @@ use larder_host_test::{
     Call, Effort, Killed, SimDisk, Subject, Values, When, Write, entry, put, values,
 };
 
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
+
 const CACHE: &str = "sessions";
 
 fn subject() -> Subject {
@@ -73,6 +76,61 @@ fn full_durability_survives_crashes_after_crashes_nightly() {
 #[ignore = "takes minutes"]
 fn atomic_durability_stays_whole_after_crashes_after_crashes_nightly() {
     crashes_after_crashes(Durability::Atomic, &Effort::nightly());
+}
+
+/// Two writers die one after the other, anywhere; a third returns; then the power is cut.
+fn a_third_writer_returns(durability: Durability, effort: &Effort) {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(effort.seed);
+    let mut images = 0;
+    for _ in 0..effort.of(500, 5_000) {
+        let disk = SimDisk::new(random.next_u64());
+        if random.random() {
+            let old = include_bytes!("data/golden/bare.postcard");
+            disk.put_file("sessions.postcard", old.to_vec());
+        }
+        let s = subject().env("LARDER_DURABILITY", durability.name());
+        let s = s.on_simulated(&disk);
+        let write = |random: &mut Xoshiro256PlusPlus| match random.random_range(0..3) {
+            0 => saved(),
+            1 => changed(random.random_range(0..9)),
+            _ => Write::Clear,
+        };
+        for _ in 0..2 {
+            let mut instance = s.open();
+            let nth = random.random_range(1..50);
+            instance.faults().kill(When::any().nth(nth));
+            // It may come to its end before.
+            let _: Result<_, Killed> = instance.write(CACHE, &write(&mut random));
+        }
+        let before = values(s.open().load(CACHE).unwrap());
+        let last = write(&mut random);
+        s.open().write(CACHE, &last).unwrap().unwrap();
+        for image in disk.power_cuts(50, random.next_u64()) {
+            images += 1;
+            let loaded = s.on_simulated(&image).open().load(CACHE);
+            let is_right = loaded.is_ok_and(|contents| {
+                contents.lost == 0
+                    && (durability == Durability::Atomic || values(contents) == last.on(&before))
+            });
+            assert!(is_right, "{}{}", image.run(), effort.replay());
+        }
+    }
+    println!("after two deaths, {}: {images} disks", durability.name());
+}
+
+#[test]
+fn what_returned_after_two_deaths_survives_a_power_cut() {
+    for durability in [Durability::Full, Durability::Atomic] {
+        a_third_writer_returns(durability, &Effort::ordinary());
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn what_returned_after_two_deaths_survives_a_power_cut_nightly() {
+    for durability in [Durability::Full, Durability::Atomic] {
+        a_third_writer_returns(durability, &Effort::nightly());
+    }
 }
 
 fn saved() -> Write {

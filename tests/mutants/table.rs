@@ -82,16 +82,29 @@ pub const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
+        name: "pipe-opened",
+        fault: "opens a cache's folder without a look at what it is",
+        file: "src/dir.rs",
+        edits: &[(
+            "            Some(_) => return Err(failed(ErrorCode::NotDirectory)),\n",
+            "            Some(_) => {}\n",
+        )],
+        caught_by: (
+            "hostile",
+            "foreign::what_is_no_folder_is_an_error_in_the_place_of_a_cache",
+        ),
+    },
+    Mutant {
         name: "publish-before-write",
         fault: "gives the version its name first, and writes it then",
         file: "src/publish.rs",
         edits: &[
             (
                 "let linked = write(&temporary)\n            .and_then(|()| match durability",
-                "let linked = link(folder, durability, temporary.name(), place)\n            .and_then(|linked| write(&temporary).map(|()| linked))\n            .and_then(|linked| match durability",
+                "let linked = link(folder, setting, temporary.name(), place)\n            .and_then(|linked| write(&temporary).map(|()| linked))\n            .and_then(|linked| match durability",
             ),
             (
-                "Durability::Full => temporary.sync_data(),\n                Durability::Atomic => Ok(()),\n            })\n            .and_then(|()| link(folder, durability, temporary.name(), place));",
+                "Durability::Full => temporary.sync_data(),\n                Durability::Atomic => Ok(()),\n            })\n            .and_then(|()| link(folder, setting, temporary.name(), place));",
                 "Durability::Full => temporary.sync_data().map(|()| linked),\n                Durability::Atomic => Ok(linked),\n            });",
             ),
         ],
@@ -112,8 +125,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "deletes the newest version before it publishes the next",
         file: "src/store.rs",
         edits: &[(
-            "        let write = |file: &File| draft.write(file);\n        let Some(version) =",
-            "        sweep(folder, 0, u64::MAX, 0)?;\n        let write = |file: &File| draft.write(file);\n        let Some(version) =",
+            "        let Some(version) = self.publish(folder, durability",
+            "        sweep(folder, 0, u64::MAX, 0)?;\n        let Some(version) = self.publish(folder, durability",
         )],
         caught_by: CRASH_FULL,
     },
@@ -122,8 +135,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "deletes the file from before the format, and publishes then",
         file: "src/store.rs",
         edits: &[(
-            "        let write = |file: &File| draft.write(file);\n        let Some(version) =",
-            "        let _ = self.root.remove(&legacy::file_name(self.name))?;\n        let write = |file: &File| draft.write(file);\n        let Some(version) =",
+            "        let Some(version) = self.publish(folder, durability",
+            "        self.remove_legacy();\n        let Some(version) = self.publish(folder, durability",
         )],
         caught_by: CRASH_FULL,
     },
@@ -132,8 +145,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "clears by deleting, without an empty snapshot in place of what was there",
         file: "src/store.rs",
         edits: &[(
-            "                let version = publish(&folder, full, Place::Next, draft.id(), write)?;\n                version.unwrap_or_default()\n",
-            "                let _ = (full, write);\n                u64::MAX\n",
+            "                let version = self.publish(&folder, Durability::Full, Place::Next, &draft)?;\n                version.ok_or_else(busy)?\n",
+            "                let _ = draft;\n                u64::MAX\n",
         )],
         caught_by: SECOND_CRASH,
     },
@@ -186,8 +199,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "with atomic durability, takes the newest version, torn or not",
         file: "src/chain.rs",
         edits: &[(
-            "!torn.contains(&version) && (published.is_synced || published.is_intact()?);",
-            "true;",
+            "next = match published.is_synced || published.is_intact()? {",
+            "next = match true {",
         )],
         caught_by: CRASH_ATOMIC,
     },
@@ -196,8 +209,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "with atomic durability, does not sync the first save either",
         file: "src/store.rs",
         edits: &[(
-            "let saved = 1..=MOST_SUPERSEDED;",
-            "let saved = 0..=MOST_SUPERSEDED;",
+            "let few = 1..=MOST_SUPERSEDED;",
+            "let few = 0..=MOST_SUPERSEDED;",
         )],
         caught_by: CRASH_ATOMIC,
     },
@@ -256,7 +269,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "does not list again after it has opened the files",
         file: "src/chain.rs",
         edits: &[(
-            "            let after = Listing::of(folder)?;\n            let unchanged = after.versions == before.versions;\n",
+            "            let after = Listing::of(folder)?;\n            let unchanged = after.versions == before.versions && after.is_current(folder)?;\n",
             "            let after = Listing::default();\n            let unchanged = true;\n",
         )],
         caught_by: (

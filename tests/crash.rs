@@ -75,33 +75,39 @@ fn atomic_durability_stays_whole_after_crashes_after_crashes_nightly() {
     crashes_after_crashes(Durability::Atomic, &Effort::nightly());
 }
 
-/// Two writers die one after the other, each before any of its calls; a third returns; then the power is cut.
-fn two_deaths(durability: Durability, is_old: bool, writes: [&Write; 3]) -> u64 {
-    let s = subject().env("LARDER_DURABILITY", durability.name());
-    let new = SimDisk::new(0);
+/// A new disk, or one with a cache from before the format.
+fn disk(is_old: bool) -> SimDisk {
+    let disk = SimDisk::new(0);
     if is_old {
         let old = include_bytes!("data/golden/bare.postcard");
-        new.put_file("sessions.postcard", old.to_vec());
+        disk.put_file("sessions.postcard", old.to_vec());
     }
-    // The disks after a death, the last of them after no death.
-    let deaths = |disk: &SimDisk, write: &Write| {
-        let mut disks = Vec::new();
-        for nth in 1.. {
-            let disk = disk.fork();
-            let mut instance = s.on_simulated(&disk).open();
-            instance.faults().kill(When::any().nth(nth));
-            let outcome = instance.write(CACHE, write);
-            disks.push(disk);
-            if let Ok(returned) = outcome {
-                returned.unwrap();
-                return disks;
-            }
+    disk
+}
+
+/// What a writer leaves that dies before any of its calls; and, at last, one that does not.
+fn deaths(s: &Subject, disk: &SimDisk, write: &Write) -> Vec<SimDisk> {
+    let mut disks = Vec::new();
+    for nth in 1.. {
+        let disk = disk.fork();
+        let mut instance = s.on_simulated(&disk).open();
+        instance.faults().kill(When::any().nth(nth));
+        let outcome = instance.write(CACHE, write);
+        disks.push(disk);
+        if let Ok(returned) = outcome {
+            returned.unwrap();
+            break;
         }
-        disks
-    };
+    }
+    disks
+}
+
+/// Two writers die one after the other; a third returns; then the power is cut.
+fn two_deaths(durability: Durability, is_old: bool, writes: [&Write; 3]) -> u64 {
+    let s = subject().env("LARDER_DURABILITY", durability.name());
     let mut images = 0;
-    for disk in deaths(&new, writes[0]) {
-        for disk in deaths(&disk, writes[1]) {
+    for disk in deaths(&s, &disk(is_old), writes[0]) {
+        for disk in deaths(&s, &disk, writes[1]) {
             let s = s.on_simulated(&disk);
             let before = values(s.open().load(CACHE).unwrap());
             s.open().write(CACHE, writes[2]).unwrap().unwrap();
@@ -142,6 +148,25 @@ fn whatever_returned_after_two_deaths_survives_a_power_cut_nightly() {
             }
         }
         println!("two deaths, {}: {images} disks", durability.name());
+    }
+}
+
+#[test]
+fn a_clear_that_returned_leaves_nothing_of_the_data_after_a_power_cut() {
+    for durability in [Durability::Full, Durability::Atomic] {
+        let s = subject().env("LARDER_DURABILITY", durability.name());
+        for (is_old, first) in [(true, saved()), (true, Write::Clear), (false, saved())] {
+            for disk in deaths(&s, &disk(is_old), &first) {
+                s.on_simulated(&disk).open().clear(CACHE).unwrap();
+                for image in disk.power_cuts(50, 0) {
+                    for (path, bytes) in image.tree() {
+                        let is_data = bytes.windows(5).any(|part| part == b"saved");
+                        let is_old = path.extension().is_some_and(|what| what == "postcard");
+                        assert!(!is_data && !is_old, "{path:?}\n{}", image.run());
+                    }
+                }
+            }
+        }
     }
 }
 

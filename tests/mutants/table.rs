@@ -252,7 +252,10 @@ pub const MUTANTS: &[Mutant] = &[
             "    if writing.is_empty() {\n        for version in superseded",
             "    if true {\n        for version in superseded",
         )],
-        caught_by: RACES,
+        caught_by: (
+            "concurrency",
+            "whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it",
+        ),
     },
     Mutant {
         name: "fold-anywhere",

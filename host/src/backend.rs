@@ -69,8 +69,8 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadComponent`] if the file cannot be read. What is in it is looked at when the
-    /// backend is built.
+    /// [`ErrorKind::BadComponent`] if the file cannot be read, or is larger than 64 MiB. What is in it
+    /// is looked at when the backend is built.
     pub fn component(path: impl AsRef<Path>) -> Result<Builder, Error> {
         Builder::file(path.as_ref())
     }

@@ -269,11 +269,16 @@ impl Attack<'_> {
     }
 
     fn fail(&self, disk: &SimDisk, broken: &str) -> ! {
-        panic!(
-            "{}{}: {broken}\nto see it again:\n  {}\n",
-            disk.run(),
-            self.durability.name(),
-            self.effort.replay()
-        )
+        give_up(disk, self.durability, self.effort, broken)
     }
+}
+
+/// Panics over a broken promise, with all that happened on the disk, and how to see it again.
+pub(crate) fn give_up(disk: &SimDisk, durability: Durability, effort: &Effort, broken: &str) -> ! {
+    panic!(
+        "{}{}: {broken}\nto see it again:\n  {}\n",
+        disk.run(),
+        durability.name(),
+        effort.replay()
+    )
 }

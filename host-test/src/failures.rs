@@ -16,7 +16,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
 use crate::crash::past::pasts;
-use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World};
+use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up};
 use crate::{
     Call, Effort, Error, ErrorCode, Faults, Instance, Made, SimDisk, Subject, Values, When, entry,
     values,
@@ -321,12 +321,7 @@ impl Attack<'_> {
     }
 
     fn broken(&self, disk: &SimDisk, what: &str) -> ! {
-        panic!(
-            "{}{}: {what}\nto see it again:\n  {}\n",
-            disk.run(),
-            self.durability.name(),
-            self.effort.replay()
-        )
+        give_up(disk, self.durability, self.effort, what)
     }
 }
 

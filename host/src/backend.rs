@@ -184,7 +184,7 @@ impl Backend {
         .map_err(|error| error.during("list"))
     }
 
-    /// Tells the size and age of a cache without reading its values. Nothing stored: zeros.
+    /// Tells the size and age of a cache and hands over no values. Nothing stored: zeros.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use crate::bindings::wasi::filesystem::types::{
 };
 use crate::bindings::wasi::random::random;
 use crate::clock::nanoseconds;
-use crate::memory::{buffer, make_room};
+use crate::memory::{buffer, make_room, reserve};
 
 /// How much one call reads: wasmtime gives no more at once.
 pub const READ_BYTES: u64 = 64 * 1024;
@@ -108,14 +108,15 @@ impl Dir {
         }))
     }
 
-    /// Creates a file for writing, under a random name with this suffix.
+    /// Creates a file for writing and reading, under a random name with this
+    /// suffix.
     pub fn create(&self, suffix: &str) -> Result<File, Error> {
         let name = format!("{:016x}{suffix}", random::get_random_u64());
         let created = self.0.open_at(
             PathFlags::empty(),
             &name,
             OpenFlags::CREATE | OpenFlags::EXCLUSIVE,
-            DescriptorFlags::WRITE,
+            DescriptorFlags::READ | DescriptorFlags::WRITE,
         );
         match created {
             Ok(descriptor) => Ok(File { descriptor, name }),
@@ -130,15 +131,16 @@ impl Dir {
             Err(ErrorCode::Exist) => Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
             Err(ErrorCode::Unsupported | ErrorCode::NotPermitted | ErrorCode::TooManyLinks) => {
+                // For want of hard links.
                 self.rename(old, new)
             }
             Err(code) => Err(error(&format!("publishing {new}"), code)),
         }
     }
 
-    /// For want of hard links: between the look and the rename another writer
-    /// may take the name, and is overwritten.
-    fn rename(&self, old: &str, new: &str) -> Result<Linked, Error> {
+    /// Gives a file another name, if that is free: between the look and the
+    /// rename another writer may take the name, and is overwritten.
+    pub fn rename(&self, old: &str, new: &str) -> Result<Linked, Error> {
         match self.0.stat_at(PathFlags::empty(), new) {
             Ok(_) => return Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => {}
@@ -234,6 +236,15 @@ impl File {
         let size = end.saturating_sub(offset);
         make_room(0, size)?;
         let mut bytes = buffer(size)?;
+        self.read_into(offset, &mut bytes, end)?;
+        Ok(bytes)
+    }
+
+    /// Reads from `offset` to `end` or to the end of the file, and appends that
+    /// to what is in the buffer. Where the buffer has no room for it and cannot
+    /// grow, that is an error.
+    pub fn read_into(&self, offset: u64, bytes: &mut Vec<u8>, end: u64) -> Result<(), Error> {
+        reserve(bytes, end.saturating_sub(offset))?;
         let mut offset = offset;
         while offset < end {
             let length = READ_BYTES.min(end - offset);
@@ -247,7 +258,7 @@ impl File {
             bytes.extend_from_slice(&chunk);
             offset = offset.saturating_add(chunk.len() as u64);
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Reads the whole file.

@@ -8,9 +8,15 @@ use crate::bindings::exports::larder::cache::types::Error;
 /// An empty buffer with room for this many bytes.
 pub fn buffer(bytes: u64) -> Result<Vec<u8>, Error> {
     let mut buffer = Vec::new();
+    reserve(&mut buffer, bytes)?;
+    Ok(buffer)
+}
+
+/// Makes room in a buffer for this many more bytes.
+pub fn reserve(buffer: &mut Vec<u8>, bytes: u64) -> Result<(), Error> {
     let room = usize::try_from(bytes).map(|bytes| buffer.try_reserve_exact(bytes));
     match room {
-        Ok(Ok(())) => Ok(buffer),
+        Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Error::TooLarge(bytes)),
     }
 }

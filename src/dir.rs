@@ -1,13 +1,13 @@
 //! Directories and files: the only place that calls the file system.
 
 use crate::Error;
-use crate::bindings::wasi::filesystem::preopens;
-use crate::bindings::wasi::filesystem::types::{
-    Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
-};
-use crate::bindings::wasi::random::random;
 use crate::clock::nanoseconds;
 use crate::memory::{buffer, make_room, reserve};
+use crate::wasi::filesystem::preopens;
+use crate::wasi::filesystem::types::{
+    Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+};
+use crate::wasi::random::random;
 
 /// How much one call reads: wasmtime gives no more at once.
 pub const READ_BYTES: u64 = 64 * 1024;
@@ -247,16 +247,14 @@ impl File {
         reserve(bytes, end.saturating_sub(offset))?;
         let mut offset = offset;
         while offset < end {
-            let length = READ_BYTES.min(end - offset);
-            let (chunk, _) = self
+            let read = self
                 .descriptor
-                .read(length, offset)
+                .read_into(end - offset, offset, bytes)
                 .map_err(|code| error(&format!("reading {}", self.name), code))?;
-            if chunk.is_empty() {
+            if read == 0 {
                 break;
             }
-            bytes.extend_from_slice(&chunk);
-            offset = offset.saturating_add(chunk.len() as u64);
+            offset = offset.saturating_add(read);
         }
         Ok(())
     }
@@ -286,6 +284,16 @@ impl File {
         self.descriptor
             .sync_data()
             .map_err(|code| error(&format!("syncing {}", self.name), code))
+    }
+}
+
+impl Descriptor {
+    /// Reads at `offset`, at most so many bytes, and appends them to a buffer
+    /// that has room. None are read at the end of the file only.
+    fn read_into(&self, length: u64, offset: u64, bytes: &mut Vec<u8>) -> Result<u64, ErrorCode> {
+        let (chunk, _) = self.read(READ_BYTES.min(length), offset)?;
+        bytes.extend_from_slice(&chunk);
+        Ok(chunk.len() as u64)
     }
 }
 

@@ -1,9 +1,9 @@
 //! A file before it is written.
 
-use crate::bindings::wasi::random::random;
 use crate::dir::File;
 use crate::format::{self, Header, Kind, LostKeys, Put, Record};
 use crate::merge::Lost;
+use crate::wasi::random::random;
 use crate::{Error, clock};
 
 /// A file before it is written: its records, one for each key, and what of the

@@ -56,6 +56,7 @@ use answer::Loaded;
 use bindings::exports::larder::cache::cache_inspect::{CacheStat, Guest as Inspect, Report};
 use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
 use bindings::exports::larder::cache::types::{Entry, Error};
+use bindings::wasi;
 use dir::Dir;
 use store::Cache;
 

@@ -1,7 +1,7 @@
 //! What the environment sets.
 
 use crate::Error;
-use crate::bindings::wasi::cli::environment;
+use crate::wasi::cli::environment;
 
 /// Whether what is published is made to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

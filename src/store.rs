@@ -3,7 +3,6 @@
 use crate::answer::Loaded;
 use crate::bindings::exports::larder::cache::cache_updates::Change;
 use crate::bindings::exports::larder::cache::types::Entry;
-use crate::bindings::wasi::random::random;
 use crate::chain::{Chain, Published};
 use crate::clock::{Deadlines, wall_now};
 use crate::dir::{Dir, File};
@@ -18,6 +17,7 @@ use crate::publish::{
     settle, sweep, sweep_all,
 };
 use crate::settings::{Durability, durability};
+use crate::wasi::random::random;
 use crate::{Error, legacy, name};
 
 /// One cache of the store.

@@ -1,5 +1,5 @@
-//! The export of `load`, lowered by hand: entries are handed over where they
-//! were read. wit-bindgen would copy every key and every value into an
+//! The exports that give entries, lowered by hand: entries are handed over where
+//! they were read. wit-bindgen would copy every key and every value into an
 //! allocation of its own, and free each of them afterwards.
 //!
 //! The layouts are those of the
@@ -11,17 +11,18 @@ use std::marker::PhantomData;
 
 use crate::Error;
 
-/// What a load gives back: entries, and the files that they lie in.
+/// What a load gives back: entries, and the blocks that they lie in.
+#[derive(Default)]
 pub struct Loaded {
     entries: Vec<LiveEntry>,
     lost: u64,
-    files: Vec<Vec<u8>>,
+    blocks: Vec<Vec<u8>>,
 }
 
-/// Entries that lie in files.
-pub struct Entries<'a> {
-    lowered: Vec<LiveEntry>,
-    files: PhantomData<&'a [u8]>,
+/// Entries that lie in a block.
+pub struct Entries<'l, 'a> {
+    lowered: &'l mut Vec<LiveEntry>,
+    block: PhantomData<fn(&'a [u8])>,
 }
 
 /// A `live-entry`: a string, a list of bytes, and an option of a deadline.
@@ -36,30 +37,37 @@ struct LiveEntry {
 }
 
 impl Loaded {
-    /// Gathers the entries that lie in these files; and says how many are lost.
-    pub fn from_files(
-        files: Vec<Vec<u8>>,
-        gather: impl for<'a> FnOnce(&'a [Vec<u8>], &mut Entries<'a>) -> Result<u64, Error>,
-    ) -> Result<Loaded, Error> {
-        let mut entries = Entries {
-            lowered: Vec::new(),
-            files: PhantomData,
+    /// Nothing yet, with room for this many entries.
+    pub fn with_room(count: usize) -> Loaded {
+        Loaded {
+            entries: Vec::with_capacity(count),
+            ..Loaded::default()
+        }
+    }
+
+    /// Adds entries that lie in this block.
+    pub fn add<E>(
+        &mut self,
+        block: Vec<u8>,
+        gather: impl for<'a> FnOnce(&'a [u8], Entries<'_, 'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // From here on nobody changes it, and its bytes stay where they are.
+        let entries = Entries {
+            lowered: &mut self.entries,
+            block: PhantomData,
         };
-        let lost = gather(&files, &mut entries)?;
-        Ok(Loaded {
-            entries: entries.lowered,
-            lost,
-            files,
-        })
+        let gathered = gather(&block, entries);
+        self.blocks.push(block);
+        gathered
+    }
+
+    /// Says how many entries are lost.
+    pub fn finish(self, lost: u64) -> Loaded {
+        Loaded { lost, ..self }
     }
 }
 
-impl<'a> Entries<'a> {
-    /// Makes room for this many more.
-    pub fn reserve(&mut self, count: usize) {
-        self.lowered.reserve_exact(count);
-    }
-
+impl<'a> Entries<'_, 'a> {
     /// Adds one.
     pub fn push(&mut self, key: &'a str, value: &'a [u8], expires_at: Option<u64>) {
         self.lowered.push(LiveEntry {
@@ -73,32 +81,87 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// A `result<contents, error>`, and what it points to. Nobody changes that, and
-/// its parts stay where they are when they are moved, so it is there for as
-/// long as the answer is.
-#[repr(C)]
+/// A `live-batch`, whose keys and values lie in a block.
+pub struct LiveBatch {
+    keys: *const [u8],
+    key_lengths: Vec<u32>,
+    values: *const [u8],
+    value_lengths: Vec<u32>,
+    expires_at: Vec<u64>,
+    _block: Vec<u8>,
+}
+
+impl LiveBatch {
+    /// Entries whose keys and values are where `find` finds them.
+    pub fn new(
+        block: Vec<u8>,
+        find: impl for<'a> FnOnce(&'a [u8]) -> (&'a str, &'a [u8]),
+        key_lengths: Vec<u32>,
+        value_lengths: Vec<u32>,
+        expires_at: Vec<u64>,
+    ) -> LiveBatch {
+        // From here on nobody changes it, and its bytes stay where they are.
+        let (keys, values) = find(&block);
+        LiveBatch {
+            keys: keys.as_bytes(),
+            key_lengths,
+            values,
+            value_lengths,
+            expires_at,
+            _block: block,
+        }
+    }
+}
+
+/// A `result<contents, error>` or a `result<option<live-batch>, error>`, and what
+/// it points to. Nobody changes that, and its parts stay where they are when they
+/// are moved, so it is there for as long as the answer is.
+#[repr(C, align(8))]
 struct Answer {
-    is_error: bool,
-    /// The list of a `contents` and how many were lost; or the case of an
-    /// `error` and what it holds.
-    payload: [u64; 2],
-    _entries: Vec<LiveEntry>,
-    _files: Vec<Vec<u8>>,
+    /// Whether it is an error; and from the third one on, what the result holds.
+    words: [u32; 14],
+    _loaded: Option<Loaded>,
+    _batch: Option<LiveBatch>,
     _text: String,
 }
 
 impl Answer {
-    fn new(outcome: Result<Loaded, Error>) -> Answer {
-        match outcome {
-            Ok(loaded) => Answer {
-                is_error: false,
-                payload: [list(&loaded.entries), loaded.lost],
-                _entries: loaded.entries,
-                _files: loaded.files,
-                _text: String::new(),
-            },
-            Err(error) => Answer::error(error),
-        }
+    fn contents(outcome: Result<Loaded, Error>) -> Answer {
+        outcome.map_or_else(Answer::error, |loaded| {
+            let [entries, count] = list(loaded.entries.as_slice());
+            let lost = [loaded.lost as u32, (loaded.lost >> 32) as u32];
+            Answer {
+                _loaded: Some(loaded),
+                ..Answer::ok(&[entries, count, lost[0], lost[1]])
+            }
+        })
+    }
+
+    fn batch(outcome: Result<Option<LiveBatch>, Error>) -> Answer {
+        outcome.map_or_else(Answer::error, |batch| {
+            let Some(batch) = batch else {
+                return Answer::ok(&[0]);
+            };
+            let lists = [
+                list(batch.keys),
+                list(batch.key_lengths.as_slice()),
+                list(batch.values),
+                list(batch.value_lengths.as_slice()),
+                list(batch.expires_at.as_slice()),
+            ];
+            let mut words = [1; 11];
+            for (word, item) in words.iter_mut().skip(1).zip(lists.as_flattened()) {
+                *word = *item;
+            }
+            Answer {
+                _batch: Some(batch),
+                ..Answer::ok(&words)
+            }
+        })
+    }
+
+    fn ok(held: &[u32]) -> Answer {
+        Answer::new(false, held, String::new())
     }
 
     fn error(error: Error) -> Answer {
@@ -113,32 +176,39 @@ impl Answer {
             Error::Unavailable(text) => (7, 0, text),
             Error::Other(text) => (8, 0, text),
         };
-        let holds_text = matches!(case, 1..=3 | 7 | 8);
+        let [low, high] = match case {
+            1..=3 | 7 | 8 => list(text.as_bytes()),
+            _ => [number as u32, (number >> 32) as u32],
+        };
+        Answer::new(true, &[case, 0, low, high], text)
+    }
+
+    fn new(is_error: bool, held: &[u32], text: String) -> Answer {
+        let mut words = [0; 14];
+        for (word, held) in words.iter_mut().skip(2).zip(held) {
+            *word = *held;
+        }
+        words[0] = is_error.into();
         Answer {
-            is_error: true,
-            payload: [
-                case,
-                if holds_text {
-                    list(text.as_bytes())
-                } else {
-                    number
-                },
-            ],
-            _entries: Vec::new(),
-            _files: Vec::new(),
+            words,
+            _loaded: None,
+            _batch: None,
             _text: text,
         }
     }
 }
 
-/// Pointer and length, in one word.
-fn list<T>(items: &[T]) -> u64 {
-    items.as_ptr().expose_provenance() as u64 | (items.len() as u64) << 32
+/// Where a list is, and how long.
+fn list<T>(items: *const [T]) -> [u32; 2] {
+    let start = items.cast::<T>().expose_provenance();
+    [start as u32, items.len() as u32]
 }
 
 #[cfg(target_family = "wasm")]
 mod export {
     use super::Answer;
+    use crate::bindings::exports::larder::cache::cache_bulk::ReaderBorrow;
+    use crate::bulk::Reader;
 
     #[unsafe(export_name = "larder:cache/cache-backend@0.1.0#load")]
     extern "C" fn load(name: *mut u8, bytes: usize) -> *mut Answer {
@@ -146,13 +216,27 @@ mod export {
         // SAFETY: the host has checked that these bytes are UTF-8, and has put
         // them into an allocation of their size that is the component's.
         let name = unsafe { String::from_raw_parts(name, bytes, bytes) };
-        Box::into_raw(Box::new(Answer::new(crate::Disk::load(&name))))
+        Box::into_raw(Box::new(Answer::contents(crate::Disk::load(&name))))
+    }
+
+    #[unsafe(export_name = "larder:cache/cache-bulk@0.1.0#[method]reader.next")]
+    extern "C" fn next(reader: *const u8) -> *mut Answer {
+        wit_bindgen::rt::run_ctors_once();
+        // SAFETY: the host gives what the component made the resource of, and
+        // keeps that for as long as the call takes.
+        let reader = unsafe { ReaderBorrow::lift(reader) };
+        Box::into_raw(Box::new(Answer::batch(reader.get::<Reader>().next())))
     }
 
     #[unsafe(export_name = "cabi_post_larder:cache/cache-backend@0.1.0#load")]
-    extern "C" fn done(answer: *mut Answer) {
+    extern "C" fn loaded(answer: *mut Answer) {
         // SAFETY: the host calls this once for every answer, when it has read it.
         drop(unsafe { Box::from_raw(answer) });
+    }
+
+    #[unsafe(export_name = "cabi_post_larder:cache/cache-bulk@0.1.0#[method]reader.next")]
+    extern "C" fn given(answer: *mut Answer) {
+        loaded(answer);
     }
 }
 
@@ -177,15 +261,20 @@ mod tests {
 
     #[test]
     fn a_host_finds_every_entry_where_the_canonical_abi_says() {
-        let files = vec![b"akey and a value".to_vec(), b"b".to_vec()];
-        let loaded = Loaded::from_files(files, |files, entries| {
-            let text = |bytes| std::str::from_utf8(bytes).unwrap();
-            entries.reserve(2);
-            entries.push(text(&files[0][1..4]), &files[0][4..], Some(u64::MAX));
-            entries.push(text(&files[1]), &[], None);
-            Ok(7)
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        let mut loaded = Loaded::with_room(1);
+        let added = loaded.add(b"akey and a value".to_vec(), |block, mut entries| {
+            entries.push(text(&block[1..4]), &block[4..], Some(u64::MAX));
+            Ok::<_, ()>(())
         });
-        let answer = Box::into_raw(Box::new(Answer::new(loaded)));
+        added.unwrap();
+        let added = loaded.add(b"b".to_vec(), |block, mut entries| {
+            entries.push(text(block), &[], None);
+            Ok::<_, ()>(())
+        });
+        added.unwrap();
+        let answer = Answer::contents(Ok(loaded.finish(7)));
+        let answer = Box::into_raw(Box::new(answer));
         let at = answer.cast::<u8>().cast_const();
         unsafe {
             assert_eq!(read::<u8>(at, 0), 0);
@@ -204,6 +293,36 @@ mod tests {
     }
 
     #[test]
+    fn a_host_finds_every_column_where_the_canonical_abi_says() {
+        let block = b"kkeysvalue".to_vec();
+        let find = |block: &[u8]| -> (&str, &[u8]) {
+            let (keys, values) = block[1..].split_at(4);
+            (std::str::from_utf8(keys).unwrap(), values)
+        };
+        let batch = LiveBatch::new(block, find, vec![3, 1], vec![5, 0], vec![u64::MAX, 9]);
+        let answer = Box::into_raw(Box::new(Answer::batch(Ok(Some(batch)))));
+        let at = answer.cast::<u8>().cast_const();
+        unsafe {
+            assert_eq!((read::<u8>(at, 0), read::<u8>(at, 8)), (0, 1));
+            assert_eq!(bytes(pointer(at, 12), read(at, 16)), b"keys");
+            assert_eq!(read::<u32>(at, 24), 2);
+            assert_eq!(read::<[u32; 2]>(pointer(at, 20), 0), [3, 1]);
+            assert_eq!(bytes(pointer(at, 28), read(at, 32)), b"value");
+            assert_eq!(read::<u32>(at, 40), 2);
+            assert_eq!(read::<[u32; 2]>(pointer(at, 36), 0), [5, 0]);
+            assert_eq!(read::<u32>(at, 48), 2);
+            assert_eq!(read::<[u64; 2]>(pointer(at, 44), 0), [u64::MAX, 9]);
+            drop(Box::from_raw(answer));
+        }
+        let end = Box::into_raw(Box::new(Answer::batch(Ok(None))));
+        let at = end.cast::<u8>().cast_const();
+        unsafe {
+            assert_eq!((read::<u8>(at, 0), read::<u8>(at, 8)), (0, 0));
+            drop(Box::from_raw(end));
+        }
+    }
+
+    #[test]
     fn a_host_finds_every_error_where_the_canonical_abi_says() {
         let text = || "why".to_owned();
         let errors = [
@@ -218,7 +337,7 @@ mod tests {
             Error::Other(text()),
         ];
         for (case, error) in (0_u8..).zip(errors) {
-            let answer = Box::into_raw(Box::new(Answer::new(Err(error))));
+            let answer = Box::into_raw(Box::new(Answer::error(error)));
             let at = answer.cast::<u8>().cast_const();
             unsafe {
                 assert_eq!((read(at, 0), read(at, 8)), (1_u8, case));

@@ -1,14 +1,15 @@
 //! Which files make up a cache: the newest, the one that ends where its range
 //! begins, and so on down to a snapshot.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use crate::Error;
-use crate::dir::{Dir, File, READ_BYTES};
-use crate::format::{self, Block, Header, Kind, Unreadable};
+use crate::dir::{Dir, READ_BYTES};
+use crate::format::{self, Header, Kind, Reader, Source as _, Unreadable};
 use crate::publish::{ATTEMPTS, Listing, MOST_UNSYNCED, busy, file_name};
 use crate::settings::Durability;
+use crate::source::Bytes;
 
 /// The files of a cache, open, newest first. They can be read even when others
 /// supersede and delete them meanwhile.
@@ -30,22 +31,13 @@ pub struct Chain {
 pub struct Published {
     /// Its version.
     pub version: u64,
-    /// How long it is, in bytes.
-    pub size: u64,
     /// What it is.
     pub header: Result<Header, Unreadable>,
+    /// What is in it. What one call can read is read already, so that a chain of
+    /// very many files takes no more open ones than a process may have.
+    pub bytes: Bytes,
     /// It was synced before it was published, whatever the durability.
     is_synced: bool,
-    contents: Contents,
-}
-
-/// What a file holds.
-enum Contents {
-    /// Read already. What one call can read is, so that a chain of very many
-    /// files takes no more open ones than a process may have.
-    Bytes(Vec<u8>),
-    /// Yet to be read.
-    File(File),
 }
 
 /// What comes after a file of a chain.
@@ -164,13 +156,13 @@ impl Chain {
         folder: &Dir,
         listing: &Listing,
         version: u64,
-    ) -> Result<Option<&mut Published>, Error> {
+    ) -> Result<Option<&Published>, Error> {
         let Some(mut published) = Published::open(folder, version)? else {
             return Ok(None);
         };
         published.is_synced = published.is_always_synced(listing);
         self.files.push(published);
-        Ok(self.files.last_mut())
+        Ok(self.files.last())
     }
 
     fn oldest(&self) -> u64 {
@@ -204,7 +196,7 @@ impl Chain {
 
     /// How many bytes its files take.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
+        self.files.iter().map(Published::size).sum()
     }
 
     /// Why nothing of the cache can be read, where that is so.
@@ -221,7 +213,7 @@ impl Chain {
             Unreadable::Version(version) => Error::UnsupportedVersion(u32::from(*version)),
             Unreadable::Damaged => {
                 let name = file_name(*version);
-                Error::Corrupt(format!("neither header nor index of {name} is whole"))
+                Error::Corrupt(format!("neither header nor directory of {name} is whole"))
             }
         })
     }
@@ -240,6 +232,16 @@ fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, E
 }
 
 impl Published {
+    /// A file that is not published, but in memory.
+    pub fn in_memory(bytes: Vec<u8>) -> Published {
+        Published {
+            version: 0,
+            header: format::decode_head(&bytes),
+            bytes: Bytes::in_memory(bytes),
+            is_synced: false,
+        }
+    }
+
     /// Opens a version; none where it is gone.
     fn open(folder: &Dir, version: u64) -> Result<Option<Published>, Error> {
         let Some(file) = folder.open(&file_name(version))? else {
@@ -247,29 +249,32 @@ impl Published {
         };
         let size = file.size()?;
         let is_small = size <= READ_BYTES;
-        let head = if is_small {
-            size
-        } else {
-            format::HEAD_BYTES as u64
+        let head = match is_small {
+            true => file.read(0, size)?,
+            false => file.read(0, format::HEAD_BYTES as u64)?,
         };
-        let head = file.read(0, head)?;
-        let mut published = Published {
+        let header = format::decode_head(&head);
+        let bytes = match is_small {
+            true => Bytes::in_memory(head),
+            false => Bytes::in_file(Rc::new(file), size),
+        };
+        Ok(Some(Published {
             version,
-            size,
-            header: format::decode_head(&head),
-            is_synced: true,
-            contents: if is_small {
-                Contents::Bytes(head)
-            } else {
-                Contents::File(file)
+            header: match header {
+                // The directory may have what the header does not.
+                Err(Unreadable::Damaged) => {
+                    Reader::open(bytes.clone())?.map(|reader| *reader.header())
+                }
+                header => header,
             },
-        };
-        if published.header.is_err()
-            && let Some(header) = published.index(|header, _| header)?
-        {
-            published.header = Ok(header);
-        }
-        Ok(Some(published))
+            bytes,
+            is_synced: true,
+        }))
+    }
+
+    /// How long the file is, in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes.size()
     }
 
     /// What the file builds upon.
@@ -287,36 +292,6 @@ impl Published {
         }
     }
 
-    /// Reads the whole file.
-    pub fn read(self) -> Result<Vec<u8>, Error> {
-        match self.contents {
-            Contents::Bytes(bytes) => Ok(bytes),
-            Contents::File(file) => file.read(0, self.size),
-        }
-    }
-
-    /// Reads the header and the hashes of the keys from the index; none where
-    /// that is damaged.
-    pub fn index<T>(&self, read: impl FnOnce(Header, Vec<Block>) -> T) -> Result<Option<T>, Error> {
-        let Some(offset) = self.index_offset()? else {
-            return Ok(None);
-        };
-        let tail = self.end(offset)?;
-        let index = format::decode_tail(&tail, offset);
-        Ok(index.map(|(header, blocks)| read(header, blocks)))
-    }
-
-    /// Reads from this offset to the end.
-    fn end(&self, offset: u64) -> Result<Cow<'_, [u8]>, Error> {
-        match &self.contents {
-            Contents::Bytes(bytes) => {
-                let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                Ok(bytes.get(offset..).unwrap_or_default().into())
-            }
-            Contents::File(file) => Ok(file.read(offset, self.size)?.into()),
-        }
-    }
-
     /// Whether every writer syncs such a file, one that is only atomic too: the
     /// first version, any that older ones are deleted for, and changes that are
     /// folded or large.
@@ -324,7 +299,7 @@ impl Published {
         match &self.header {
             Ok(header) => match header.kind {
                 Kind::Snapshot => listing.versions.first() == Some(&self.version),
-                Kind::Changes { covers } => covers > 1 || self.size > MOST_UNSYNCED,
+                Kind::Changes { covers } => covers > 1 || self.size() > MOST_UNSYNCED,
             },
             Err(Unreadable::Version(_)) => true,
             Err(Unreadable::Damaged) => false,
@@ -332,20 +307,9 @@ impl Published {
     }
 
     /// Whether every byte of the file is as it was written.
-    fn is_intact(&mut self) -> Result<bool, Error> {
-        if self.header.is_err() {
-            return Ok(false);
-        }
-        if let Contents::File(file) = &self.contents {
-            self.contents = Contents::Bytes(file.read(0, self.size)?);
-        }
-        let file = self.end(0)?;
-        Ok(format::decode(&file).is_ok_and(|file| file.is_intact()))
-    }
-
-    fn index_offset(&self) -> Result<Option<u64>, Error> {
-        let trailer = self.size.saturating_sub(format::TRAILER_BYTES as u64);
-        let trailer = self.end(trailer)?;
-        Ok(format::decode_trailer(&trailer).filter(|offset| *offset < self.size))
+    fn is_intact(&self) -> Result<bool, Error> {
+        // What was lost before is no damage of this file: it takes no bytes.
+        let checked = format::check(self.bytes.clone())?;
+        Ok(checked.is_ok_and(|(_, damage)| damage.iter().all(|damage| damage.length == 0)))
     }
 }

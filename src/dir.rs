@@ -111,7 +111,7 @@ impl Dir {
     /// Creates a file for writing and reading, under a random name with this
     /// suffix.
     pub fn create(&self, suffix: &str) -> Result<File, Error> {
-        let name = format!("{:016x}{suffix}", random::get_random_u64());
+        let name = random_name(suffix);
         let created = self.0.open_at(
             PathFlags::empty(),
             &name,
@@ -259,6 +259,15 @@ impl File {
         Ok(())
     }
 
+    /// Reads from `offset` to `end`, which the file is known to reach.
+    pub fn read_exactly(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
+        let bytes = self.read(offset, end)?;
+        match offset.saturating_add(bytes.len() as u64) == end {
+            true => Ok(bytes),
+            false => Err(error(&format!("reading {}", self.name), ErrorCode::Io)),
+        }
+    }
+
     /// Reads the whole file.
     pub fn read_all(&self) -> Result<Vec<u8>, Error> {
         self.read(0, self.size()?)
@@ -295,6 +304,11 @@ impl Descriptor {
         bytes.extend_from_slice(&chunk);
         Ok(chunk.len() as u64)
     }
+}
+
+/// A name that nobody else has, with this suffix.
+pub fn random_name(suffix: &str) -> String {
+    format!("{:016x}{suffix}", random::get_random_u64())
 }
 
 fn found<T>(outcome: Result<T, ErrorCode>) -> Result<Option<T>, ErrorCode> {

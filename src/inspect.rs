@@ -8,11 +8,13 @@ use crate::bindings::exports::larder::cache::cache_inspect::{
 };
 use crate::chain::{Chain, Published};
 use crate::dir::Dir;
-use crate::format;
+use crate::format::{self, Piece, Reader};
+use crate::keys::HashSet;
 use crate::legacy;
 use crate::name::LEGACY_SUFFIX;
 use crate::publish::file_name;
 use crate::store::{Cache, Stored};
+use crate::wasi::random::random::get_random_u64;
 
 /// Names the caches that hold anything.
 pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
@@ -86,23 +88,36 @@ pub fn stat(cache: &Cache) -> Result<CacheStat, Error> {
 /// Counts the keys that hold an entry, by what the indexes say.
 fn entries(chain: &Chain) -> Result<u64, Error> {
     let mut entries = chain.cut_off;
-    let mut seen = BTreeSet::new();
-    for file in &chain.files {
+    let mut seen = HashSet::new(get_random_u64());
+    for (at, file) in chain.files.iter().enumerate() {
         let Ok(header) = &file.header else { continue };
         entries = entries.saturating_add(header.lost);
         // A single file has each key once, so that its header tells enough.
-        let indexed = chain.files.len() > 1
-            && file
-                .index(|_, blocks| {
-                    for block in blocks {
-                        let new = block.put_hashes().filter(|hash| seen.insert(*hash));
-                        entries = entries.saturating_add(new.count() as u64);
-                        seen.extend(block.remove_hashes());
-                    }
-                })?
-                .is_some();
-        if !indexed {
+        if chain.files.len() == 1 {
             entries = entries.saturating_add(header.puts);
+            continue;
+        }
+        let is_oldest = at + 1 == chain.files.len();
+        let mut is_newest = |hash| match is_oldest {
+            true => Ok(!seen.contains(hash)),
+            false => seen.insert(hash),
+        };
+        let Ok(mut reader) = Reader::open(file.bytes.clone())? else {
+            continue;
+        };
+        while let Some(piece) = reader.next_keys()? {
+            match piece {
+                Piece::Lost(keys) => {
+                    for hash in keys.puts {
+                        entries = entries.saturating_add(is_newest(hash)?.into());
+                    }
+                    for hash in keys.removes {
+                        is_newest(hash)?;
+                    }
+                }
+                Piece::Missing { puts, .. } => entries = entries.saturating_add(puts),
+                Piece::Block(_) => {}
+            }
         }
     }
     Ok(entries)
@@ -143,23 +158,22 @@ pub fn verify(cache: &Cache) -> Result<Report, Error> {
 impl Report {
     fn check(&mut self, cache: &str, published: Published) -> Result<(), Error> {
         let path = format!("{cache}/{}", file_name(published.version));
-        let bytes = published.read()?;
         self.files += 1;
-        self.bytes += bytes.len() as u64;
-        let Ok(file) = format::decode(&bytes) else {
-            self.damaged_file(path, bytes.len() as u64);
+        self.bytes += published.size();
+        let Ok((blocks, damage)) = format::check(published.bytes.clone())? else {
+            self.damaged_file(path, published.size());
             return Ok(());
         };
-        self.blocks += file.blocks.len() as u64;
-        self.damage.extend(file.damage.iter().map(|damage| Damage {
+        self.blocks += blocks;
+        self.damage.extend(damage.iter().map(|damage| Damage {
             file: path.clone(),
             part: match damage.part {
                 format::Part::Header => Part::Header,
                 format::Part::Block => Part::Block,
                 format::Part::Index => Part::Index,
             },
-            offset: damage.offset as u64,
-            length: damage.length as u64,
+            offset: damage.offset,
+            length: damage.length,
             entries: damage.records,
         }));
         Ok(())

@@ -1,57 +1,158 @@
-//! Sets of keys.
+//! Sets of keys, and of the hashes of keys. No one can choose keys that collide
+//! in one.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A set of keys that are kept elsewhere. Its hash is seeded, so that no one
-/// can choose keys that collide.
-pub struct KeySet<'a> {
-    keys: HashTable<&'a str>,
+use crate::memory::TooLarge;
+
+/// A set of keys, which it holds.
+pub struct KeySet {
+    /// All keys, one after the other.
+    bytes: Vec<u8>,
+    keys: HashTable<Key>,
     seed: u64,
 }
 
-impl<'a> KeySet<'a> {
-    /// An empty set with room for this many keys; `seed` is a random number.
-    pub fn new(capacity: usize, seed: u64) -> KeySet<'a> {
+/// Where a key begins and ends, and the how manieth it is.
+struct Key {
+    start: u32,
+    end: u32,
+    number: u32,
+}
+
+impl KeySet {
+    /// An empty set; `seed` is a random number.
+    pub fn new(seed: u64) -> KeySet {
         KeySet {
-            keys: HashTable::with_capacity(capacity),
+            bytes: Vec::new(),
+            keys: HashTable::new(),
             seed,
         }
     }
 
-    /// False where the key is in the set already.
-    pub fn insert(&mut self, key: &'a str) -> bool {
-        let seed = self.seed;
-        let hash = |key: &&str| xxh3_64_with_seed(key.as_bytes(), seed);
-        match self.keys.entry(hash(&key), |other| *other == key, hash) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(vacant) => {
-                vacant.insert(key);
-                true
-            }
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Adds a key, if it is not in the set already. Gives the number of the key,
+    /// counted from 0 in the order in which they were added, and whether it is
+    /// new.
+    pub fn insert(&mut self, key: &str) -> Result<(usize, bool), TooLarge> {
+        if let Some(number) = self.find(key) {
+            return Ok((number, false));
         }
+        let (bytes, seed) = (&mut self.bytes, self.seed);
+        let needed = (bytes.len() + key.len()) as u64;
+        bytes.try_reserve(key.len()).map_err(|_| TooLarge(needed))?;
+        let (start, number) = (bytes.len(), self.keys.len());
+        bytes.extend_from_slice(key.as_bytes());
+        let new = Key {
+            start: start as u32,
+            end: bytes.len() as u32,
+            number: number as u32,
+        };
+        let hash = |key: &Key| xxh3_64_with_seed(key.slice(bytes), seed);
+        let reserved = self.keys.try_reserve(1, hash);
+        reserved.map_err(|_| TooLarge(needed))?;
+        self.keys.insert_unique(hash(&new), new, hash);
+        Ok((number, true))
     }
 
     /// Whether the key is in the set.
     pub fn contains(&self, key: &str) -> bool {
-        let hash = xxh3_64_with_seed(key.as_bytes(), self.seed);
-        self.keys.find(hash, |other| *other == key).is_some()
+        self.find(key).is_some()
     }
 
-    /// The keys, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a str> {
-        self.keys.iter().copied()
+    fn find(&self, key: &str) -> Option<usize> {
+        let hash = xxh3_64_with_seed(key.as_bytes(), self.seed);
+        let is_key = |other: &Key| other.slice(&self.bytes) == key.as_bytes();
+        let found = self.keys.find(hash, is_key);
+        found.map(|key| key.number as usize)
+    }
+
+    /// The bytes of the keys, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter().map(|key| key.slice(&self.bytes))
     }
 }
 
-/// Tells of each of these keys whether it is its last occurrence.
-pub fn last_occurrences<'a>(
-    keys: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator,
-    seed: u64,
-) -> Vec<bool> {
-    let mut seen = KeySet::new(keys.len(), seed);
-    let mut last: Vec<bool> = keys.rev().map(|key| seen.insert(key)).collect();
+impl Key {
+    fn slice<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let bytes = bytes.get(self.start as usize..self.end as usize);
+        bytes.unwrap_or_default()
+    }
+}
+
+/// A set of hashes that anybody may have chosen.
+pub struct HashSet {
+    hashes: HashTable<u64>,
+    factor: u64,
+}
+
+impl HashSet {
+    /// An empty set; `seed` is a random number.
+    pub fn new(seed: u64) -> HashSet {
+        HashSet {
+            hashes: HashTable::new(),
+            factor: seed | 1,
+        }
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Adds a hash. False where it is in the set already.
+    pub fn insert(&mut self, hash: u64) -> Result<bool, TooLarge> {
+        let factor = self.factor;
+        let place = |hash: &u64| place(*hash, factor);
+        let needed = self.hashes.len() as u64 * 16;
+        let reserved = self.hashes.try_reserve(1, place);
+        reserved.map_err(|_| TooLarge(needed))?;
+        Ok(
+            match self
+                .hashes
+                .entry(place(&hash), |other| *other == hash, place)
+            {
+                Entry::Occupied(_) => false,
+                Entry::Vacant(vacant) => {
+                    vacant.insert(hash);
+                    true
+                }
+            },
+        )
+    }
+
+    /// Whether a hash is in the set.
+    pub fn contains(&self, hash: u64) -> bool {
+        let place = place(hash, self.factor);
+        self.hashes.find(place, |other| *other == hash).is_some()
+    }
+}
+
+/// Multiplication by a random odd number spreads what others chose; the upper
+/// half is the better one, and a table takes the lower.
+fn place(hash: u64, factor: u64) -> u64 {
+    hash.wrapping_mul(factor).rotate_left(32)
+}
+
+/// Tells of each of these keys whether it is its last occurrence; `seed` is a
+/// random number.
+pub fn last_occurrences<'a>(keys: &[&'a str], seed: u64) -> Vec<bool> {
+    let mut seen: HashTable<&'a str> = HashTable::with_capacity(keys.len());
+    let hash = |key: &&str| xxh3_64_with_seed(key.as_bytes(), seed);
+    let is_last = |key: &&'a str| match seen.entry(hash(key), |other| other == key, hash) {
+        Entry::Occupied(_) => false,
+        Entry::Vacant(vacant) => {
+            vacant.insert(*key);
+            true
+        }
+    };
+    let mut last: Vec<bool> = keys.iter().rev().map(is_last).collect();
     last.reverse();
     last
 }

@@ -1,8 +1,9 @@
 //! The disk backend of Larder: its exports, and nothing else.
 //!
 //! A cache is a folder of immutable, versioned files. `format` says what is in
-//! one, `chain` which of them make up a cache, `merge` what they say together,
-//! `publish` how one comes to be, and `store` puts these together.
+//! one, `chain` which of them make up a cache, `merge` and `stream` what they say
+//! together, `part` and `publish` how one comes to be, and `store` and `bulk` put
+//! these together.
 #![cfg_attr(
     not(test),
     deny(
@@ -17,13 +18,14 @@
 #[cfg(any(target_family = "wasm", test))]
 mod alloc;
 mod answer;
+mod bulk;
 mod chain;
 mod clock;
+mod compact;
 #[cfg(larder_coverage)]
 #[path = "../tests/coverage/runtime.rs"]
 mod coverage;
 mod dir;
-mod draft;
 mod fold;
 pub mod format;
 mod inspect;
@@ -32,9 +34,12 @@ mod legacy;
 mod memory;
 pub mod merge;
 mod name;
+mod part;
 mod publish;
 mod settings;
+mod source;
 mod store;
+mod stream;
 
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.
@@ -43,7 +48,7 @@ mod bindings {
         world: "disk",
         generate_all,
         // Exported in `answer`.
-        skip: ["load"],
+        skip: ["load", "[method]reader.next"],
     });
     // The names of the exports mean nothing to a native linker.
     #[cfg(target_arch = "wasm32")]
@@ -53,6 +58,7 @@ mod bindings {
 }
 
 use answer::Loaded;
+use bindings::exports::larder::cache::cache_bulk::{self, Guest as Bulk};
 use bindings::exports::larder::cache::cache_inspect::{CacheStat, Guest as Inspect, Report};
 use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
 use bindings::exports::larder::cache::types::{Entry, Error};
@@ -83,6 +89,21 @@ impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
 impl Updates for Disk {
     fn apply(cache: String, changes: Vec<Change>) -> Result<(), Error> {
         Cache::new(&Dir::root()?, &cache)?.apply(&changes)
+    }
+}
+
+impl Bulk for Disk {
+    type Reader = bulk::Reader;
+    type Writer = bulk::Writer;
+
+    fn open_reader(cache: String) -> Result<cache_bulk::Reader, Error> {
+        let reader = bulk::Reader::open(&Cache::new(&Dir::root()?, &cache)?)?;
+        Ok(cache_bulk::Reader::new(reader))
+    }
+
+    fn open_writer(cache: String) -> Result<cache_bulk::Writer, Error> {
+        let writer = bulk::Writer::open(&Cache::new(&Dir::root()?, &cache)?)?;
+        Ok(cache_bulk::Writer::new(writer))
     }
 }
 

@@ -5,6 +5,16 @@ use std::hint::black_box;
 
 use crate::bindings::exports::larder::cache::types::Error;
 
+/// There is no memory for this many bytes.
+#[derive(Debug)]
+pub struct TooLarge(pub u64);
+
+impl From<TooLarge> for Error {
+    fn from(TooLarge(bytes): TooLarge) -> Error {
+        Error::TooLarge(bytes)
+    }
+}
+
 /// An empty buffer with room for this many bytes.
 pub fn buffer(bytes: u64) -> Result<Vec<u8>, Error> {
     let mut buffer = Vec::new();

@@ -1,9 +1,10 @@
 //! What the files of a cache say together: the newest record of every key.
 
-use std::collections::BTreeSet;
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::format::{Decoded, Header, Kind, LostKeys, Record, key_hash};
-use crate::keys::KeySet;
+use crate::format::{Header, Kind, LostKeys, Piece, key_hash};
+use crate::keys::{HashSet, KeySet};
+use crate::memory::TooLarge;
 
 /// What is missing from a merge.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,64 +25,184 @@ impl Lost {
     }
 }
 
-/// Hands the newest record of every key to `emit`, with the header of its file.
+/// Tells which records are the newest of their keys, given all records of all
+/// files, from the newest file to the oldest.
 ///
-/// The files come newest first. A record that was lost hides what older files
-/// say of its key, and is counted unless a newer file says something of it.
-pub fn merge<'a>(
-    files: &[Decoded<'a>],
-    seed: u64,
-    mut emit: impl FnMut(&Header, Record<'a>),
-) -> Lost {
-    let mut lost = Lost::default();
-    let mut seen = KeySet::new(0, seed);
-    // Of the keys seen and of those lost; only filled once anything is lost.
-    let mut settled = BTreeSet::new();
-    let mut lossy = false;
+/// A record that was lost hides what older files say of its key, and is counted
+/// unless a newer file says something of it. Takes memory for the keys of all
+/// files but the oldest; to take less, merge the keys of one share after the
+/// other.
+pub struct Merge {
+    lost: Lost,
+    seen: KeySet,
+    /// The hashes of the keys seen and of those lost; only filled once anything
+    /// is lost.
+    settled: HashSet,
+    is_lossy: bool,
+    share: Share,
+    file: Option<Header>,
+    is_oldest: bool,
+    /// Some of the file's records were lost, and it is not known which keys.
+    is_blind: bool,
+}
 
-    for (at, file) in files.iter().enumerate() {
-        lost.unknown = lost.unknown.saturating_add(file.header.lost);
-        if lost.blind {
-            lost.unknown = lost.unknown.saturating_add(file.header.puts);
-            continue;
-        }
-        let is_oldest = at + 1 == files.len();
-        for record in file
-            .blocks
-            .iter()
-            .filter_map(|block| block.records())
-            .flatten()
-        {
-            let is_newest = match (is_oldest, at) {
-                // The only file, as mostly: a file has each key once.
-                (true, 0) => true,
-                (true, _) => !seen.contains(record.key),
-                (false, _) => seen.insert(record.key),
-            };
-            if is_newest && (!lossy || settled.insert(key_hash(record.key))) {
-                emit(&file.header, record);
-            }
-        }
-        if file.lost_records() == 0 {
-            continue;
-        }
-        if !file.indexed {
-            lost.unknown = lost.unknown.saturating_add(file.lost_puts());
-            lost.blind = file.header.kind != Kind::Snapshot;
-            continue;
-        }
-        if !lossy {
-            lossy = true;
-            settled.extend(seen.iter().map(key_hash));
-        }
-        for block in file.blocks.iter().filter(|block| block.records().is_none()) {
-            let newest = |hash: &u64| settled.insert(*hash);
-            lost.keys.puts.extend(block.put_hashes().filter(newest));
-            let newest = |hash: &u64| settled.insert(*hash);
-            lost.keys
-                .removes
-                .extend(block.remove_hashes().filter(newest));
+/// Which keys are merged.
+#[derive(Clone, Copy)]
+pub struct Share {
+    /// The number of the share, from 0.
+    pub number: u64,
+    /// How many shares there are.
+    pub of: u64,
+}
+
+impl Share {
+    /// All keys.
+    pub const ALL: Share = Share { number: 0, of: 1 };
+
+    fn has(&self, hash: u64) -> bool {
+        self.of <= 1 || hash % self.of == self.number
+    }
+
+    fn has_key(&self, key: &str) -> bool {
+        self.of <= 1 || self.has(key_hash(key))
+    }
+}
+
+impl Merge {
+    /// Begins; `seed` is a random number.
+    pub fn new(share: Share, seed: u64) -> Merge {
+        Merge {
+            lost: Lost::default(),
+            seen: KeySet::new(seed),
+            settled: HashSet::new(seed),
+            is_lossy: false,
+            share,
+            file: None,
+            is_oldest: false,
+            is_blind: false,
         }
     }
-    lost
+
+    /// Begins with the next file. False where nothing of it counts.
+    pub fn begin(&mut self, header: &Header, is_oldest: bool) -> bool {
+        self.end_file();
+        self.lose_unknown(header.lost);
+        if self.lost.blind {
+            self.lose_unknown(header.puts);
+            return false;
+        }
+        self.file = Some(*header);
+        self.is_oldest = is_oldest;
+        true
+    }
+
+    /// Every record of the file is the newest of its key, as far as can be told
+    /// without a look at it.
+    pub fn is_all_newest(&self) -> bool {
+        // A file has each key once.
+        self.is_oldest && self.seen.is_empty() && !self.is_lossy && self.share.of <= 1
+    }
+
+    /// Whether the record of this key is the newest.
+    pub fn is_newest(&mut self, key: &str) -> Result<bool, TooLarge> {
+        if self.is_all_newest() {
+            return Ok(true);
+        }
+        if !self.share.has_key(key) {
+            return Ok(false);
+        }
+        let is_newest = match self.is_oldest {
+            true => !self.seen.contains(key),
+            false => self.seen.insert(key)?.1,
+        };
+        Ok(is_newest && (!self.is_lossy || self.settle(key_hash(key))?))
+    }
+
+    /// Counts records of the file that cannot be read.
+    pub fn lose(&mut self, piece: &Piece) -> Result<(), TooLarge> {
+        match piece {
+            Piece::Block(_) => {}
+            Piece::Lost(keys) => {
+                if !self.is_lossy {
+                    self.is_lossy = true;
+                    for key in self.seen.iter() {
+                        self.settled.insert(xxh3_64(key))?;
+                    }
+                }
+                for hash in &keys.puts {
+                    if self.share.has(*hash) && self.settle(*hash)? {
+                        push(&mut self.lost.keys.puts, *hash)?;
+                    }
+                }
+                for hash in &keys.removes {
+                    if self.share.has(*hash) && self.settle(*hash)? {
+                        push(&mut self.lost.keys.removes, *hash)?;
+                    }
+                }
+            }
+            Piece::Missing { puts, .. } => {
+                self.lose_unknown(*puts);
+                self.is_blind = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found missing so far.
+    pub fn lost(&self) -> &Lost {
+        &self.lost
+    }
+
+    /// Ends, and tells what is missing.
+    pub fn finish(mut self) -> Lost {
+        self.end_file();
+        self.lost
+    }
+
+    /// Begins anew with the next share. What is missing is kept.
+    pub fn next_share(&mut self, seed: u64) {
+        self.end_file();
+        let share = Share {
+            number: self.share.number + 1,
+            ..self.share
+        };
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.blind = false;
+        *self = Merge {
+            lost,
+            ..Merge::new(share, seed)
+        };
+    }
+
+    fn end_file(&mut self) {
+        if let Some(header) = self.file.take()
+            && self.is_blind
+            && header.kind != Kind::Snapshot
+        {
+            self.lost.blind = true;
+        }
+        self.is_blind = false;
+    }
+
+    /// The same is met again in every share, and counts once.
+    fn lose_unknown(&mut self, entries: u64) {
+        if self.share.number == 0 {
+            self.lost.unknown = self.lost.unknown.saturating_add(entries);
+        }
+    }
+
+    /// False where something newer is known of a key.
+    fn settle(&mut self, hash: u64) -> Result<bool, TooLarge> {
+        match self.is_oldest {
+            true => Ok(!self.settled.contains(hash)),
+            false => self.settled.insert(hash),
+        }
+    }
+}
+
+fn push(hashes: &mut Vec<u64>, hash: u64) -> Result<(), TooLarge> {
+    let needed = hashes.len() as u64 * 8;
+    hashes.try_reserve(1).map_err(|_| TooLarge(needed))?;
+    hashes.push(hash);
+    Ok(())
 }

@@ -23,7 +23,14 @@ use crate::dir::{Dir, File, Linked, Modified};
 use crate::settings::Durability;
 
 const VERSION_SUFFIX: &str = ".larder";
-const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// What the names of temporaries end with.
+pub const TEMPORARY: &str = ".tmp";
+
+/// What the name of a file ends with that is written over several calls, before
+/// it becomes a temporary: until then its writer acts on no listing, and holds
+/// nobody up.
+pub const PART: &str = ".part";
 
 /// The last version that there can be.
 const LAST: u64 = u64::MAX - 1;
@@ -54,6 +61,7 @@ pub struct Listing {
     /// The highest version whose name is taken, by whatever.
     highest: u64,
     temporaries: Vec<String>,
+    parts: Vec<String>,
 }
 
 impl Listing {
@@ -68,6 +76,8 @@ impl Listing {
                 }
             } else if listed.is_file && is_temporary(&listed.name) {
                 listing.temporaries.push(listed.name);
+            } else if listed.is_file && is_random(&listed.name, PART) {
+                listing.parts.push(listed.name);
             }
         }
         Ok(listing)
@@ -116,10 +126,33 @@ fn version_of(name: &str) -> Option<u64> {
     (0 < version && version <= LAST).then_some(version)
 }
 
-fn is_temporary(name: &str) -> bool {
-    name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|random| {
+/// Whether this is the name of a temporary.
+pub fn is_temporary(name: &str) -> bool {
+    is_random(name, TEMPORARY)
+}
+
+fn is_random(name: &str, suffix: &str) -> bool {
+    name.strip_suffix(suffix).is_some_and(|random| {
         random.len() == 16 && random.bytes().all(|digit| digit.is_ascii_hexdigit())
     })
+}
+
+/// Writes a temporary, and gives its name.
+pub fn temporary(
+    folder: &Dir,
+    durability: Durability,
+    write: impl FnOnce(&File) -> Result<(), Error>,
+) -> Result<String, Error> {
+    let file = folder.create(TEMPORARY)?;
+    let written = write(&file).and_then(|()| match durability {
+        Durability::Full => file.sync_data(),
+        Durability::Atomic => Ok(()),
+    });
+    if written.is_err() {
+        // One that cannot be removed is left for a later write, which reaps it.
+        let _ = folder.remove(file.name());
+    }
+    written.map(|()| file.name().into())
 }
 
 /// Which version a file may become.
@@ -137,28 +170,23 @@ pub enum Place {
 /// Publishes a file as the next version, and gives its number; none where that
 /// is not a place for it.
 ///
-/// `write` may be called again, for a file that another writer removed; `id` is
-/// that of the file. `durability` is that of the file, `setting` that of all who
-/// use the store.
+/// `temporary` gives the name of a temporary that holds the file, and may be
+/// asked again for one that another writer removed; `id` is the file's. `durability`
+/// is that of the file, `setting` that of all who use the store.
 pub fn publish(
     folder: &Dir,
     setting: Durability,
     durability: Durability,
     place: Place,
     id: u64,
-    mut write: impl FnMut(&File) -> Result<(), Error>,
+    mut temporary: impl FnMut() -> Result<String, Error>,
 ) -> Result<Option<u64>, Error> {
     for _ in 0..ATTEMPTS {
-        let temporary = folder.create(TEMPORARY_SUFFIX)?;
-        let linked = write(&temporary)
-            .and_then(|()| match durability {
-                Durability::Full => temporary.sync_data(),
-                Durability::Atomic => Ok(()),
-            })
-            .and_then(|()| link(folder, setting, temporary.name(), place));
+        let temporary = temporary()?;
+        let linked = link(folder, setting, &temporary, place);
         // What failed, or was published, needs the temporary no more. One that
         // cannot be removed is left for a later write, which reaps it.
-        let _ = folder.remove(temporary.name());
+        let _ = folder.remove(&temporary);
         match linked? {
             Link::Published(version) => {
                 if durability == Durability::Full {
@@ -235,23 +263,23 @@ pub fn busy() -> Error {
     Error::Unavailable("others changed the cache too often meanwhile".into())
 }
 
-/// Deletes temporaries of writers that died, and gives those of writers that
-/// may be at work; so may whoever has one that cannot be looked at or deleted.
+/// Deletes temporaries and parts of writers that died, and gives the temporaries
+/// of writers that may be at work; so may whoever has one that cannot be looked
+/// at or deleted.
 pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
-    let mut writing = Vec::new();
-    for temporary in &listing.temporaries {
-        let gone = match folder.modified(temporary) {
-            Ok(Modified::At(time)) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
-                folder.remove(temporary).is_ok()
-            }
-            Ok(Modified::At(_) | Modified::Unknown) | Err(_) => false,
-            Ok(Modified::Gone) => true,
-        };
-        if !gone {
-            writing.push(temporary);
+    let is_gone = |name: &&String| match folder.modified(name) {
+        Ok(Modified::At(time)) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
+            folder.remove(name).is_ok()
         }
+        Ok(Modified::At(_) | Modified::Unknown) | Err(_) => false,
+        Ok(Modified::Gone) => true,
+    };
+    for part in &listing.parts {
+        // Whoever finds that its own is gone copies it.
+        is_gone(&part);
     }
-    writing
+    let temporaries = listing.temporaries.iter();
+    temporaries.filter(|name| !is_gone(name)).collect()
 }
 
 /// Deletes the versions between `base` and `version`, both excluded, which
@@ -274,12 +302,12 @@ pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), E
     Ok(())
 }
 
-/// Deletes every version before this one and every temporary, whosoever.
+/// Deletes every version before this one and every temporary and part, whosoever.
 pub fn sweep_all(folder: &Dir, version: u64) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
-        for temporary in &listing.temporaries {
-            folder.remove(temporary)?;
+        for unpublished in listing.temporaries.iter().chain(&listing.parts) {
+            folder.remove(unpublished)?;
         }
         if listing.temporaries.is_empty() {
             for version in listing.superseded(0, version) {

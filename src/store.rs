@@ -1,23 +1,27 @@
 //! Load, save, apply and clear.
 
+use std::iter;
+use std::rc::Rc;
+
 use crate::answer::Loaded;
 use crate::bindings::exports::larder::cache::cache_updates::Change;
 use crate::bindings::exports::larder::cache::types::Entry;
 use crate::chain::{Chain, Published};
-use crate::clock::{Deadlines, wall_now};
-use crate::dir::{Dir, File};
-use crate::draft::{Draft, rebased};
+use crate::clock::{self, Deadlines, wall_now};
+use crate::dir::Dir;
 use crate::fold::files_to_fold;
-use crate::format::{self, Block, Decoded, Kind, Put, Record};
+use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
 use crate::keys::last_occurrences;
 use crate::memory::make_room;
-use crate::merge::{Lost, merge};
+use crate::merge::Lost;
+use crate::part::{Part, Written};
 use crate::publish::{
-    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, busy, publish, reap,
-    settle, sweep, sweep_all,
+    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, TEMPORARY, busy,
+    publish, reap, settle, sweep, sweep_all, temporary,
 };
 use crate::settings::{Durability, durability};
-use crate::wasi::random::random;
+use crate::stream::Stream;
+use crate::wasi::random::random::get_random_u64;
 use crate::{Error, legacy, name};
 
 /// One cache of the store.
@@ -66,38 +70,56 @@ impl<'a> Cache<'a> {
         Ok(Stored::Nothing)
     }
 
+    /// Opens what is stored, to be read block by block.
+    pub fn stream(&self) -> Result<Stream, Error> {
+        let (files, cut_off) = self.files_of(self.open()?)?;
+        Ok(Stream::new(files, cut_off))
+    }
+
     /// Gives the live entries.
     pub fn load(&self) -> Result<Loaded, Error> {
-        let (files, cut_off) = self.read(self.open()?)?;
-        Loaded::from_files(files, |files, entries| {
-            let decoded = decode(files);
-            let count = record_count(&decoded);
-            make_room(count, 0)?;
-            entries.reserve(usize::try_from(count).unwrap_or_default());
-            let now = Deadlines::now();
-            let lost = merge(&decoded, random::get_random_u64(), |header, record| {
-                let Some(put) = record.put else { return };
-                if let Some(expires_at) = now.of(put.ttl, header.saved_at) {
-                    entries.push(record.key, put.value, expires_at);
+        let mut stream = self.stream()?;
+        // A header may say anything, but no entry takes less than 9 bytes.
+        let count = stream.count().min(stream.bytes() / 9);
+        make_room(count, stream.bytes())?;
+        let mut loaded = Loaded::with_room(usize::try_from(count).unwrap_or_default());
+        let now = Deadlines::now();
+        while let Some((header, block)) = stream.next()? {
+            loaded.add(block.into_bytes(), |block, mut entries| {
+                for record in Columns::of_block(block).records() {
+                    if stream.is_newest(record.key)?
+                        && let Some(put) = record.put
+                        && let Some(expires_at) = now.of(put.ttl, header.saved_at)
+                    {
+                        entries.push(record.key, put.value, expires_at);
+                    }
                 }
-            });
-            Ok(lost.count().saturating_add(cut_off))
-        })
+                Ok::<_, Error>(())
+            })?;
+        }
+        Ok(loaded.finish(stream.lost()))
     }
 
     /// Stores these entries as the whole cache.
     pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
         make_room_to_write(entries.iter().map(put_record))?;
-        let keys = entries.iter().map(|entry| entry.key.as_str());
-        let last = last_occurrences(keys, random::get_random_u64());
-        let records = entries.iter().zip(last).filter(|(_, last)| *last);
-        let records = records.map(|(entry, _)| put_record(entry));
-        let records = records.filter(|record| record.put.is_some()).collect();
-        let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
+        let keys: Vec<_> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        let last = last_occurrences(&keys, get_random_u64());
+        let folder = self.folder()?;
+        let mut part = Part::create(&folder, Kind::Snapshot, TEMPORARY)?;
+        for (entry, is_last) in entries.iter().zip(last) {
+            let record = put_record(entry);
+            if is_last && record.put.is_some() {
+                part.push(record)?;
+            }
+        }
+        self.save_written(&folder, part.finish(wall_now(), &Lost::default())?)
+    }
 
-        let (folder, listing) = self.folder()?;
-        let durability = self.durability_of_save(&listing)?;
-        self.publish_snapshot(&folder, durability, Place::Next, &draft)?;
+    /// Stores what was written as the whole cache.
+    pub fn save_written(&self, folder: &Dir, mut snapshot: Written) -> Result<(), Error> {
+        let durability = self.durability_of_save(folder)?;
+        self.publish_snapshot(folder, durability, Place::Next, &mut snapshot)?;
         Ok(())
     }
 
@@ -110,21 +132,21 @@ impl<'a> Cache<'a> {
         let bytes: u64 = changes.iter().map(change_bytes).sum();
         // They are encoded in memory, in a buffer that grows.
         make_room(changes.len() as u64, bytes.saturating_mul(3))?;
-        let records: Vec<Record> = changes.iter().map(change_record).collect();
-        let keys = records.iter().map(|record| record.key);
-        let last = last_occurrences(keys, random::get_random_u64());
-        let records = records.into_iter().zip(last);
-        let records = records.filter_map(|(record, last)| last.then_some(record));
-        let kind = Kind::Changes { covers: 1 };
-        let draft = Draft::new(kind, wall_now(), records.collect(), Lost::default());
-        let (id, changes) = (draft.id(), draft.to_bytes());
+        let keys: Vec<_> = changes
+            .iter()
+            .map(|change| change_record(change).key)
+            .collect();
+        let last = last_occurrences(&keys, get_random_u64());
+        let records = changes.iter().zip(last);
+        let mut records = records.filter_map(|(change, last)| last.then(|| change_record(change)));
+        let (id, changes) = encoded(Kind::Changes { covers: 1 }, &mut records);
 
         let durability = match changes.len() as u64 > MOST_UNSYNCED {
             true => Durability::Full,
             false => self.durability,
         };
 
-        let (folder, _) = self.folder()?;
+        let folder = self.folder()?;
         for _ in 0..ATTEMPTS {
             let next = Listing::of(&folder)?.next()?;
             let stored = self.open()?;
@@ -136,13 +158,15 @@ impl<'a> Cache<'a> {
                 if self.durability == Durability::Full {
                     settle(&folder, chain.id())?;
                 }
-                let write = |file: &File| file.write(&changes, 0);
                 let place = Place::OnTop(chain.version());
-                if publish(&folder, self.durability, durability, place, id, write)?.is_none() {
+                let published = publish(&folder, self.durability, durability, place, id, || {
+                    temporary(&folder, durability, |file| file.write(&changes, 0))
+                });
+                if published?.is_none() {
                     continue;
                 }
                 let mut sizes = vec![changes.len() as u64];
-                sizes.extend(chain.files.iter().map(|file| file.size));
+                sizes.extend(chain.files.iter().map(Published::size));
                 if files_to_fold(&sizes) > 0 {
                     // The changes are made, whatever becomes of this; where it
                     // fails, a later change tries again.
@@ -153,12 +177,14 @@ impl<'a> Cache<'a> {
             // There is nothing to publish changes upon, or nothing that lasts,
             // or something foreign is in the way: a snapshot with the changes
             // made takes its place.
-            let (older, cut_off) = self.read(stored)?;
-            let mut files = vec![changes.clone()];
-            files.extend(older);
-            let (draft, _) = folded(&decode(&files), Kind::Snapshot, cut_off)?;
+            let (mut files, cut_off) = self.files_of(stored)?;
+            files.insert(0, Published::in_memory(changes.clone()));
+            let stream = Stream::new(files, cut_off);
+            let Some(mut snapshot) = folded(&folder, stream, Kind::Snapshot)? else {
+                continue;
+            };
             let full = Durability::Full;
-            if self.publish_snapshot(&folder, full, Place::Only(next), &draft)? {
+            if self.publish_snapshot(&folder, full, Place::Only(next), &mut snapshot)? {
                 return Ok(());
             }
         }
@@ -171,7 +197,7 @@ impl<'a> Cache<'a> {
         if self.root.open_dir(self.name)?.is_none() && !self.root.has_file(&legacy)? {
             return Ok(());
         }
-        let (folder, _) = self.folder()?;
+        let folder = self.folder()?;
         let version = match self.open() {
             // Without syncs, it is not known to last.
             Ok(Stored::Published(chain))
@@ -182,9 +208,12 @@ impl<'a> Cache<'a> {
             }
             Ok(Stored::Nothing) => 0,
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
-                let draft = Draft::new(Kind::Snapshot, wall_now(), Vec::new(), Lost::default());
-                let version = self.publish(&folder, Durability::Full, Place::Next, &draft)?;
-                version.ok_or_else(busy)?
+                let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty());
+                let full = Durability::Full;
+                let version = publish(&folder, self.durability, full, Place::Next, id, || {
+                    temporary(&folder, full, |file| file.write(&empty, 0))
+                });
+                version?.ok_or_else(busy)?
             }
             Err(error) => return Err(error),
         };
@@ -198,7 +227,7 @@ impl<'a> Cache<'a> {
     }
 
     /// Opens the cache's folder, and creates it if need be.
-    fn folder(&self) -> Result<(Dir, Listing), Error> {
+    pub fn folder(&self) -> Result<Rc<Dir>, Error> {
         for _ in 0..ATTEMPTS {
             if let Some(folder) = self.root.open_dir(self.name)? {
                 let listing = Listing::of(&folder)?;
@@ -209,34 +238,32 @@ impl<'a> Cache<'a> {
                 }
                 // What cannot be removed is in the way of nothing.
                 reap(&folder, &listing);
-                return Ok((folder, listing));
+                return Ok(Rc::new(folder));
             }
             self.root.create_dir(self.name)?;
         }
         Err(busy())
     }
 
-    /// Reads what is stored, newest first; and how many entries cannot be.
-    fn read(&self, stored: Stored) -> Result<(Vec<Vec<u8>>, u64), Error> {
+    /// The files of what is stored, from the newest to the oldest; and how many
+    /// entries are lost with others.
+    fn files_of(&self, stored: Stored) -> Result<(Vec<Published>, u64), Error> {
         match stored {
             Stored::Nothing => Ok((Vec::new(), 0)),
             Stored::Legacy(bytes) => {
                 let entries = legacy::decode(self.name, &bytes)?;
-                let last = last_occurrences(
-                    entries.iter().map(|entry| entry.key),
-                    random::get_random_u64(),
-                );
+                let keys: Vec<_> = entries.iter().map(|entry| entry.key).collect();
+                let last = last_occurrences(&keys, get_random_u64());
                 let records = entries.iter().zip(last).filter(|(_, last)| *last);
                 let records = records.map(|(entry, _)| put(entry.key, entry.value, entry.ttl));
-                let records = records.filter(|record| record.put.is_some()).collect();
+                let mut records = records.filter(|record| record.put.is_some());
                 // Such a file does not say when it was saved.
-                let draft = Draft::new(Kind::Snapshot, wall_now(), records, Lost::default());
-                Ok((vec![draft.to_bytes()], 0))
+                let (_, snapshot) = encoded(Kind::Snapshot, &mut records);
+                Ok((vec![Published::in_memory(snapshot)], 0))
             }
             Stored::Published(chain) => {
                 chain.check_readable()?;
-                let files = chain.files.into_iter().map(Published::read);
-                Ok((files.collect::<Result<_, _>>()?, chain.cut_off))
+                Ok((chain.files, chain.cut_off))
             }
         }
     }
@@ -248,9 +275,9 @@ impl<'a> Cache<'a> {
         folder: &Dir,
         durability: Durability,
         place: Place,
-        draft: &Draft,
+        snapshot: &mut Written,
     ) -> Result<bool, Error> {
-        let Some(version) = self.publish(folder, durability, place, draft)? else {
+        let Some(version) = self.publish(folder, durability, place, snapshot)? else {
             return Ok(false);
         };
         if durability == Durability::Full {
@@ -267,17 +294,11 @@ impl<'a> Cache<'a> {
         folder: &Dir,
         durability: Durability,
         place: Place,
-        draft: &Draft,
+        file: &mut Written,
     ) -> Result<Option<u64>, Error> {
-        let write = |file: &File| draft.write(file);
-        publish(
-            folder,
-            self.durability,
-            durability,
-            place,
-            draft.id(),
-            write,
-        )
+        let id = file.id();
+        let temporary = || file.temporary(durability);
+        publish(folder, self.durability, durability, place, id, temporary)
     }
 
     /// Removes a file from before the store's own format that a snapshot
@@ -292,12 +313,13 @@ impl<'a> Cache<'a> {
 
     /// What is not synced must not be the only copy, nor may copies pile up:
     /// the first save syncs, and every so often one does and removes them.
-    fn durability_of_save(&self, listing: &Listing) -> Result<Durability, Error> {
+    fn durability_of_save(&self, folder: &Dir) -> Result<Durability, Error> {
+        if self.durability == Durability::Full {
+            return Ok(Durability::Full);
+        }
         let few = 1..=MOST_SUPERSEDED;
-        let legacy = legacy::file_name(self.name);
-        let may_wait = self.durability == Durability::Atomic
-            && few.contains(&listing.versions.len())
-            && !self.root.has_file(&legacy)?;
+        let may_wait = few.contains(&Listing::of(folder)?.versions.len())
+            && !self.root.has_file(&legacy::file_name(self.name))?;
         Ok(match may_wait {
             true => Durability::Atomic,
             false => Durability::Full,
@@ -306,11 +328,11 @@ impl<'a> Cache<'a> {
 
     /// Folds the newest files into one, if they are still those that there
     /// were.
-    fn fold(&self, folder: &Dir) -> Result<(), Error> {
+    fn fold(&self, folder: &Rc<Dir>) -> Result<(), Error> {
         let Some(mut chain) = Chain::open(folder, self.durability)? else {
             return Ok(());
         };
-        let sizes: Vec<u64> = chain.files.iter().map(|file| file.size).collect();
+        let sizes: Vec<u64> = chain.files.iter().map(Published::size).collect();
         let run = files_to_fold(&sizes);
         let version = chain.version().saturating_add(1);
         // What the run is folded upon; none where it is all there is.
@@ -328,15 +350,12 @@ impl<'a> Cache<'a> {
         if run == 0 || !chain.is_on_top {
             return Ok(());
         }
-        let files = chain.files.into_iter().map(Published::read);
-        let files: Vec<Vec<u8>> = files.collect::<Result<_, _>>()?;
-        let (draft, blind) = folded(&decode(&files), kind, cut_off)?;
-        if blind && kind != Kind::Snapshot {
-            // Which keys were lost is not known, and a fold could not tell.
+        let stream = Stream::new(chain.files, cut_off);
+        let Some(mut file) = folded(folder, stream, kind)? else {
             return Ok(());
-        }
+        };
         let place = Place::Only(version);
-        if let Some(version) = self.publish(folder, Durability::Full, place, &draft)? {
+        if let Some(version) = self.publish(folder, Durability::Full, place, &mut file)? {
             sweep(folder, base, version, MOST_FOLDED)?;
             if kind == Kind::Snapshot {
                 self.remove_legacy();
@@ -344,18 +363,6 @@ impl<'a> Cache<'a> {
         }
         Ok(())
     }
-}
-
-fn decode(files: &[Vec<u8>]) -> Vec<Decoded<'_>> {
-    // One that cannot be read ends a chain, which counts what it cuts off.
-    let decoded = files.iter().filter_map(|file| format::decode(file).ok());
-    decoded.collect()
-}
-
-/// How many records can be read.
-fn record_count(files: &[Decoded]) -> u64 {
-    let blocks = files.iter().flat_map(|file| &file.blocks);
-    blocks.map(Block::record_count).sum()
 }
 
 /// Makes sure that there is memory for writing these records.
@@ -369,22 +376,58 @@ fn make_room_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(
     make_room(count, 6 * largest as u64)
 }
 
-/// One file of what these say together, as of now; and whether any of them is
-/// damaged so that it is not known which keys were lost.
-fn folded<'a>(files: &[Decoded<'a>], kind: Kind, cut_off: u64) -> Result<(Draft<'a>, bool), Error> {
-    let blocks = files.iter().flat_map(|file| &file.blocks);
-    make_room_to_write(blocks.filter_map(Block::records).flatten())?;
+/// Writes one file of what these say together, as of now. None where it would
+/// have to tell which keys were lost, and that is not known.
+fn folded(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
     let now = wall_now();
-    let mut records = Vec::new();
-    let mut lost = merge(files, random::get_random_u64(), |header, record| {
-        let record = rebased(record, header.saved_at, now);
-        if record.put.is_some() || kind != Kind::Snapshot {
-            records.push(record);
+    let mut part = Part::create(folder, kind, TEMPORARY)?;
+    while let Some((header, block)) = stream.next()? {
+        for record in block.columns().records() {
+            let rebased = rebased(record, header.saved_at, now);
+            if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {
+                part.push(rebased)?;
+            }
         }
-    });
-    lost.unknown = lost.unknown.saturating_add(cut_off);
-    let blind = lost.blind;
-    Ok((Draft::new(kind, now, records, lost), blind))
+    }
+    let mut lost = stream.finish();
+    match kind {
+        Kind::Changes { .. } if lost.blind => return Ok(None),
+        Kind::Changes { .. } => {}
+        // There is nothing older that a removal could hide.
+        Kind::Snapshot => lost.keys.removes.clear(),
+    }
+    part.finish(now, &lost).map(Some)
+}
+
+/// A file of these records in memory, and its id.
+fn encoded<'a>(kind: Kind, records: &mut dyn Iterator<Item = Record<'a>>) -> (u64, Vec<u8>) {
+    let id = get_random_u64();
+    let file = format::encode(
+        id,
+        kind,
+        wall_now(),
+        records,
+        &LostKeys::default(),
+        0,
+        BLOCKS,
+    );
+    (id, file)
+}
+
+/// A record as of `now`, given when its time to live began; one that has
+/// expired becomes a removal.
+fn rebased<'a>(record: Record<'a>, saved_at: u64, now: u64) -> Record<'a> {
+    let rebase = |put: Put<'a>| match put.ttl {
+        None => Some(put),
+        Some(ttl) => clock::remaining(ttl, saved_at, now).map(|ttl| Put {
+            ttl: Some(ttl),
+            ..put
+        }),
+    };
+    Record {
+        put: record.put.and_then(rebase),
+        ..record
+    }
 }
 
 /// The record of an entry; one that lives for no time at all is a removal.

@@ -1,0 +1,209 @@
+//! Caches of any size: readers and writers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::Error;
+use crate::answer::LiveBatch;
+use crate::bindings::exports::larder::cache::cache_bulk::{
+    self as bindings, Batch, GuestReader, GuestWriter,
+};
+use crate::clock::{Deadlines, wall_now};
+use crate::compact::compacted;
+use crate::dir::Dir;
+use crate::format::{self, Block, Columns, Header, Kind, UNLIMITED};
+use crate::memory::{buffer, make_room};
+use crate::merge::Lost;
+use crate::part::Part;
+use crate::publish::PART;
+use crate::store::Cache;
+use crate::stream::Stream;
+
+/// Reads a cache as it was when the reader was opened.
+pub struct Reader(RefCell<Reading>);
+
+struct Reading {
+    stream: Stream,
+    failed: Option<Error>,
+}
+
+impl Reader {
+    /// Opens a cache.
+    pub fn open(cache: &Cache) -> Result<Reader, Error> {
+        Ok(Reader(RefCell::new(Reading {
+            stream: cache.stream()?,
+            failed: None,
+        })))
+    }
+
+    /// Gives some more of the live entries; none when all were given.
+    pub fn next(&self) -> Result<Option<LiveBatch>, Error> {
+        let Reading { stream, failed } = &mut *self.0.borrow_mut();
+        if let Some(error) = failed {
+            return Err(error.clone());
+        }
+        let next = next(stream);
+        *failed = next.as_ref().err().cloned();
+        next
+    }
+}
+
+impl GuestReader for Reader {
+    fn lost(&self) -> u64 {
+        self.0.borrow().stream.lost()
+    }
+
+    fn count(&self) -> u64 {
+        self.0.borrow().stream.count()
+    }
+}
+
+fn next(stream: &mut Stream) -> Result<Option<LiveBatch>, Error> {
+    let now = Deadlines::now();
+    while let Some((header, block)) = stream.next()? {
+        if let Some(batch) = live(stream, &header, block, &now)? {
+            return Ok(Some(batch));
+        }
+    }
+    Ok(None)
+}
+
+/// The entries of a block that are live; none where there are none.
+fn live(
+    stream: &mut Stream,
+    header: &Header,
+    block: Block,
+    now: &Deadlines,
+) -> Result<Option<LiveBatch>, Error> {
+    let columns = block.columns();
+    if columns.are_unlimited() && stream.is_all_newest() {
+        return Ok(Some(whole(block, Vec::new())));
+    }
+    // Of every record, when it expires; none where it does not count.
+    let mut deadlines = Vec::with_capacity(columns.len());
+    for record in columns.records() {
+        let is_newest = stream.is_newest(record.key)?;
+        let put = record.put.filter(|_| is_newest);
+        let deadline = put.and_then(|put| now.of(put.ttl, header.saved_at));
+        deadlines.push(deadline.map(|deadline| deadline.unwrap_or(UNLIMITED)));
+    }
+    let mut expires_at: Vec<u64> = deadlines.iter().flatten().copied().collect();
+    let live = expires_at.len();
+    if expires_at.iter().all(|deadline| *deadline == UNLIMITED) {
+        expires_at.clear();
+    }
+    match live {
+        0 => Ok(None),
+        all if all == deadlines.len() => Ok(Some(whole(block, expires_at))),
+        _ => some(&columns, &deadlines, expires_at).map(Some),
+    }
+}
+
+/// All entries of a block.
+fn whole(block: Block, expires_at: Vec<u64>) -> LiveBatch {
+    let columns = block.columns();
+    let key_lengths = columns.key_lengths().collect();
+    let value_lengths = columns.value_lengths().collect();
+    fn find(block: &[u8]) -> (&str, &[u8]) {
+        let columns = Columns::of_block(block);
+        (columns.keys, columns.values)
+    }
+    LiveBatch::new(
+        block.into_bytes(),
+        find,
+        key_lengths,
+        value_lengths,
+        expires_at,
+    )
+}
+
+/// Those entries of a block that have a deadline.
+fn some(
+    columns: &Columns,
+    deadlines: &[Option<u64>],
+    expires_at: Vec<u64>,
+) -> Result<LiveBatch, Error> {
+    let mut keys = buffer((columns.keys.len() + columns.values.len()) as u64)?;
+    let mut values = buffer(columns.values.len() as u64)?;
+    let (mut key_lengths, mut value_lengths) = (Vec::new(), Vec::new());
+    for (record, deadline) in columns.records().zip(deadlines) {
+        if let (Some(put), Some(_)) = (record.put, deadline) {
+            keys.extend_from_slice(record.key.as_bytes());
+            key_lengths.push(record.key.len() as u32);
+            values.extend_from_slice(put.value);
+            value_lengths.push(put.value.len() as u32);
+        }
+    }
+    let end_of_keys = keys.len();
+    keys.append(&mut values);
+    Ok(LiveBatch::new(
+        keys,
+        |block| {
+            let (keys, values) = block.split_at_checked(end_of_keys).unwrap_or_default();
+            (str::from_utf8(keys).unwrap_or_default(), values)
+        },
+        key_lengths,
+        value_lengths,
+        expires_at,
+    ))
+}
+
+/// Gathers entries that are to be the whole of a cache.
+pub struct Writer(RefCell<Writing>);
+
+struct Writing {
+    cache: String,
+    folder: Rc<Dir>,
+    part: Result<Part, Error>,
+}
+
+impl Writer {
+    /// Opens a writer for a cache.
+    pub fn open(cache: &Cache) -> Result<Writer, Error> {
+        let folder = cache.folder()?;
+        let part = Part::create(&folder, Kind::Snapshot, PART)?;
+        Ok(Writer(RefCell::new(Writing {
+            cache: cache.name.into(),
+            folder,
+            part: Ok(part),
+        })))
+    }
+
+    /// Stores what was added as the whole of the cache.
+    pub fn commit(self, root: &Dir) -> Result<(), Error> {
+        let Writing {
+            cache,
+            folder,
+            part,
+        } = self.0.into_inner();
+        let snapshot = part?.finish(wall_now(), &Lost::default())?;
+        let snapshot = compacted(&folder, snapshot)?;
+        Cache::new(root, &cache)?.save_written(&folder, snapshot)
+    }
+}
+
+impl GuestWriter for Writer {
+    fn append(&self, entries: Batch) -> Result<(), Error> {
+        let Writing { part, .. } = &mut *self.0.borrow_mut();
+        let open = part.as_mut().map_err(|error| error.clone())?;
+        let batch = format::Batch::new(
+            &entries.keys,
+            &entries.key_lengths,
+            &entries.values,
+            &entries.value_lengths,
+            &entries.ttls,
+        );
+        let batch = batch.map_err(|why| Error::InvalidArgument(why.into()))?;
+        // It is encoded where it is written from, which grows.
+        make_room(0, batch.largest().saturating_mul(3))?;
+        let appended = open.append(batch);
+        if let Err(error) = &appended {
+            *part = Err(error.clone());
+        }
+        appended
+    }
+
+    fn commit(writer: bindings::Writer) -> Result<(), Error> {
+        writer.into_inner::<Writer>().commit(&Dir::root()?)
+    }
+}

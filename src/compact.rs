@@ -1,0 +1,217 @@
+//! Leaves out of a snapshot that was just written what does not count: records
+//! that later ones replace, and removals.
+
+use std::rc::Rc;
+
+use crate::Error;
+use crate::dir::Dir;
+use crate::format::{Kind, Piece, Reader, Record, key_hash};
+use crate::keys::{HashSet, KeySet};
+use crate::memory::TooLarge;
+use crate::merge::Lost;
+use crate::part::{Part, Written};
+use crate::publish::TEMPORARY;
+use crate::source::Bytes;
+use crate::wasi::random::random::get_random_u64;
+
+/// How many keys are compared at once. Those of more are so a share after the
+/// other, so that the memory for it has an end.
+const MOST_KEYS: u64 = 2 * 1024 * 1024;
+
+/// Gives the snapshot, or another one without what does not count in it.
+pub fn compacted(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> {
+    let header = *open(&snapshot)?.header();
+    let count = header.puts.saturating_add(header.removes);
+    let shares = Shares {
+        factor: get_random_u64() | 1,
+        of: 1 + count / MOST_KEYS,
+    };
+    let mut replaced = Bits::default();
+    for share in 0..shares.of {
+        let repeated = repeated(&snapshot, shares, share, count)?;
+        if !repeated.is_empty() {
+            find_replaced(&snapshot, &repeated, count, &mut replaced)?;
+        }
+    }
+    if replaced.is_empty() && header.removes == 0 {
+        return Ok(snapshot);
+    }
+    let mut part = Part::create(folder, Kind::Snapshot, TEMPORARY)?;
+    for_each(&snapshot, |at, record| {
+        match record.put.is_some() && !replaced.has(at) {
+            true => part.push(record),
+            false => Ok(()),
+        }
+    })?;
+    part.finish(header.saved_at, &Lost::default())
+}
+
+/// The hashes of keys of a share that occur more than once, and perhaps a few
+/// others.
+fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Result<HashSet, Error> {
+    let mut repeated = HashSet::new(get_random_u64());
+    let mut marks = Marks::new(count / shares.of)?;
+    let mut reader = open(snapshot)?;
+    while let Some(piece) = reader.next_keys()? {
+        let Piece::Lost(keys) = piece else {
+            return Err(unreadable());
+        };
+        for hash in keys.puts.into_iter().chain(keys.removes) {
+            let (of, place) = shares.place(hash);
+            if of == share && !marks.set(place) {
+                repeated.insert(hash)?;
+            }
+        }
+    }
+    Ok(repeated)
+}
+
+/// Finds the records of keys with these hashes that are not the last of their
+/// key.
+fn find_replaced(
+    snapshot: &Written,
+    repeated: &HashSet,
+    count: u64,
+    replaced: &mut Bits,
+) -> Result<(), Error> {
+    let mut keys = KeySet::new(get_random_u64());
+    let mut last = Vec::new();
+    for_each(snapshot, |at, record| {
+        if repeated.contains(key_hash(record.key)) {
+            match keys.insert(record.key)? {
+                (_, true) => {
+                    last.try_reserve(1).map_err(|_| TooLarge(8 * at))?;
+                    last.push(at);
+                }
+                (number, false) => {
+                    if let Some(last) = last.get_mut(number) {
+                        replaced.set(*last, count)?;
+                        *last = at;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Gives every record, and the how manieth it is.
+fn for_each(
+    snapshot: &Written,
+    mut visit: impl FnMut(u64, Record) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut at = 0;
+    let mut reader = open(snapshot)?;
+    while let Some(piece) = reader.next()? {
+        let Piece::Block(block) = piece else {
+            return Err(unreadable());
+        };
+        for record in block.columns().records() {
+            visit(at, record)?;
+            at += 1;
+        }
+    }
+    Ok(())
+}
+
+fn open(snapshot: &Written) -> Result<Reader<Bytes>, Error> {
+    Reader::open(snapshot.bytes())?.map_err(|_| unreadable())
+}
+
+fn unreadable() -> Error {
+    Error::Unavailable("what was just written cannot be read".into())
+}
+
+/// Which keys are compared at once. Nobody can choose keys that are of one
+/// share, or in one place.
+#[derive(Clone, Copy)]
+struct Shares {
+    factor: u64,
+    of: u64,
+}
+
+impl Shares {
+    /// The share that a hash is of, and its place in that.
+    fn place(self, hash: u64) -> (u64, u64) {
+        let spread = u128::from(hash.wrapping_mul(self.factor));
+        let product = spread * u128::from(self.of);
+        ((product >> 64) as u64, product as u64)
+    }
+}
+
+/// A set of places, as far as half their bits tell them apart.
+struct Marks {
+    marks: Vec<u32>,
+    bits: u32,
+    left: usize,
+}
+
+impl Marks {
+    /// With room for about so many.
+    fn new(count: u64) -> Result<Marks, TooLarge> {
+        let slots = (count + count / 8 + 64).saturating_mul(3) / 2;
+        let bits = slots.next_power_of_two().ilog2();
+        let needed = 4u64 << bits;
+        let mut marks = Vec::new();
+        let slots = usize::try_from(1u64 << bits).map_err(|_| TooLarge(needed))?;
+        marks
+            .try_reserve_exact(slots)
+            .map_err(|_| TooLarge(needed))?;
+        marks.resize(slots, 0);
+        let left = slots - 1;
+        Ok(Marks { marks, bits, left })
+    }
+
+    /// False where it is set already, or cannot be told from one that is.
+    fn set(&mut self, place: u64) -> bool {
+        let mark = (((place << self.bits) >> 32) as u32).max(1);
+        let mask = self.marks.len() - 1;
+        let mut slot = (place >> (64 - self.bits)) as usize;
+        while let Some(found) = self.marks.get_mut(slot) {
+            match *found {
+                0 if self.left > 0 => {
+                    *found = mark;
+                    self.left -= 1;
+                    return true;
+                }
+                0 => return false,
+                other if other == mark => return false,
+                _ => slot = (slot + 1) & mask,
+            }
+        }
+        false
+    }
+}
+
+/// A bit for every record.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    /// None is set.
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sets one of so many.
+    fn set(&mut self, at: u64, count: u64) -> Result<(), TooLarge> {
+        if self.0.is_empty() {
+            let words = count / 64 + 1;
+            let failed = TooLarge(words.saturating_mul(8));
+            let Ok(words) = usize::try_from(words) else {
+                return Err(failed);
+            };
+            self.0.try_reserve_exact(words).map_err(|_| failed)?;
+            self.0.resize(words, 0);
+        }
+        if let Some(word) = self.0.get_mut((at / 64) as usize) {
+            *word |= 1 << (at % 64);
+        }
+        Ok(())
+    }
+
+    fn has(&self, at: u64) -> bool {
+        let word = self.0.get((at / 64) as usize);
+        word.is_some_and(|word| word & (1 << (at % 64)) != 0)
+    }
+}

@@ -1,0 +1,347 @@
+//! Writing a file, from its beginning to its end.
+
+use std::convert::Infallible;
+use std::mem;
+use std::ops::RangeInclusive;
+
+use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
+use super::index::{BlockEntry, Directory, Index, Segment};
+use super::{
+    Batch, DIRECTORY_SEED, Header, Kind, LostKeys, RECORD, Record, VERSION, begin_frame,
+    block_seed, end_frame, extend_with_postcard, index_seed, key_hash, preamble,
+};
+
+/// How many bytes of records make a block full: few in a small file and more in
+/// a large one. Damage costs a block, so a smaller one loses less; a larger one
+/// costs less overhead. One of the largest is read in four calls.
+pub const BLOCKS: RangeInclusive<usize> = 32 * 1024..=248 * 1024;
+
+/// What part of a file a block is at the most, but for the first ones.
+const PART: u64 = 32;
+
+/// How many of the smallest blocks make a segment full.
+const SEGMENT: u64 = 32;
+
+/// How much is gathered before it is written: a host call costs far less than
+/// copying this much.
+const WRITE: usize = 256 * 1024;
+
+/// Where the bytes of a file go: everything in its order, and perhaps the
+/// beginning once more.
+pub trait Sink {
+    /// Why they cannot go there.
+    type Error;
+
+    /// Writes all of the bytes at `offset`.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+}
+
+impl Sink for Vec<u8> {
+    type Error = Infallible;
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Infallible> {
+        let offset = offset as usize;
+        match self.get_mut(offset..offset + bytes.len()) {
+            Some(written) => written.copy_from_slice(bytes),
+            None => self.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+}
+
+/// A file that is being written. Each key must occur once. Nothing fails but for
+/// the sink, which is the same all the time.
+pub struct Encoder {
+    header: Header,
+    blocks: RangeInclusive<usize>,
+    block: Block,
+    index: Index,
+    directory: Vec<Segment>,
+    /// Where the segment begins.
+    segment: u64,
+    /// How much is written.
+    written: u64,
+    /// What comes next.
+    out: Vec<u8>,
+}
+
+impl Encoder {
+    /// A file with a random id, of blocks of about so many bytes: `BLOCKS`, but
+    /// for tests.
+    pub fn new(id: u64, kind: Kind, blocks: RangeInclusive<usize>) -> Encoder {
+        let header = Header {
+            id,
+            kind,
+            saved_at: 0,
+            puts: 0,
+            removes: 0,
+            lost: 0,
+            key_bytes: 0,
+        };
+        let out = header.to_bytes(VERSION);
+        Encoder {
+            header,
+            blocks,
+            block: Block::default(),
+            index: Index::default(),
+            directory: Vec::new(),
+            segment: out.len() as u64,
+            written: 0,
+            out,
+        }
+    }
+
+    /// The number that tells the file from every other.
+    pub fn id(&self) -> u64 {
+        self.header.id
+    }
+
+    /// Adds a record.
+    pub fn push<S: Sink>(&mut self, record: Record, sink: &mut S) -> Result<(), S::Error> {
+        if !self.block.is_empty() && self.block.bytes() + record.bytes() > self.full() {
+            self.end_block(sink)?;
+        }
+        let (value, ttl) = match record.put {
+            Some(put) => (put.value, Some(put.ttl)),
+            None => (&[][..], None),
+        };
+        self.describe(record.key, value.len() as u32, ttl);
+        self.block.keys.push_str(record.key);
+        self.block.values.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Adds entries. One that lives for no time at all removes its key.
+    pub fn append<S: Sink>(&mut self, mut batch: Batch, sink: &mut S) -> Result<(), S::Error> {
+        while !batch.is_empty() {
+            let full = self.full();
+            let room = full.saturating_sub(self.block.bytes());
+            let Some(taken) = batch.take(room, self.block.is_empty()) else {
+                self.end_block(sink)?;
+                continue;
+            };
+            let is_alone = self.block.is_empty();
+            for (key, value, ttl) in taken.entries() {
+                self.describe(key, value, (ttl != Some(0)).then_some(ttl));
+            }
+            if is_alone && taken.bytes() >= full / 2 {
+                // A block of its own need not be gathered.
+                self.encode_block(taken.keys, taken.values);
+                self.write(sink)?;
+            } else {
+                self.block.keys.push_str(taken.keys);
+                self.block.values.extend_from_slice(taken.values);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the file, whose times to live count from `saved_at`, and tells how
+    /// long it is. Of the cache, `lost` and so many further entries were lost
+    /// before.
+    pub fn finish<S: Sink>(
+        mut self,
+        saved_at: u64,
+        lost: &LostKeys,
+        unknown: u64,
+        sink: &mut S,
+    ) -> Result<u64, S::Error> {
+        self.end_block(sink)?;
+        self.index.push_lost(lost);
+        self.end_segment();
+        self.header.saved_at = saved_at;
+        self.header.puts += lost.puts.len() as u64;
+        self.header.removes += lost.removes.len() as u64;
+        self.header.lost = unknown;
+
+        let offset = self.offset();
+        let start = begin_frame(&mut self.out);
+        let directory = Directory {
+            header: self.header,
+            segments: mem::take(&mut self.directory),
+        };
+        extend_with_postcard(&mut self.out, &directory);
+        end_frame(&mut self.out, start, DIRECTORY_SEED.wrapping_add(offset));
+        self.out.extend_from_slice(&offset.to_le_bytes());
+        self.out.extend_from_slice(&preamble(VERSION));
+
+        let head = self.header.to_bytes(VERSION);
+        match self.out.get_mut(..head.len()) {
+            Some(begun) if self.written == 0 => begun.copy_from_slice(&head),
+            _ => sink.write(0, &head)?,
+        }
+        sink.write(self.written, &self.out)?;
+        Ok(self.offset())
+    }
+
+    /// Where what comes next begins.
+    fn offset(&self) -> u64 {
+        self.written + self.out.len() as u64
+    }
+
+    /// How many bytes of records make the block full.
+    fn full(&self) -> usize {
+        let (least, most) = (*self.blocks.start(), *self.blocks.end());
+        let part = usize::try_from(self.offset() / PART).unwrap_or(most);
+        part.clamp(least, most)
+    }
+
+    /// Adds everything of a record to the block but its key and its value.
+    fn describe(&mut self, key: &str, value_length: u32, put: Option<Option<u64>>) {
+        let hash = key_hash(key).to_le_bytes();
+        let block = &mut self.block;
+        let kind = match put {
+            Some(None) => PUT,
+            Some(Some(ttl)) => {
+                block.ttls.extend_from_slice(&ttl.to_le_bytes());
+                PUT_WITH_TTL
+            }
+            None => REMOVE,
+        };
+        block.kinds.push(kind);
+        // A string of this component's memory is shorter than 4 GiB.
+        let key_length = (key.len() as u32).to_le_bytes();
+        block.key_lengths.extend_from_slice(&key_length);
+        block
+            .value_lengths
+            .extend_from_slice(&value_length.to_le_bytes());
+        match put {
+            Some(_) => block.put_hashes.extend_from_slice(&hash),
+            None => block.remove_hashes.extend_from_slice(&hash),
+        }
+    }
+
+    fn end_block<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let (mut keys, mut values) = (
+            mem::take(&mut self.block.keys),
+            mem::take(&mut self.block.values),
+        );
+        self.encode_block(&keys, &values);
+        keys.clear();
+        values.clear();
+        (self.block.keys, self.block.values) = (keys, values);
+        self.write(sink)
+    }
+
+    /// Encodes the block that was described, of these keys and values.
+    fn encode_block(&mut self, keys: &str, values: &[u8]) {
+        let seed = block_seed(self.header.id, self.offset());
+        let block = &mut self.block;
+        let columns = Columns {
+            kinds: &block.kinds,
+            key_lengths: &block.key_lengths,
+            value_lengths: &block.value_lengths,
+            ttls: &block.ttls,
+            keys,
+            values,
+        };
+        let start = begin_frame(&mut self.out);
+        extend_with_postcard(&mut self.out, &columns);
+        let (length, sum) = end_frame(&mut self.out, start, seed);
+        let (puts, removes) = (block.put_hashes.len() / 8, block.remove_hashes.len() / 8);
+        self.header.puts += puts as u64;
+        self.header.removes += removes as u64;
+        self.header.key_bytes += keys.len() as u64;
+        self.index.blocks.push(BlockEntry {
+            length,
+            sum,
+            puts: puts as u32,
+            removes: removes as u32,
+        });
+        self.index.hashes.extend_from_slice(&block.put_hashes);
+        self.index.hashes.extend_from_slice(&block.remove_hashes);
+        block.clear();
+        if self.offset() - self.segment >= SEGMENT * *self.blocks.start() as u64 {
+            self.end_segment();
+        }
+    }
+
+    fn end_segment(&mut self) {
+        if self.index.blocks.is_empty() {
+            return;
+        }
+        let offset = self.offset();
+        let start = begin_frame(&mut self.out);
+        extend_with_postcard(&mut self.out, &self.index);
+        end_frame(&mut self.out, start, index_seed(self.header.id, offset));
+        let (puts, removes) = self.index.records();
+        self.directory.push(Segment {
+            blocks: offset - self.segment,
+            index: self.offset() - offset,
+            puts,
+            removes,
+        });
+        self.index.blocks.clear();
+        self.index.hashes.clear();
+        self.segment = self.offset();
+    }
+
+    /// Writes what there is, if it is worth it.
+    fn write<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+        if self.out.len() >= WRITE {
+            sink.write(self.written, &self.out)?;
+            self.written = self.offset();
+            self.out.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Encodes a file in memory.
+pub fn encode<'a>(
+    id: u64,
+    kind: Kind,
+    saved_at: u64,
+    records: &mut dyn Iterator<Item = Record<'a>>,
+    lost: &LostKeys,
+    unknown: u64,
+    blocks: RangeInclusive<usize>,
+) -> Vec<u8> {
+    let mut encoder = Encoder::new(id, kind, blocks);
+    let mut file = Vec::new();
+    for record in records {
+        let Ok(()) = encoder.push(record, &mut file);
+    }
+    let Ok(_) = encoder.finish(saved_at, lost, unknown, &mut file);
+    file
+}
+
+/// A block, as far as it is gathered.
+#[derive(Default)]
+struct Block {
+    kinds: Vec<u8>,
+    key_lengths: Vec<u8>,
+    value_lengths: Vec<u8>,
+    ttls: Vec<u8>,
+    keys: String,
+    values: Vec<u8>,
+    put_hashes: Vec<u8>,
+    remove_hashes: Vec<u8>,
+}
+
+impl Block {
+    fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.keys.len() + self.values.len() + self.kinds.len() * RECORD
+    }
+
+    /// Makes it empty, but for keys and values.
+    fn clear(&mut self) {
+        for column in [
+            &mut self.kinds,
+            &mut self.key_lengths,
+            &mut self.value_lengths,
+            &mut self.ttls,
+            &mut self.put_hashes,
+            &mut self.remove_hashes,
+        ] {
+            column.clear();
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What is where: the index of a segment, and the directory of a file.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FRAME, Header, HeaderV1, LostKeys};
+
+/// What a record takes in a block at the least: its kind and two lengths.
+const RECORD: u64 = 1 + 4 + 4;
+
+/// A segment, as the directory knows it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Segment {
+    /// How many bytes its blocks take, frames and all.
+    pub(super) blocks: u64,
+    /// How many its index takes.
+    pub(super) index: u64,
+    pub(super) puts: u64,
+    pub(super) removes: u64,
+}
+
+/// What a file is, and what is where in it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Directory {
+    pub(super) header: Header,
+    pub(super) segments: Vec<Segment>,
+}
+
+impl Directory {
+    /// None where it is not what a writer writes: the segments fill the file
+    /// from where the header ends to `end`, and have what the header says.
+    pub(super) fn decode(
+        bytes: &[u8],
+        end_of: impl FnOnce(&Header) -> u64,
+        end: u64,
+    ) -> Option<Directory> {
+        let directory: Directory = postcard::from_bytes(bytes).ok()?;
+        let (mut at, mut puts, mut removes) = (end_of(&directory.header), 0u64, 0u64);
+        for segment in &directory.segments {
+            at = at.checked_add(segment.blocks)?.checked_add(segment.index)?;
+            puts = puts.checked_add(segment.puts)?;
+            removes = removes.checked_add(segment.removes)?;
+        }
+        let header = &directory.header;
+        let fits = at == end && puts == header.puts && removes == header.removes;
+        fits.then_some(directory)
+    }
+}
+
+/// A block, as the index knows it. One of no bytes stands for records that
+/// were lost before the file was written.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct BlockEntry {
+    pub(super) length: u32,
+    pub(super) sum: u64,
+    pub(super) puts: u32,
+    pub(super) removes: u32,
+}
+
+impl BlockEntry {
+    pub(super) fn records(&self) -> u64 {
+        u64::from(self.puts) + u64::from(self.removes)
+    }
+}
+
+/// The index of a segment.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Index {
+    pub(super) blocks: Vec<BlockEntry>,
+    /// A `u64` for every record: block by block, first those of a block that
+    /// store an entry, then those that remove one.
+    #[serde(with = "serde_bytes")]
+    pub(super) hashes: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct IndexV1 {
+    header: HeaderV1,
+    blocks: Vec<BlockEntry>,
+    #[serde(with = "serde_bytes")]
+    hashes: Vec<u8>,
+}
+
+impl Index {
+    /// None where it is not what a writer writes.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Index> {
+        let index: Index = postcard::from_bytes(bytes).ok()?;
+        index.fits().then_some(index)
+    }
+
+    /// The index of a file of version 1, with the file's header.
+    pub(super) fn decode_v1(bytes: &[u8]) -> Option<(Header, Index)> {
+        let index: IndexV1 = postcard::from_bytes(bytes).ok()?;
+        let header = index.header.upgraded();
+        let index = Index {
+            blocks: index.blocks,
+            hashes: index.hashes,
+        };
+        let (puts, removes) = index.records();
+        (index.fits() && (puts, removes) == (header.puts, header.removes))
+            .then_some((header, index))
+    }
+
+    /// Adds the block of records that were lost before, if there are any.
+    pub(super) fn push_lost(&mut self, lost: &LostKeys) {
+        if lost.puts.is_empty() && lost.removes.is_empty() {
+            return;
+        }
+        self.blocks.push(BlockEntry {
+            length: 0,
+            sum: 0,
+            puts: lost.puts.len() as u32,
+            removes: lost.removes.len() as u32,
+        });
+        for hash in lost.puts.iter().chain(&lost.removes) {
+            self.hashes.extend_from_slice(&hash.to_le_bytes());
+        }
+    }
+
+    /// How many records store an entry, and how many remove one.
+    pub(super) fn records(&self) -> (u64, u64) {
+        self.blocks.iter().fold((0, 0), |(puts, removes), block| {
+            (
+                puts + u64::from(block.puts),
+                removes + u64::from(block.removes),
+            )
+        })
+    }
+
+    /// The hashes of all keys.
+    pub(super) fn keys(&self) -> LostKeys {
+        let mut keys = LostKeys::default();
+        for (_, block) in self.blocks() {
+            keys.puts.extend(block.puts);
+            keys.removes.extend(block.removes);
+        }
+        keys
+    }
+
+    /// How many bytes the blocks take, frames and all.
+    pub(super) fn block_bytes(&self) -> u64 {
+        let frame = |block: &BlockEntry| match block.length {
+            0 => 0,
+            length => FRAME as u64 + u64::from(length),
+        };
+        self.blocks.iter().map(frame).sum()
+    }
+
+    /// Each block is as long as its records take, but for one without bytes at
+    /// the end; and there is a hash for every record.
+    fn fits(&self) -> bool {
+        let last = self.blocks.len().saturating_sub(1);
+        let block_fits = |(at, block): (usize, &BlockEntry)| {
+            let records = block.records();
+            let is_long_enough = u64::from(block.length) >= records.saturating_mul(RECORD);
+            records > 0 && (is_long_enough || block.length == 0 && at == last)
+        };
+        let (puts, removes) = self.records();
+        (puts + removes).checked_mul(8) == Some(self.hashes.len() as u64)
+            && self.blocks.iter().enumerate().all(block_fits)
+    }
+
+    /// Every block with the hashes of its keys.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockEntry, LostKeys)> {
+        let (hashes, _) = self.hashes.as_chunks();
+        let mut hashes = hashes.iter().map(|hash| u64::from_le_bytes(*hash));
+        self.blocks.iter().map(move |block| {
+            let mut take = |records: u32| hashes.by_ref().take(records as usize).collect();
+            let (puts, removes) = (take(block.puts), take(block.removes));
+            (*block, LostKeys { puts, removes })
+        })
+    }
+}

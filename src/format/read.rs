@@ -1,0 +1,566 @@
+//! Reading a file, from its beginning to its end, as far as that is possible.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::mem;
+use std::vec;
+
+use super::columns::Columns;
+use super::index::{BlockEntry, Directory, Index, Segment};
+use super::{
+    DIRECTORY_SEED, FRAME, HEAD_BYTES, Header, LostKeys, TRAILER, Unreadable, VERSION, block_seed,
+    decode_head, decode_trailer, frame_head, index_seed, split_frame,
+};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Where the bytes of a file come from.
+pub trait Source {
+    /// Why they cannot be had.
+    type Error;
+
+    /// How many there are.
+    fn size(&self) -> u64;
+
+    /// Those from `offset` to `end`, or to where the file ends.
+    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Self::Error>;
+}
+
+impl Source for &[u8] {
+    type Error = Infallible;
+
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Infallible> {
+        let within = |at: u64| usize::try_from(at).map_or(self.len(), |at| at.min(self.len()));
+        let bytes = self.get(within(offset)..within(end));
+        Ok(bytes.unwrap_or_default().to_vec())
+    }
+}
+
+/// A frame longer than this that cannot be read is passed over where it is not
+/// known to be one.
+const LONG: u64 = 16 * 1024 * 1024;
+
+/// A block that is whole: the bytes of its frame.
+#[derive(Debug)]
+pub struct Block(Vec<u8>);
+
+impl Block {
+    /// Its records.
+    pub fn columns(&self) -> Columns<'_> {
+        Columns::of_block(&self.0)
+    }
+
+    /// The bytes of its frame.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// What is in a file.
+#[derive(Debug)]
+pub enum Piece {
+    /// Records.
+    Block(Block),
+    /// Records that cannot be read.
+    Lost(LostKeys),
+    /// Records that cannot be read, of keys that are not known.
+    Missing {
+        /// How many of them store an entry.
+        puts: u64,
+        /// How many remove one.
+        removes: u64,
+    },
+}
+
+/// A damaged place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What is damaged.
+    pub part: Part,
+    /// Where it begins.
+    pub offset: u64,
+    /// How many bytes it takes.
+    pub length: u64,
+    /// How many records cannot be read because of it.
+    pub records: u64,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Magic, version and header.
+    Header,
+    /// A block.
+    Block,
+    /// An index or the directory, with its offset, magic and version.
+    Index,
+}
+
+/// A file that is being read.
+pub struct Reader<S> {
+    source: S,
+    header: Header,
+    version: u8,
+    /// Every byte is to be checked, not only those that are needed.
+    is_thorough: bool,
+    segments: vec::IntoIter<Segment>,
+    /// Where the next segment begins.
+    offset: u64,
+    segment: Option<Progress>,
+    pieces: VecDeque<Piece>,
+    damage: Vec<Damage>,
+    /// Damage after everything else.
+    damaged_end: Option<Damage>,
+    blocks: u64,
+}
+
+/// How far a segment is read.
+#[derive(Clone, Copy)]
+struct Progress {
+    segment: Segment,
+    start: u64,
+    /// Where the next block begins, and how long it is, where that is known.
+    position: u64,
+    length: Option<u32>,
+    /// How many blocks and records were read.
+    blocks: usize,
+    puts: u64,
+    removes: u64,
+}
+
+impl Progress {
+    fn new(segment: Segment, start: u64) -> Progress {
+        Progress {
+            segment,
+            start,
+            position: start,
+            length: None,
+            blocks: 0,
+            puts: 0,
+            removes: 0,
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.segment.blocks
+    }
+}
+
+impl<S: Source> Reader<S> {
+    /// Begins to read what can be read.
+    pub fn open(source: S) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
+        Reader::begin(source, false)
+    }
+
+    fn begin(source: S, is_thorough: bool) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
+        let size = source.size();
+        let head = source.read(0, HEAD_BYTES as u64)?;
+        let header = decode_head(&head);
+        if let Err(newer @ Unreadable::Version(_)) = header {
+            return Ok(Err(newer));
+        }
+        let mut found = directory(&source, size)?;
+        if found.is_none()
+            && let Ok(header) = header
+        {
+            let version = head.get(7).copied().unwrap_or(VERSION);
+            found = Some(scan(&source, size, header, version)?);
+        }
+        let Some(Found {
+            header,
+            version,
+            segments,
+            end,
+        }) = found
+        else {
+            return Ok(Err(Unreadable::Damaged));
+        };
+        let expected = header.to_bytes(version);
+        let mut reader = Reader {
+            source,
+            header,
+            version,
+            is_thorough,
+            segments: segments.into_iter(),
+            offset: expected.len() as u64,
+            segment: None,
+            pieces: VecDeque::new(),
+            damage: Vec::new(),
+            damaged_end: end.map(|offset| Damage {
+                part: Part::Index,
+                offset,
+                length: size.saturating_sub(offset),
+                records: 0,
+            }),
+            blocks: 0,
+        };
+        if !head.starts_with(&expected) {
+            reader.damaged(Part::Header, 0, expected.len() as u64, 0);
+        }
+        Ok(Ok(reader))
+    }
+
+    /// What the file is.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What comes next in the file; none at its end.
+    pub fn next(&mut self) -> Result<Option<Piece>, S::Error> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Ok(Some(piece));
+            }
+            let Some(mut progress) = self.segment.take() else {
+                let Some(segment) = self.segments.next() else {
+                    return Ok(None);
+                };
+                self.segment = Some(Progress::new(segment, self.offset));
+                self.offset += segment.blocks + segment.index;
+                continue;
+            };
+            let segment = progress.segment;
+            if self.is_thorough {
+                self.salvage(progress)?;
+            } else if progress.position == progress.end() {
+                if (progress.puts, progress.removes) != (segment.puts, segment.removes) {
+                    self.salvage(progress)?;
+                }
+            } else if let Some(block) = self.block(&mut progress)? {
+                self.segment = Some(progress);
+                return Ok(Some(Piece::Block(block)));
+            } else {
+                self.salvage(progress)?;
+            }
+        }
+    }
+
+    /// Reads the next block of a segment; none where it is not whole.
+    fn block(&mut self, progress: &mut Progress) -> Result<Option<Block>, S::Error> {
+        let (start, end) = (progress.position, progress.end());
+        let length = match progress.length {
+            Some(length) => length,
+            None => match frame_length(&self.source.read(start, start + FRAME as u64)?) {
+                Some(length) => length,
+                None => return Ok(None),
+            },
+        };
+        let after = start + FRAME as u64 + u64::from(length);
+        if length == 0 || after > end {
+            return Ok(None);
+        }
+        // The head of the next frame comes along.
+        let mut bytes = match self.source.read(start, (after + FRAME as u64).min(end)) {
+            Ok(bytes) => bytes,
+            // Without an index, the length may be anything.
+            Err(_) if progress.segment.index == 0 && u64::from(length) > LONG => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let next = bytes.get(FRAME + length as usize..).and_then(frame_length);
+        let seed = block_seed(self.header.id, start);
+        let frame = split_frame(&bytes).filter(|frame| frame.holds(seed));
+        let Some(columns) = frame.and_then(|frame| Columns::decode(frame.bytes)) else {
+            return Ok(None);
+        };
+        let removes = columns.removes() as u64;
+        progress.puts += columns.len() as u64 - removes;
+        progress.removes += removes;
+        progress.blocks += 1;
+        progress.position = after;
+        progress.length = next;
+        bytes.truncate(FRAME + length as usize);
+        Ok(Some(Block(bytes)))
+    }
+
+    /// Reads what is left of a segment, with the help of its index.
+    fn salvage(&mut self, progress: Progress) -> Result<(), S::Error> {
+        match self.index(&progress)? {
+            Some(index) => self.follow(&progress, &index),
+            None => self.walk(progress),
+        }
+    }
+
+    /// The index of a segment; none where it is not whole.
+    fn index(&mut self, progress: &Progress) -> Result<Option<Index>, S::Error> {
+        let Segment {
+            index: length,
+            puts,
+            removes,
+            ..
+        } = progress.segment;
+        if length == 0 {
+            return Ok(None);
+        }
+        let start = progress.end();
+        let bytes = self.source.read(start, start + length)?;
+        let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
+        let index = match self.version {
+            1 => frame
+                .filter(|frame| frame.holds(DIRECTORY_SEED.wrapping_add(start)))
+                .and_then(|frame| Some(Index::decode_v1(frame.bytes)?.1)),
+            _ => frame
+                .filter(|frame| frame.holds(index_seed(self.header.id, start)))
+                .and_then(|frame| Index::decode(frame.bytes)),
+        };
+        let fits = |index: &Index| {
+            index.block_bytes() == progress.segment.blocks && index.records() == (puts, removes)
+        };
+        Ok(index.filter(fits))
+    }
+
+    /// Reads blocks where the index says that they are, but for those that were
+    /// read.
+    fn follow(&mut self, progress: &Progress, index: &Index) -> Result<(), S::Error> {
+        let mut offset = progress.start;
+        for (at, (entry, lost)) in index.blocks().enumerate() {
+            let frame = match entry.length {
+                0 => 0,
+                length => FRAME as u64 + u64::from(length),
+            };
+            let start = offset;
+            offset += frame;
+            if at < progress.blocks {
+                continue;
+            }
+            self.blocks += 1;
+            let block = match frame {
+                0 => None,
+                _ => self.whole_block(start, &entry)?,
+            };
+            if let Some(block) = block {
+                self.pieces.push_back(Piece::Block(block));
+            } else {
+                self.damaged(Part::Block, start, frame, entry.records());
+                self.pieces.push_back(Piece::Lost(lost));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a block that an index knows; none where it is not whole.
+    fn whole_block(&mut self, start: u64, entry: &BlockEntry) -> Result<Option<Block>, S::Error> {
+        let end = start + FRAME as u64 + u64::from(entry.length);
+        let mut bytes = self.source.read(start, end)?;
+        let Some((head, block)) = bytes.split_first_chunk_mut::<FRAME>() else {
+            return Ok(None);
+        };
+        let is_whole = block.len() == entry.length as usize
+            && xxh3_64_with_seed(block, block_seed(self.header.id, start)) == entry.sum
+            && Columns::decode(block).is_some_and(|columns| {
+                let removes = columns.removes();
+                removes == entry.removes as usize && columns.len() - removes == entry.puts as usize
+            });
+        let expected = frame_head(entry.length, entry.sum);
+        if is_whole && *head != expected {
+            *head = expected;
+            self.damaged(Part::Block, start, FRAME as u64, 0);
+        }
+        Ok(is_whole.then_some(Block(bytes)))
+    }
+
+    /// Reads blocks one after the other, for want of an index, as far as their
+    /// frames lead.
+    fn walk(&mut self, mut progress: Progress) -> Result<(), S::Error> {
+        while progress.position < progress.end() {
+            self.blocks += 1;
+            let start = progress.position;
+            if let Some(block) = self.block(&mut progress)? {
+                self.pieces.push_back(Piece::Block(block));
+                continue;
+            }
+            // Blocks that follow may be whole.
+            let head = self.source.read(start, start + FRAME as u64)?;
+            let length = frame_length(&head).filter(|length| *length > 0);
+            let after = length.map(|length| start + FRAME as u64 + u64::from(length));
+            let after = after.filter(|after| *after < progress.end());
+            progress.position = after.unwrap_or(progress.end());
+            progress.length = None;
+            self.damaged(Part::Block, start, progress.position - start, 0);
+        }
+        let Segment {
+            index,
+            puts,
+            removes,
+            ..
+        } = progress.segment;
+        if index > 0 {
+            self.damaged(Part::Index, progress.end(), index, 0);
+        }
+        let (puts, removes) = (
+            puts.saturating_sub(progress.puts),
+            removes.saturating_sub(progress.removes),
+        );
+        if puts > 0 || removes > 0 {
+            self.pieces.push_back(Piece::Missing { puts, removes });
+        }
+        Ok(())
+    }
+
+    fn damaged(&mut self, part: Part, offset: u64, length: u64, records: u64) {
+        match self.damage.last_mut() {
+            Some(last)
+                if part == Part::Block
+                    && (last.part, last.records, records) == (part, 0, 0)
+                    && last.offset + last.length == offset =>
+            {
+                last.length += length;
+            }
+            _ => self.damage.push(Damage {
+                part,
+                offset,
+                length,
+                records,
+            }),
+        }
+    }
+
+    /// The hashes of the keys of the next segment, in the order of the index;
+    /// none at the end of the file.
+    pub fn next_keys(&mut self) -> Result<Option<Piece>, S::Error> {
+        let Some(segment) = self.segments.next() else {
+            return Ok(None);
+        };
+        let progress = Progress::new(segment, self.offset);
+        self.offset += segment.blocks + segment.index;
+        Ok(Some(match self.index(&progress)? {
+            Some(index) => Piece::Lost(index.keys()),
+            None => Piece::Missing {
+                puts: segment.puts,
+                removes: segment.removes,
+            },
+        }))
+    }
+}
+
+/// Checks every byte of a file; tells how many blocks there are, and what is
+/// damaged, in the order in which it lies.
+pub fn check<S: Source>(source: S) -> Result<Result<(u64, Vec<Damage>), Unreadable>, S::Error> {
+    let mut reader = match Reader::begin(source, true)? {
+        Ok(reader) => reader,
+        Err(unreadable) => return Ok(Err(unreadable)),
+    };
+    while reader.next()?.is_some() {}
+    let mut damage = mem::take(&mut reader.damage);
+    damage.extend(reader.damaged_end);
+    Ok(Ok((reader.blocks, damage)))
+}
+
+/// A directory, read or made up for.
+struct Found {
+    header: Header,
+    version: u8,
+    segments: Vec<Segment>,
+    /// Where the damage begins, if it had to be made up for.
+    end: Option<u64>,
+}
+
+/// Reads the directory; none where it is not whole.
+fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error> {
+    let end = size.saturating_sub(TRAILER as u64);
+    let trailer = source.read(end, size)?;
+    let Some((version, offset)) = decode_trailer(&trailer) else {
+        return Ok(None);
+    };
+    if offset >= end {
+        return Ok(None);
+    }
+    let bytes = source.read(offset, end)?;
+    Ok(directory_frame(&bytes, version, offset))
+}
+
+/// The directory that a frame at this offset is.
+fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
+    let frame = split_frame(bytes)
+        .filter(|frame| frame.bytes.len() + FRAME == bytes.len())
+        .filter(|frame| frame.holds(DIRECTORY_SEED.wrapping_add(offset)))?;
+    let start = |header: &Header| header.to_bytes(version).len() as u64;
+    let (header, segments) = match version {
+        1 => {
+            let (header, index) = Index::decode_v1(frame.bytes)?;
+            let segment = Segment {
+                blocks: index.block_bytes(),
+                index: bytes.len() as u64,
+                puts: header.puts,
+                removes: header.removes,
+            };
+            let fits = start(&header) + segment.blocks == offset;
+            (header, fits.then(|| vec![segment])?)
+        }
+        _ => {
+            let directory = Directory::decode(frame.bytes, start, offset)?;
+            (directory.header, directory.segments)
+        }
+    };
+    Some(Found {
+        header,
+        version,
+        segments,
+        end: None,
+    })
+}
+
+/// Makes up for the directory: finds the segments by their frames.
+fn scan<S: Source>(source: &S, size: u64, header: Header, version: u8) -> Result<Found, S::Error> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let (mut puts, mut removes) = (header.puts, header.removes);
+    let mut start = header.to_bytes(version).len() as u64;
+    let mut position = start;
+    while puts > 0 || removes > 0 {
+        let Some(length) = frame_length(&source.read(position, position + FRAME as u64)?) else {
+            break;
+        };
+        let after = position + FRAME as u64 + u64::from(length);
+        // No block is empty: zeros are no frames.
+        if length == 0 || after > size {
+            break;
+        }
+        let bytes = match source.read(position, after) {
+            Ok(bytes) => bytes,
+            Err(_) if u64::from(length) > LONG => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        if let Some(found) = directory_frame(&bytes, version, position) {
+            // Only the way to it is damaged.
+            let end = Some(after);
+            return Ok(Found { end, ..found });
+        }
+        let index = split_frame(&bytes)
+            .filter(|frame| frame.holds(index_seed(header.id, position)))
+            .and_then(|frame| Index::decode(frame.bytes))
+            .filter(|index| index.block_bytes() == position - start);
+        if let Some(index) = index {
+            let (indexed_puts, indexed_removes) = index.records();
+            puts = puts.saturating_sub(indexed_puts);
+            removes = removes.saturating_sub(indexed_removes);
+            segments.push(Segment {
+                blocks: position - start,
+                index: after - position,
+                puts: indexed_puts,
+                removes: indexed_removes,
+            });
+            start = after;
+        }
+        position = after;
+    }
+    if start < position || puts > 0 || removes > 0 {
+        segments.push(Segment {
+            blocks: position - start,
+            index: 0,
+            puts,
+            removes,
+        });
+    }
+    Ok(Found {
+        header,
+        version,
+        segments,
+        end: Some(position),
+    })
+}
+
+fn frame_length(head: &[u8]) -> Option<u32> {
+    head.first_chunk().map(|length| u32::from_le_bytes(*length))
+}

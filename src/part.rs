@@ -1,0 +1,130 @@
+//! A file that is written bit by bit, before it is published.
+
+use std::rc::Rc;
+
+use crate::Error;
+use crate::dir::{Dir, File, Linked, random_name};
+use crate::format::{BLOCKS, Batch, Encoder, Kind, Record, Sink};
+use crate::merge::Lost;
+use crate::publish::{TEMPORARY, is_temporary, temporary};
+use crate::settings::Durability;
+use crate::source::Bytes;
+use crate::wasi::random::random::get_random_u64;
+
+/// How much is copied at once.
+const COPY_BYTES: u64 = 256 * 1024;
+
+/// A file that is being written. Dropped, it is removed.
+pub struct Part {
+    file: Unpublished,
+    encoder: Encoder,
+}
+
+/// A file that was written. Dropped, it is removed, unless it was published.
+pub struct Written {
+    file: Unpublished,
+    id: u64,
+    size: u64,
+}
+
+struct Unpublished {
+    folder: Rc<Dir>,
+    file: Rc<File>,
+    /// Its name is still to be removed.
+    is_named: bool,
+}
+
+impl Drop for Unpublished {
+    fn drop(&mut self) {
+        if self.is_named {
+            // What stays is reaped by a later write.
+            let _ = self.folder.remove(self.file.name());
+        }
+    }
+}
+
+impl Sink for Unpublished {
+    type Error = Error;
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write(bytes, offset)
+    }
+}
+
+impl Part {
+    /// Creates a file whose name ends with this suffix.
+    pub fn create(folder: &Rc<Dir>, kind: Kind, suffix: &str) -> Result<Part, Error> {
+        let file = Unpublished {
+            folder: folder.clone(),
+            file: Rc::new(folder.create(suffix)?),
+            is_named: true,
+        };
+        let encoder = Encoder::new(get_random_u64(), kind, BLOCKS);
+        Ok(Part { file, encoder })
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: Record) -> Result<(), Error> {
+        self.encoder.push(record, &mut self.file)
+    }
+
+    /// Adds entries.
+    pub fn append(&mut self, batch: Batch) -> Result<(), Error> {
+        self.encoder.append(batch, &mut self.file)
+    }
+
+    /// Ends the file, whose times to live count from `saved_at`. So much was
+    /// lost of the cache before.
+    pub fn finish(self, saved_at: u64, lost: &Lost) -> Result<Written, Error> {
+        let Part { mut file, encoder } = self;
+        let id = encoder.id();
+        let size = encoder.finish(saved_at, &lost.keys, lost.unknown, &mut file)?;
+        Ok(Written { file, id, size })
+    }
+}
+
+impl Written {
+    /// Makes the file a temporary, to be published, and gives its name.
+    pub fn temporary(&mut self, durability: Durability) -> Result<String, Error> {
+        let Unpublished {
+            folder,
+            file,
+            is_named,
+        } = &mut self.file;
+        if *is_named {
+            if durability == Durability::Full {
+                file.sync_data()?;
+            }
+            let is_temporary = is_temporary(file.name());
+            let name = match is_temporary {
+                true => file.name().into(),
+                false => random_name(TEMPORARY),
+            };
+            *is_named = false;
+            if is_temporary || folder.rename(file.name(), &name)? == Linked::Done {
+                return Ok(name);
+            }
+        }
+        // Somebody took it for one of a writer that died, or could not wait. What
+        // was written is there for as long as it is open.
+        temporary(folder, durability, |copy| {
+            let mut offset = 0;
+            while offset < self.size {
+                let end = self.size.min(offset + COPY_BYTES);
+                copy.write(&file.read_exactly(offset, end)?, offset)?;
+                offset = end;
+            }
+            Ok(())
+        })
+    }
+
+    /// What is in the file.
+    pub fn bytes(&self) -> Bytes {
+        Bytes::in_file(self.file.file.clone(), self.size)
+    }
+
+    /// The number that tells the file from every other.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+}

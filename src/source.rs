@@ -1,0 +1,56 @@
+//! The bytes of a file, wherever they are.
+
+use std::rc::Rc;
+
+use crate::Error;
+use crate::dir::File;
+use crate::format::Source;
+
+/// The bytes of a file, to be shared by those who read it.
+#[derive(Clone)]
+pub struct Bytes {
+    size: u64,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Memory(Rc<Vec<u8>>),
+    File(Rc<File>),
+}
+
+impl Bytes {
+    /// Those in memory.
+    pub fn in_memory(bytes: Vec<u8>) -> Bytes {
+        Bytes {
+            size: bytes.len() as u64,
+            place: Place::Memory(Rc::new(bytes)),
+        }
+    }
+
+    /// Those in an open file, which is as long as that.
+    pub fn in_file(file: Rc<File>, size: u64) -> Bytes {
+        Bytes {
+            size,
+            place: Place::File(file),
+        }
+    }
+}
+
+impl Source for Bytes {
+    type Error = Error;
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
+        match &self.place {
+            Place::Memory(bytes) => {
+                let Ok(bytes) = bytes.as_slice().read(offset, end);
+                Ok(bytes)
+            }
+            Place::File(file) => file.read(offset, end.min(self.size)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the files of a cache say together, a block at a time.
+
+use crate::Error;
+use crate::chain::Published;
+use crate::format::{Block, Header, Piece, Reader};
+use crate::merge::{Lost, Merge, Share};
+use crate::source::Bytes;
+use crate::wasi::random::random::get_random_u64;
+
+/// How much memory the keys of changes may take: those of more are merged a
+/// share after the other, and the files are read as often.
+const MOST_KEY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What a key takes besides its bytes, at the most.
+const PER_KEY: u64 = 20;
+
+/// The blocks of a cache's files, from the newest file to the oldest; and of
+/// every record in them, whether it is the newest of its key.
+pub struct Stream {
+    files: Vec<Published>,
+    next: usize,
+    reader: Option<Reader<Bytes>>,
+    merge: Merge,
+    shares_left: u64,
+    /// How many entries are in files that cannot be read.
+    cut_off: u64,
+}
+
+impl Stream {
+    /// Reads these files, from the newest to the oldest, which nothing but so
+    /// many lost entries are older than.
+    pub fn new(files: Vec<Published>, cut_off: u64) -> Stream {
+        // One that cannot be read ends a chain, which counts what it cuts off.
+        let readable = files.into_iter().filter(|file| file.header.is_ok());
+        let files: Vec<_> = readable.collect();
+        let changes = files.split_last().map_or(&[][..], |(_, changes)| changes);
+        let key_bytes = changes.iter().flat_map(|file| &file.header).map(|header| {
+            let keys = header.puts.saturating_add(header.removes);
+            keys.saturating_mul(PER_KEY)
+                .saturating_add(2 * header.key_bytes)
+        });
+        let shares = 1 + key_bytes.fold(0, u64::saturating_add) / MOST_KEY_BYTES;
+        let share = Share {
+            of: shares,
+            ..Share::ALL
+        };
+        Stream {
+            files,
+            next: 0,
+            reader: None,
+            merge: Merge::new(share, get_random_u64()),
+            shares_left: shares - 1,
+            cut_off,
+        }
+    }
+
+    /// How many entries there are at the most, those included that were
+    /// replaced, removed, lost or expired since.
+    pub fn count(&self) -> u64 {
+        let headers = self.files.iter().flat_map(|file| &file.header);
+        headers.fold(0, |puts, header| puts.saturating_add(header.puts))
+    }
+
+    /// How many bytes there are to be read.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(Published::size).sum()
+    }
+
+    /// The next block, and the header of its file; none when all were given.
+    pub fn next(&mut self) -> Result<Option<(Header, Block)>, Error> {
+        loop {
+            let Some(reader) = &mut self.reader else {
+                if self.open_next()? || self.begin_next_share() {
+                    continue;
+                }
+                return Ok(None);
+            };
+            match reader.next()? {
+                Some(Piece::Block(block)) => return Ok(Some((*reader.header(), block))),
+                Some(piece) => self.merge.lose(&piece)?,
+                None => self.reader = None,
+            }
+        }
+    }
+
+    /// Every record of the block that was given last is the newest of its key.
+    pub fn is_all_newest(&self) -> bool {
+        self.merge.is_all_newest()
+    }
+
+    /// Whether a record of the block that was given last is the newest of its
+    /// key. To be asked once, of all records from the first to the last.
+    pub fn is_newest(&mut self, key: &str) -> Result<bool, Error> {
+        Ok(self.merge.is_newest(key)?)
+    }
+
+    /// How many entries were found lost so far.
+    pub fn lost(&self) -> u64 {
+        self.merge.lost().count().saturating_add(self.cut_off)
+    }
+
+    /// Tells what is missing, at the end.
+    pub fn finish(self) -> Lost {
+        let mut lost = self.merge.finish();
+        lost.unknown = lost.unknown.saturating_add(self.cut_off);
+        lost
+    }
+
+    /// Opens the next file; false where there is none.
+    fn open_next(&mut self) -> Result<bool, Error> {
+        let Some(file) = self.files.get(self.next) else {
+            return Ok(false);
+        };
+        self.next += 1;
+        let is_oldest = self.next == self.files.len();
+        if let Ok(reader) = Reader::open(file.bytes.clone())?
+            && self.merge.begin(reader.header(), is_oldest)
+        {
+            self.reader = Some(reader);
+        }
+        Ok(true)
+    }
+
+    fn begin_next_share(&mut self) -> bool {
+        let is_left = self.shares_left > 0;
+        if is_left {
+            self.shares_left -= 1;
+            self.merge.next_share(get_random_u64());
+            self.next = 0;
+        }
+        is_left
+    }
+}

@@ -8,6 +8,8 @@
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code))] // Nobody else calls it.
 
 use std::marker::PhantomData;
+#[cfg(unix)]
+use std::slice;
 
 use crate::Error;
 
@@ -67,6 +69,31 @@ impl Loaded {
     }
 }
 
+#[cfg(unix)]
+impl Loaded {
+    /// The entries: key, value and deadline.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &[u8], Option<u64>)> {
+        self.entries.iter().map(|entry| {
+            // SAFETY: `Entries::push` took them from a string and from bytes in
+            // the blocks, which are kept as they are for as long as `self` is.
+            let (key, value) = unsafe {
+                (
+                    slice::from_raw_parts(entry.key, entry.key_bytes),
+                    slice::from_raw_parts(entry.value, entry.value_bytes),
+                )
+            };
+            // SAFETY: as above.
+            let key = unsafe { str::from_utf8_unchecked(key) };
+            (key, value, entry.expires.then_some(entry.expires_at))
+        })
+    }
+
+    /// How many entries are lost.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
 impl<'a> Entries<'_, 'a> {
     /// Adds one.
     pub fn push(&mut self, key: &'a str, value: &'a [u8], expires_at: Option<u64>) {
@@ -110,6 +137,28 @@ impl LiveBatch {
             expires_at,
             _block: block,
         }
+    }
+}
+
+#[cfg(unix)]
+impl LiveBatch {
+    /// All keys, and how many bytes each takes.
+    pub fn keys(&self) -> (&str, &[u32]) {
+        // SAFETY: it is a string in the block, which is kept as it is for as
+        // long as `self` is.
+        let keys = unsafe { str::from_utf8_unchecked(&*self.keys) };
+        (keys, &self.key_lengths)
+    }
+
+    /// All values, and how many bytes each takes.
+    pub fn values(&self) -> (&[u8], &[u32]) {
+        // SAFETY: as above.
+        (unsafe { &*self.values }, &self.value_lengths)
+    }
+
+    /// The deadlines, where there are any.
+    pub fn expires_at(&self) -> &[u64] {
+        &self.expires_at
     }
 }
 

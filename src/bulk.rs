@@ -169,21 +169,8 @@ impl Writer {
         })))
     }
 
-    /// Stores what was added as the whole of the cache.
-    pub fn commit(self, root: &Dir) -> Result<(), Error> {
-        let Writing {
-            cache,
-            folder,
-            part,
-        } = self.0.into_inner();
-        let snapshot = part?.finish(wall_now(), &Lost::default())?;
-        let snapshot = compacted(&folder, snapshot)?;
-        Cache::new(root, &cache)?.save_written(&folder, snapshot)
-    }
-}
-
-impl GuestWriter for Writer {
-    fn append(&self, entries: Batch) -> Result<(), Error> {
+    /// Adds entries.
+    pub fn append(&self, entries: &Batch) -> Result<(), Error> {
         let Writing { part, .. } = &mut *self.0.borrow_mut();
         let open = part.as_mut().map_err(|error| error.clone())?;
         let batch = format::Batch::new(
@@ -201,6 +188,24 @@ impl GuestWriter for Writer {
             *part = Err(error.clone());
         }
         appended
+    }
+
+    /// Stores what was added as the whole of the cache.
+    pub fn commit(self, root: &Dir) -> Result<(), Error> {
+        let Writing {
+            cache,
+            folder,
+            part,
+        } = self.0.into_inner();
+        let snapshot = part?.finish(wall_now(), &Lost::default())?;
+        let snapshot = compacted(&folder, snapshot)?;
+        Cache::new(root, &cache)?.save_written(&folder, snapshot)
+    }
+}
+
+impl GuestWriter for Writer {
+    fn append(&self, entries: Batch) -> Result<(), Error> {
+        Writer::append(self, &entries)
     }
 
     fn commit(writer: bindings::Writer) -> Result<(), Error> {

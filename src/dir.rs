@@ -43,6 +43,15 @@ impl Dir {
         Ok(Dir(root))
     }
 
+    /// The directory at a path, for a native program.
+    #[cfg(unix)]
+    pub fn at(path: &std::path::Path) -> Result<Dir, Error> {
+        let doing = || format!("opening {}", path.display());
+        Descriptor::directory(path)
+            .map(Dir)
+            .map_err(|code| error(&doing(), code))
+    }
+
     /// What is in the directory. Files that come or go meanwhile may be listed
     /// or not; names that are not UTF-8 are not ours and are left out.
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
@@ -296,6 +305,7 @@ impl File {
     }
 }
 
+#[cfg(not(unix))]
 impl Descriptor {
     /// Reads at `offset`, at most so many bytes, and appends them to a buffer
     /// that has room. None are read at the end of the file only.

@@ -34,12 +34,16 @@ mod legacy;
 mod memory;
 pub mod merge;
 mod name;
+#[cfg(unix)]
+pub mod native;
 mod part;
 mod publish;
 mod settings;
 mod source;
 mod store;
 mod stream;
+#[cfg(unix)]
+mod wasi;
 
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.
@@ -62,6 +66,7 @@ use bindings::exports::larder::cache::cache_bulk::{self, Guest as Bulk};
 use bindings::exports::larder::cache::cache_inspect::{CacheStat, Guest as Inspect, Report};
 use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
 use bindings::exports::larder::cache::types::{Entry, Error};
+#[cfg(not(unix))]
 use bindings::wasi;
 use dir::Dir;
 use store::Cache;

@@ -147,7 +147,7 @@ fn a_save_beyond_the_memory_limit_is_refused_with_its_size() {
         .save("cache", [Entry::new("key", value)])
         .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::TooLarge(size) if *size > 1 << 20));
-    backend.save("cache", []).unwrap();
+    backend.save("cache", [] as [Entry; 0]).unwrap();
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn a_bare_file_from_before_timestamps_is_read_and_superseded() {
         .unwrap();
     assert!(!bare.exists(), "superseded");
     assert_eq!(load().len(), 1);
-    disk.save("old", []).unwrap();
+    disk.save("old", [] as [larder_host::Entry; 0]).unwrap();
     assert_eq!(load().len(), 0);
 }
 
@@ -177,6 +177,6 @@ fn a_damaged_bare_file_is_corrupt_and_heals_by_a_save() {
         let error = disk.load("old").unwrap_err();
         assert!(error.to_string().contains("old.postcard"), "{error}");
     }
-    disk.save("old", []).unwrap();
+    disk.save("old", [] as [larder_host::Entry; 0]).unwrap();
     assert_eq!(disk.load("old").unwrap().entries.len(), 0);
 }

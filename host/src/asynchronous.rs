@@ -1,5 +1,6 @@
 //! A backend for asynchronous callers.
 
+use std::borrow::Borrow;
 use std::panic::resume_unwind;
 
 use tokio::task::spawn_blocking;
@@ -32,7 +33,11 @@ impl AsyncBackend {
     }
 
     /// See [`Backend::save`].
-    pub async fn save(&self, cache: impl Into<String>, entries: Vec<Entry>) -> Result<(), Error> {
+    pub async fn save<E: Borrow<Entry>>(
+        &self,
+        cache: impl Into<String>,
+        entries: impl IntoIterator<Item = E> + Send + 'static,
+    ) -> Result<(), Error> {
         self.call(cache, move |backend, cache| backend.save(cache, entries))
             .await
     }

@@ -1,26 +1,21 @@
 //! A backend, and the calls that it takes.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use wasmtime::component::Component;
 
 use crate::bindings::{CACHE_INSPECT, CACHE_UPDATES};
 use crate::builder::{DISK_BACKEND, Settings};
 use crate::component::Linked;
-use crate::engine;
-use crate::instance::{Failure, Instance};
+use crate::instance::{Failure, Instance, present};
+use crate::session::{Pool, Session};
 use crate::{
-    AsyncBackend, Builder, CacheStat, Change, Contents, Entry, Error, ErrorKind, LiveEntry, Report,
+    AsyncBackend, Builder, CacheStat, Change, Contents, Entries, Entry, Error, ErrorKind,
+    LiveEntry, Report, Writer,
 };
-
-/// How many instances wait for calls at most.
-const IDLE_INSTANCES: usize = 16;
-/// How many bytes of memory the idle instances of a backend may hold on to. Memory that is new costs
-/// a page fault every 4 KiB: a third of the time of a large load.
-const IDLE_MEMORY: usize = 64 * 1024 * 1024;
 
 /// A backend, ready for calls: a compiled component, and what it may use.
 ///
@@ -35,13 +30,7 @@ const IDLE_MEMORY: usize = 64 * 1024 * 1024;
 /// working.
 #[derive(Clone)]
 pub struct Backend {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    linked: Linked,
-    settings: Settings,
-    idle: Mutex<Vec<Instance>>,
+    pool: Arc<Pool>,
 }
 
 impl Backend {
@@ -83,11 +72,7 @@ impl Backend {
 
     pub(crate) fn new(component: &Component, settings: Settings) -> Result<Self, Error> {
         let backend = Self {
-            shared: Arc::new(Shared {
-                linked: Linked::new(component)?,
-                settings,
-                idle: Mutex::default(),
-            }),
+            pool: Arc::new(Pool::new(Linked::new(component)?, settings)),
         };
         // The first instance shows whether there can be any, and waits for the first call.
         backend.run(async |_| Ok(()))?;
@@ -100,41 +85,74 @@ impl Backend {
     /// # Errors
     ///
     /// [`ErrorKind::Corrupt`] and [`ErrorKind::UnsupportedVersion`] if nothing of the cache can be
-    /// read; [`ErrorKind::TooLarge`] for more than fits in the memory that the component may use;
-    /// [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`].
+    /// read; [`ErrorKind::TooLarge`] for more than the memory limit, which [`read`](Self::read)
+    /// gives piece by piece; [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`],
+    /// [`ErrorKind::Unavailable`].
     pub fn load(&self, cache: &str) -> Result<Contents, Error> {
-        self.call("load", cache, async |instance| {
-            let store = &mut instance.store;
-            let contents = instance.backend.call_load(store, cache).await??;
-            let instant = instance.instants()?;
-            let live = contents.entries.into_iter().map(|entry| LiveEntry {
-                key: entry.key,
-                value: entry.value,
-                expires_at: entry.expires_at.and_then(&instant),
-            });
-            Ok(Contents {
-                entries: live.collect(),
-                lost: contents.lost,
-            })
+        let limit = self.pool.settings.memory_limit;
+        let mut source = Entries::open(&self.pool, "load", cache)?;
+        let mut entries = Vec::new();
+        // As many as there may be, at most; where there is no room for that, there is for fewer.
+        let expected = source.total().min((limit / size_of::<LiveEntry>()) as u64);
+        let _ = entries.try_reserve_exact(expected as usize);
+        let mut size = 0_usize;
+        while let Some(batch) = source.next_batch()? {
+            size = size.saturating_add(batch.size());
+            if size > limit {
+                let error = Error::new(ErrorKind::TooLarge(size as u64));
+                return Err(error.during("load").on_cache(cache));
+            }
+            entries.extend(batch);
+        }
+        Ok(Contents {
+            entries,
+            lost: source.lost(),
         })
+    }
+
+    /// Gives the live entries of a cache one by one, and holds some hundred KiB of them at a time,
+    /// whatever the size of the cache; all of it, if the component has no `cache-bulk`.
+    ///
+    /// # Errors
+    ///
+    /// As with [`load`](Self::load), now or from the iterator; [`ErrorKind::TooLarge`] for an entry
+    /// that is larger than the memory limit allows.
+    pub fn read(&self, cache: &str) -> Result<Entries, Error> {
+        Entries::open(&self.pool, "read", cache)
     }
 
     /// Stores entries as the whole of a cache, in place of what it held, and creates it if need be.
     /// No entries: the cache is empty afterwards. A key named twice: the last entry counts.
     ///
+    /// The entries may come from a list or from any iterator, of which some hundred KiB are held at
+    /// a time; all of it, if the component has no `cache-bulk`. Should the iterator panic, nothing
+    /// is stored. Times to live are counted from its end.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`] for more than the memory limit, [`ErrorKind::NoSpace`],
-    /// [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`]: the
-    /// cache is what it was before, but for the exceptions at [`Error`].
-    pub fn save(&self, cache: &str, entries: impl AsRef<[Entry]>) -> Result<(), Error> {
-        let entries = entries.as_ref();
-        self.call("save", cache, async |instance| {
-            self.check_size(entries.iter().map(Entry::size))?;
-            let entries: Vec<_> = entries.iter().map(Into::into).collect();
-            let store = &mut instance.store;
-            Ok(instance.backend.call_save(store, cache, &entries).await??)
-        })
+    /// [`ErrorKind::TooLarge`] for an entry that is larger than the memory limit allows, or all of
+    /// them if the component has no `cache-bulk`; [`ErrorKind::NoSpace`], [`ErrorKind::InvalidName`],
+    /// [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`]: the cache is what it was before, but
+    /// for the exceptions at [`Error`].
+    pub fn save<E: Borrow<Entry>>(
+        &self,
+        cache: &str,
+        entries: impl IntoIterator<Item = E>,
+    ) -> Result<(), Error> {
+        let store = || {
+            let mut writer = self.write(cache);
+            for entry in entries {
+                writer.put(entry.borrow())?;
+            }
+            writer.commit()
+        };
+        store().map_err(|error| error.during("save"))
+    }
+
+    /// Stores entries as [`save`](Self::save) does, for a caller that may have to give up on the
+    /// way: they are put one by one, and committed or dropped.
+    pub fn write(&self, cache: &str) -> Writer {
+        Writer::new(&self.pool, cache)
     }
 
     /// Removes everything that is stored under a name. A cache that does not exist, or is empty,
@@ -162,7 +180,11 @@ impl Backend {
         let changes = changes.as_ref();
         self.call("apply", cache, async |instance| {
             let updates = present(&instance.updates, CACHE_UPDATES)?;
-            self.check_size(changes.iter().map(Change::size))?;
+            let size = changes
+                .iter()
+                .map(Change::size)
+                .fold(0, usize::saturating_add);
+            self.pool.check_size(size).map_err(Failure::Answered)?;
             let changes: Vec<_> = changes.iter().map(Into::into).collect();
             let store = &mut instance.store;
             Ok(updates.call_apply(store, cache, &changes).await??)
@@ -227,77 +249,16 @@ impl Backend {
             .map_err(|error| error.during(operation).on_cache(cache))
     }
 
-    /// Makes a call in an idle instance or a new one, and keeps the instance if it is worth it.
+    /// Makes a call, and lets others use its instance.
     fn run<T>(
         &self,
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        let Shared {
-            linked, settings, ..
-        } = &*self.shared;
-        let deadline = Instant::now().checked_add(settings.time_limit);
-        let result = engine::run(deadline, async {
-            let mut instance = match self.idle_instance() {
-                Some(mut instance) => {
-                    instance.ready(deadline);
-                    instance
-                }
-                None => Instance::new(linked, settings, deadline).await?,
-            };
-            let result = match call(&mut instance).await {
-                Ok(answer) => Ok(answer),
-                Err(Failure::Answered(kind)) => Err(Error::new(kind)),
-                Err(Failure::BrokenOff(error)) => {
-                    return Err(instance.store.data().explain(error, settings));
-                }
-            };
-            if instance.is_worth_keeping() {
-                let mut idle = self.idle_instances();
-                let memory: usize = idle.iter().map(Instance::memory).sum();
-                if idle.len() < IDLE_INSTANCES && memory + instance.memory() <= IDLE_MEMORY {
-                    idle.push(instance);
-                }
-            }
-            result
-        });
-        match result {
-            Ok(Some(result)) => result,
-            Ok(None) => Err(Error::new(ErrorKind::TimedOut(settings.time_limit))),
-            Err(error) => {
-                let why = format!("the host cannot run calls: {error}");
-                Err(Error::new(ErrorKind::Unavailable(why)).caused_by(error))
-            }
-        }
+        let mut session = Session::new(&self.pool);
+        let result = session.call(call);
+        session.end();
+        result
     }
-
-    fn idle_instance(&self) -> Option<Instance> {
-        let instance = self.idle_instances().pop()?;
-        instance
-            .is_current(&self.shared.settings)
-            .then_some(instance)
-    }
-
-    fn idle_instances(&self) -> MutexGuard<'_, Vec<Instance>> {
-        // A panic elsewhere leaves a list of good instances all the same.
-        let idle = self.shared.idle.lock();
-        idle.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Refuses what could not be handed to the component in one call.
-    fn check_size(&self, sizes: impl Iterator<Item = usize>) -> Result<(), Failure> {
-        let size = sizes.fold(0, usize::saturating_add);
-        let limit = self.shared.settings.memory_limit;
-        if u32::try_from(size).is_err() || size > limit {
-            return Err(Failure::Answered(ErrorKind::TooLarge(size as u64)));
-        }
-        Ok(())
-    }
-}
-
-/// An optional interface, or the reason why the call cannot be made.
-fn present<'a, T>(interface: &'a Option<T>, name: &'static str) -> Result<&'a T, Failure> {
-    let missing = Failure::Answered(ErrorKind::MissingInterface(name));
-    interface.as_ref().ok_or(missing)
 }
 
 impl fmt::Debug for Backend {

@@ -15,12 +15,14 @@ mod generated {
     });
 }
 
-use generated::exports::larder::cache::types;
-pub(crate) use generated::exports::larder::cache::{cache_backend, cache_inspect, cache_updates};
+pub(crate) use generated::exports::larder::cache::{
+    cache_backend, cache_bulk, cache_inspect, cache_updates, types,
+};
 pub(crate) use types::Error;
 
 pub(crate) const CACHE_BACKEND: &str = "larder:cache/cache-backend@0.1.0";
 pub(crate) const CACHE_UPDATES: &str = "larder:cache/cache-updates@0.1.0";
+pub(crate) const CACHE_BULK: &str = "larder:cache/cache-bulk@0.1.0";
 pub(crate) const CACHE_INSPECT: &str = "larder:cache/cache-inspect@0.1.0";
 
 impl<'a> From<&'a Entry> for types::Entry<'a> {
@@ -28,11 +30,14 @@ impl<'a> From<&'a Entry> for types::Entry<'a> {
         Self {
             key: &entry.key,
             value: &entry.value,
-            ttl: entry
-                .ttl
-                .map(|ttl| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)),
+            ttl: entry.ttl.map(nanoseconds),
         }
     }
+}
+
+/// A time to live as the contract has it: less than 2^64 - 1, which in columns stands for none.
+pub(crate) fn nanoseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_nanos()).map_or(u64::MAX - 1, |ttl| ttl.min(u64::MAX - 1))
 }
 
 impl<'a> From<&'a Change> for cache_updates::Change<'a> {
@@ -137,7 +142,7 @@ mod tests {
     #[test]
     fn a_ttl_beyond_the_contract_is_the_longest_one() {
         let ages = Entry::new("", "").ttl(Duration::MAX);
-        assert_eq!(types::Entry::from(&ages).ttl, Some(u64::MAX));
+        assert_eq!(types::Entry::from(&ages).ttl, Some(u64::MAX - 1));
         let brief = Entry::new("", "").ttl(Duration::from_nanos(7));
         assert_eq!(types::Entry::from(&brief).ttl, Some(7));
     }

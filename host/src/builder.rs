@@ -12,8 +12,8 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
-use crate::component::{self, builtin, compile};
-use crate::{Backend, Error, ErrorKind};
+use crate::component::{self, builtin};
+use crate::{Backend, Error, ErrorKind, code_cache};
 
 /// What an error names if a backend cannot be made.
 pub(crate) const DISK_BACKEND: &str = "disk backend";
@@ -26,6 +26,7 @@ const COMPONENT: &str = "component";
 /// is kept for the message of [`ErrorKind::Trapped`].
 pub struct Builder {
     source: Source,
+    code_cache: Option<PathBuf>,
     settings: Settings,
 }
 
@@ -52,6 +53,7 @@ impl Builder {
     fn new(source: Source) -> Self {
         Self {
             source,
+            code_cache: None,
             settings: Settings {
                 folders: Vec::new(),
                 environment: Vec::new(),
@@ -124,8 +126,11 @@ impl Builder {
         self
     }
 
-    /// Sets how long a call may take, one minute unless set; [`Duration::MAX`] for as long as it
-    /// takes. A call that takes longer gives [`ErrorKind::TimedOut`].
+    /// Sets how long a call into the component may take, one minute unless set; [`Duration::MAX`]
+    /// for as long as it takes. A call that takes longer gives [`ErrorKind::TimedOut`].
+    ///
+    /// A cache that is loaded or saved in pieces takes many calls: the limit is for each of them,
+    /// and not for what the caller does in between.
     ///
     /// It ends then whether the component computes or waits, but not before an operation on a file
     /// which the operating system has in hand is through.
@@ -141,6 +146,23 @@ impl Builder {
         self
     }
 
+    /// Keeps compiled components in this folder, so that other processes need not compile them
+    /// again: a third of a second for the disk component. It is created if it is not there, for its
+    /// user alone.
+    ///
+    /// Code is found again by a hash of the component, and of all that compiled code depends on in
+    /// this version of the crate and on this machine. A damaged file is replaced. Files that are not
+    /// used any more stay; anything in the folder may be removed at any time. A folder that cannot
+    /// be used fails nothing: the component is compiled.
+    ///
+    /// **Whoever may write to the folder can run any code in this process.** On Unix a folder or
+    /// file that belongs to another user, or that others may write, is not used. On other systems it
+    /// is for the caller to see to.
+    pub fn code_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.code_cache = Some(dir.into());
+        self
+    }
+
     /// Compiles the component, which is not subject to the limits, and starts a first instance.
     ///
     /// # Errors
@@ -149,8 +171,12 @@ impl Builder {
     /// imports what is not there; [`ErrorKind::Folder`] for a folder that is not there or may not be
     /// opened; and what a call can give, since instances may run code as they start.
     pub fn build(self) -> Result<Backend, Error> {
+        let compile = |bytes: &[u8]| match &self.code_cache {
+            Some(folder) => code_cache::compile(folder, bytes),
+            None => component::compile(bytes),
+        };
         let (operation, path, component) = match self.source {
-            Source::Builtin => (DISK_BACKEND, None, builtin()),
+            Source::Builtin => (DISK_BACKEND, None, builtin(compile)),
             Source::Memory(bytes) => (COMPONENT, None, compile(&bytes)),
             Source::File(path, bytes) => (COMPONENT, Some(path), compile(&bytes)),
         };

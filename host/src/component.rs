@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::{
-    CACHE_BACKEND, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_inspect, cache_updates,
+    CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_bulk,
+    cache_inspect, cache_updates,
 };
 use crate::engine::{ENGINE, LINKER};
 use crate::instance::State;
@@ -17,6 +18,7 @@ pub(crate) struct Linked {
     pub(crate) instance: InstancePre<State>,
     pub(crate) backend: cache_backend::GuestIndices,
     pub(crate) updates: Option<cache_updates::GuestIndices>,
+    pub(crate) bulk: Option<cache_bulk::GuestIndices>,
     pub(crate) inspect: Option<cache_inspect::GuestIndices>,
 }
 
@@ -34,6 +36,10 @@ impl Linked {
                 .then(|| cache_updates::GuestIndices::new(&instance))
                 .transpose()
                 .map_err(unlike(CACHE_UPDATES))?,
+            bulk: exports(CACHE_BULK)
+                .then(|| cache_bulk::GuestIndices::new(&instance))
+                .transpose()
+                .map_err(unlike(CACHE_BULK))?,
             inspect: exports(CACHE_INSPECT)
                 .then(|| cache_inspect::GuestIndices::new(&instance))
                 .transpose()
@@ -69,7 +75,9 @@ pub(crate) fn compile(bytes: &[u8]) -> Result<Component, Error> {
 }
 
 /// The built-in component, which is compiled once in a process.
-pub(crate) fn builtin() -> Result<Component, Error> {
+pub(crate) fn builtin(
+    compile: impl FnOnce(&[u8]) -> Result<Component, Error>,
+) -> Result<Component, Error> {
     static DISK: Mutex<Option<Component>> = Mutex::new(None);
     let mut disk = DISK.lock().unwrap_or_else(PoisonError::into_inner);
     match &*disk {

@@ -11,7 +11,8 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::{
-    self, CACHE_BACKEND, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_inspect, cache_updates,
+    self, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_bulk,
+    cache_inspect, cache_updates,
 };
 use crate::builder::Settings;
 use crate::component::{Linked, unlike};
@@ -30,6 +31,7 @@ pub(crate) struct Instance {
     pub(crate) store: Store<State>,
     pub(crate) backend: cache_backend::Guest,
     pub(crate) updates: Option<cache_updates::Guest>,
+    pub(crate) bulk: Option<cache_bulk::Guest>,
     pub(crate) inspect: Option<cache_inspect::Guest>,
 }
 
@@ -49,6 +51,13 @@ pub(crate) struct State {
     deadline: Option<Instant>,
     /// Whether this call was computing at its deadline.
     late: bool,
+}
+
+/// One moment, on two clocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Clocks {
+    component: u64,
+    host: Instant,
 }
 
 /// Why a call into an instance gave no result.
@@ -118,6 +127,9 @@ impl Instance {
         let updates = linked.updates.as_ref();
         let updates = updates.map(|updates| updates.load(&mut store, &instance));
         let updates = updates.transpose().map_err(unlike(CACHE_UPDATES))?;
+        let bulk = linked.bulk.as_ref();
+        let bulk = bulk.map(|bulk| bulk.load(&mut store, &instance));
+        let bulk = bulk.transpose().map_err(unlike(CACHE_BULK))?;
         let inspect = linked.inspect.as_ref();
         let inspect = inspect.map(|inspect| inspect.load(&mut store, &instance));
         let inspect = inspect.transpose().map_err(unlike(CACHE_INSPECT))?;
@@ -125,6 +137,7 @@ impl Instance {
             store,
             backend,
             updates,
+            bulk,
             inspect,
         })
     }
@@ -156,18 +169,36 @@ impl Instance {
             .all(|folder| matches!(named.next(), Some(Ok(named)) if named == *folder))
     }
 
-    /// Translates instants of the component's monotonic clock, whatever clock that is. None where
-    /// the instant is too late for the host to express.
-    pub(crate) fn instants(&mut self) -> wasmtime::Result<impl Fn(u64) -> Option<Instant>> {
-        let guest_now = self.store.data_mut().clocks().now()?;
-        let now = Instant::now();
-        Ok(move |at: u64| match at.checked_sub(guest_now) {
-            Some(left) => now.checked_add(Duration::from_nanos(left)),
-            None => now
-                .checked_sub(Duration::from_nanos(guest_now - at))
-                .or(Some(now)),
+    /// Tells the time by the component's monotonic clock, whatever clock that is, and by the host's.
+    pub(crate) fn clocks(&mut self) -> wasmtime::Result<Clocks> {
+        Ok(Clocks {
+            component: self.store.data_mut().clocks().now()?,
+            host: Instant::now(),
         })
     }
+}
+
+impl Clocks {
+    /// Translates an instant of the component's clock. None where it is too late for the host to
+    /// express.
+    pub(crate) fn instant(self, at: u64) -> Option<Instant> {
+        let now = self.host;
+        match at.checked_sub(self.component) {
+            Some(left) => now.checked_add(Duration::from_nanos(left)),
+            None => now
+                .checked_sub(Duration::from_nanos(self.component - at))
+                .or(Some(now)),
+        }
+    }
+}
+
+/// An optional interface, or the reason why the call cannot be made.
+pub(crate) fn present<'a, T>(
+    interface: &'a Option<T>,
+    name: &'static str,
+) -> Result<&'a T, Failure> {
+    let missing = Failure::Answered(ErrorKind::MissingInterface(name));
+    interface.as_ref().ok_or(missing)
 }
 
 impl State {

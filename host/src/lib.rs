@@ -48,6 +48,8 @@ mod asynchronous;
 mod backend;
 mod bindings;
 mod builder;
+mod code_cache;
+mod columns;
 mod component;
 mod engine;
 mod entry;
@@ -56,6 +58,9 @@ mod inspect;
 mod instance;
 #[cfg(feature = "pickle")]
 pub mod pickle;
+mod read;
+mod session;
+mod write;
 
 pub use asynchronous::AsyncBackend;
 pub use backend::Backend;
@@ -63,8 +68,10 @@ pub use builder::Builder;
 pub use entry::{Change, Contents, Entry, LiveEntry};
 pub use error::{Error, ErrorKind};
 pub use inspect::{CacheStat, Damage, Part, Report};
+pub use read::Entries;
 /// What [`Builder::wasi`] takes its settings from.
 pub use wasmtime_wasi;
+pub use write::Writer;
 
 /// The disk backend: the component that [`Backend::disk`] runs, as bytes of WebAssembly.
 pub static DISK_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm"));

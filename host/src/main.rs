@@ -29,6 +29,12 @@ Exit codes:
   1  something failed, or is incomplete: standard error says what
   2  the command line cannot be understood
 
+Environment:
+  LARDER_DIR         the folder that holds the caches
+  LARDER_DURABILITY  what a change withstands: full or atomic
+  LARDER_CODE_CACHE  the folder that holds compiled components, so that they are not compiled each
+                     time; empty for none [default: larder in $XDG_CACHE_HOME or ~/.cache]
+
 Example:
   echo '{\"key\": \"user:1\", \"value\": \"Ada\", \"ttl\": \"90s\"}' | larder save sessions
   larder load sessions

@@ -35,6 +35,10 @@ impl Place {
             .current_dir(self.0.path())
             .env_remove("LARDER_DIR")
             .env_remove("LARDER_DURABILITY")
+            .env(
+                "LARDER_CODE_CACHE",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/code"),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -161,7 +165,7 @@ fn seed(name: &str) -> String {
 }
 
 #[test]
-fn load_writes_what_save_read_sorted_by_key() {
+fn load_writes_what_save_read_in_any_order() {
     let place = Place::new();
     let saved = r#"{"key": "text", "value": "café ☃ \"quoted\"\nsecond line"}
 {"key": "bytes", "base64": "AP+A"}
@@ -176,13 +180,15 @@ fn load_writes_what_save_read_sorted_by_key() {
         place.feed(&["save", "things"], saved).done(),
         "saved cache \"things\" from 7 lines\n"
     );
+    let mut loaded = objects(&place.run(&["load", "things"]).done());
+    loaded.sort_by_key(|entry| entry["key"].to_string());
     assert_eq!(
-        objects(&place.run(&["load", "things"]).done()),
+        loaded,
         [
             json!({"key": "", "value": ""}),
             json!({"key": "bytes", "base64": "AP+A"}),
-            json!({"key": "text", "value": "café ☃ \"quoted\"\nsecond line"}),
             json!({"key": "text as base64", "value": "hi"}),
+            json!({"key": "text", "value": "café ☃ \"quoted\"\nsecond line"}),
             json!({"key": "twice", "value": "last"}),
         ]
     );
@@ -263,7 +269,11 @@ fn load_into_save_is_a_copy() {
     ended(save.output().expect("larder runs")).done();
     assert!(load.wait().expect("larder ends").success());
 
-    let [a, b] = ["a", "b"].map(|cache| objects(&place.run(&["load", cache]).done()));
+    let [a, b] = ["a", "b"].map(|cache| {
+        let mut entries = objects(&place.run(&["load", cache]).done());
+        entries.sort_by_key(|entry| entry["key"].to_string());
+        entries
+    });
     assert_eq!(a.len(), 3);
     for (a, b) in a.iter().zip(&b) {
         for field in ["key", "value", "base64"] {
@@ -355,7 +365,7 @@ fn a_line_that_is_not_acceptable_is_named_and_nothing_is_stored() {
             .feed(&[verb, "a"], b"{\"key\": \"k\", \"value\": \"\xff\"}")
             .failed(&["standard input, line 1: "]);
     }
-    assert!(!place.path("larder-data").exists());
+    assert_eq!(place.run(&["ls", "--json"]).done(), "");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::json_lines::Line;
 use super::options::Options;
-use super::output::{Failure, Output};
-use super::store::{Target, Verb};
+use super::output::{self, Failure, Output};
+use super::store::Target;
 
 /// Change some entries of a cache and leave the others as they are
 ///
@@ -18,15 +18,19 @@ pub struct Args {
     target: Target,
 }
 
-const VERB: Verb = Verb {
-    name: "apply",
-    doing: "changing",
-    done: "changed",
-    with: "by",
-};
-
 pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
-    let store = |backend: &larder_host::Backend, cache: &str, lines| backend.apply(cache, lines);
+    let cache = args.target.cache.as_str();
+    let failure = |why| options.failure("apply", Some(cache), why);
+    let changes = args.target.input.open("reading changes", Line::change);
+    let changes: Result<Vec<_>, _> = changes.and_then(Iterator::collect);
+    let changes = changes.map_err(failure)?;
+    let storage = options.created().map_err(failure)?;
+    {
+        let _progress = output::working(&format!("changing cache {cache:?}"));
+        let applied = storage.backend.apply(cache, &changes);
+        applied.map_err(|error| options.explain(&error))?;
+    }
+    let lines = changes.len() as u64;
     args.target
-        .store(&VERB, Line::change, store, options, output)
+        .report("apply", ["changed", "by"], lines, output)
 }

@@ -59,8 +59,9 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
 
     let storage = options.created().map_err(failure)?;
     {
-        let _progress = output::working(&format!("saving cache {cache:?}"));
-        let saved = storage.backend.save(cache, import.entries);
+        let progress = output::counting(&format!("saving cache {cache:?}"), imported as u64);
+        let entries = progress.wrap_iter(import.entries.into_iter());
+        let saved = storage.backend.save(cache, entries);
         saved.map_err(|error| failure(error.kind().to_string()))?;
     }
     match output.json {

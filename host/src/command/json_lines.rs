@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use indicatif::ProgressBar;
 use larder_host::{Change, Entry, LiveEntry};
 use serde::{Deserialize, Serialize};
 
@@ -36,57 +37,90 @@ pub struct Line {
     remove: Option<String>,
 }
 
+/// The lines of an input but blank ones, one at a time. The first that is not acceptable is an error,
+/// which names the input and the line.
+pub struct Lines<T> {
+    name: String,
+    input: Box<dyn BufRead>,
+    accept: fn(Line) -> Result<T, String>,
+    number: u64,
+    line: Vec<u8>,
+    /// Of lines; none where they are typed, since it would be written among them. A file shows how
+    /// much of it was read.
+    progress: Option<ProgressBar>,
+}
+
 impl Input {
-    /// Reads all lines but blank ones. The first that is not acceptable is the error, which names
-    /// the input and the line.
-    pub fn read<T>(&self, accept: impl Fn(Line) -> Result<T, String>) -> Result<Vec<T>, String> {
-        match self.file.as_deref().filter(|file| *file != Path::new("-")) {
-            Some(file) => {
+    /// Opens the input, and shows how much of it was taken as long as that is done.
+    pub fn open<T>(
+        &self,
+        doing: &str,
+        accept: fn(Line) -> Result<T, String>,
+    ) -> Result<Lines<T>, String> {
+        let (name, input, progress): (_, Box<dyn BufRead>, _) = match &self.file {
+            Some(file) if file != Path::new("-") => {
                 let name = file.display().to_string();
                 let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), file)));
                 let (size, file) = opened.map_err(|error| format!("{name}: {error}"))?;
-                let progress = output::counting(&format!("reading {name}"), size);
-                read(&name, BufReader::new(progress.wrap_read(file)), accept)
+                let file = output::measuring(doing, size).wrap_read(file);
+                (
+                    name,
+                    Box::new(BufReader::with_capacity(1 << 16, file)),
+                    None,
+                )
             }
-            None => {
+            _ => {
                 let stdin = io::stdin();
-                // Where the lines are typed, progress would be written among them.
-                let _progress =
-                    (!stdin.is_terminal()).then(|| output::working("reading standard input"));
-                read("standard input", stdin.lock(), accept)
+                let progress = (!stdin.is_terminal()).then(|| output::going_on(doing));
+                ("standard input".into(), Box::new(stdin.lock()), progress)
             }
+        };
+        Ok(Lines {
+            name,
+            input,
+            accept,
+            number: 0,
+            line: Vec::new(),
+            progress,
+        })
+    }
+}
+
+impl<T> Lines<T> {
+    /// Reads the next line that is not blank; none at the end.
+    fn read(&mut self) -> Result<Option<T>, String> {
+        loop {
+            self.number += 1;
+            self.line.clear();
+            let read = self.input.read_until(b'\n', &mut self.line);
+            if read.map_err(|error| error.to_string())? == 0 {
+                return Ok(None);
+            }
+            let line = self.line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            // What serde takes for the fields of an object in their order is no line.
+            if !line.starts_with(b"{") {
+                return Err("a line is a JSON object, such as {\"key\": \"k\"}".into());
+            }
+            let line = serde_json::from_slice(line).map_err(|error| without_line(&error))?;
+            return (self.accept)(line).map(Some);
         }
     }
 }
 
-fn read<T>(
-    name: &str,
-    mut input: impl BufRead,
-    accept: impl Fn(Line) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
-    let mut accepted = Vec::new();
-    let mut line = Vec::new();
-    for number in 1u64.. {
-        let at = |why: String| format!("{name}, line {number}: {why}");
-        line.clear();
-        match input.read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) => return Err(at(error.to_string())),
+impl<T> Iterator for Lines<T> {
+    type Item = Result<T, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(progress) = &self.progress {
+            progress.inc(1);
         }
-        let line = line.trim_ascii();
-        if !line.is_empty() {
-            // What serde takes for the fields of an object in their order is no line.
-            if !line.starts_with(b"{") {
-                return Err(at(
-                    "a line is a JSON object, such as {\"key\": \"k\"}".into()
-                ));
-            }
-            let line = serde_json::from_slice(line).map_err(|error| at(without_line(&error)))?;
-            accepted.push(accept(line).map_err(at)?);
-        }
+        let line = self.read();
+        let at = |why| format!("{}, line {}: {why}", self.name, self.number);
+        line.map_err(at).transpose()
     }
-    Ok(accepted)
 }
 
 /// What is wrong with a line of JSON, which takes itself for line 1.
@@ -139,13 +173,13 @@ impl Line {
         }
     }
 
-    /// The line for an entry as it is at that moment; none where it has expired by then.
-    pub fn of(entry: LiveEntry, now: Instant) -> Option<Self> {
+    /// The line for an entry as it is now; none where it has expired.
+    pub fn of(entry: LiveEntry) -> Option<Self> {
         let remaining = match entry.expires_at {
             // A deadline that has passed gives nothing, as does one that is now.
             Some(deadline) => Some(
                 deadline
-                    .checked_duration_since(now)
+                    .checked_duration_since(Instant::now())
                     .filter(|ttl| !ttl.is_zero())?,
             ),
             None => None,

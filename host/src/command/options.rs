@@ -93,11 +93,14 @@ impl Options {
             Some(Durability::Atomic) => Some("atomic".into()),
             None => env::var_os(DURABILITY).map(|level| level.to_string_lossy().into_owned()),
         };
-        let builder = builder.preopen(dir, "/");
-        Ok(match durability {
-            Some(level) => builder.env(DURABILITY, level),
-            None => builder,
-        })
+        let mut builder = builder.preopen(dir, "/");
+        if let Some(level) = durability {
+            builder = builder.env(DURABILITY, level);
+        }
+        if let Some(folder) = code_cache() {
+            builder = builder.code_cache(folder);
+        }
+        Ok(builder)
     }
 
     /// The folder that was named on the command line.
@@ -128,4 +131,16 @@ impl Options {
     pub fn explain(&self, error: &Error) -> Failure {
         self.failure(error.operation(), error.cache(), error.kind())
     }
+}
+
+/// Where compiled components are kept; nowhere if that is set to nothing, or the user has no home.
+fn code_cache() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).map(PathBuf::from);
+    if let Some(folder) = set("LARDER_CODE_CACHE") {
+        return Some(folder).filter(|folder| !folder.as_os_str().is_empty());
+    }
+    let caches = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    let caches = caches.or_else(|| Some(env::home_dir()?.join(".cache")));
+    let folder = caches?.join("larder");
+    Some(folder).filter(|folder| folder.is_absolute())
 }

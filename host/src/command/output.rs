@@ -31,7 +31,8 @@ impl From<io::Error> for Failure {
 pub struct Output {
     /// Whether results are for programs.
     pub json: bool,
-    terminal: bool,
+    /// Whether results are for a terminal.
+    pub terminal: bool,
     incomplete: bool,
     stdout: BufWriter<Stdout>,
 }
@@ -126,6 +127,26 @@ pub fn working(what: &str) -> ProgressBar {
     shown(
         ProgressBar::new_spinner(),
         "{spinner} {msg} ({elapsed})",
+        what,
+    )
+}
+
+/// Shows on standard error how many lines were taken of nobody knows how many, until it is dropped;
+/// where that is a terminal.
+pub fn going_on(what: &str) -> ProgressBar {
+    shown(
+        ProgressBar::new_spinner(),
+        "{spinner} {msg} {human_pos} lines ({elapsed})",
+        what,
+    )
+}
+
+/// Shows on standard error how many of so many bytes were read, until it is dropped; where that is a
+/// terminal.
+pub fn measuring(what: &str, of: u64) -> ProgressBar {
+    shown(
+        ProgressBar::new(of),
+        "{msg} {wide_bar} {bytes}/{total_bytes}",
         what,
     )
 }

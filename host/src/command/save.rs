@@ -3,14 +3,15 @@
 use super::json_lines::Line;
 use super::options::Options;
 use super::output::{Failure, Output};
-use super::store::{Target, Verb};
+use super::store::Target;
 
 /// Store entries as the whole of a cache, in place of what it held
 ///
 /// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is text,
 /// or bytes as "base64" in its place. The ttl may be left out; it is a duration such as 500ms, 90s,
 /// 15m, 2h, 7d or 1h 30m. Where a key comes twice the last line counts. Blank lines are skipped, and no
-/// lines at all leave the cache empty. All lines are read and checked before anything is stored.
+/// lines at all leave the cache empty. They are stored all together, after the last; where a line is not
+/// acceptable, none of them is. There may be more of them than fit in memory.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,15 +22,21 @@ pub struct Args {
     target: Target,
 }
 
-const VERB: Verb = Verb {
-    name: "save",
-    doing: "saving",
-    done: "saved",
-    with: "from",
-};
-
 pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
-    let store = |backend: &larder_host::Backend, cache: &str, lines| backend.save(cache, lines);
-    args.target
-        .store(&VERB, Line::entry, store, options, output)
+    let cache = args.target.cache.as_str();
+    let failure = |why| options.failure("save", Some(cache), why);
+    let doing = format!("saving cache {cache:?}");
+    let entries = args.target.input.open(&doing, Line::entry);
+    let entries = entries.map_err(failure)?;
+    let storage = options.created().map_err(failure)?;
+    let mut writer = storage.backend.write(cache);
+    let mut lines = 0;
+    for entry in entries {
+        let put = writer.put(&entry.map_err(failure)?);
+        put.map_err(|error| failure(error.kind().to_string()))?;
+        lines += 1;
+    }
+    let saved = writer.commit();
+    saved.map_err(|error| failure(error.kind().to_string()))?;
+    args.target.report("save", ["saved", "from"], lines, output)
 }

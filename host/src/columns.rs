@@ -184,3 +184,82 @@ impl Iterator for LiveColumns {
 }
 
 impl ExactSizeIterator for LiveColumns {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn live(keys: &str, key_lengths: &[u32], values: &str, value_lengths: &[u32]) -> LiveBatch {
+        LiveBatch {
+            keys: keys.into(),
+            key_lengths: key_lengths.into(),
+            values: values.into(),
+            value_lengths: value_lengths.into(),
+            expires_at: Vec::new(),
+        }
+    }
+
+    fn taken(batch: LiveBatch) -> Option<Vec<(String, Vec<u8>)>> {
+        let columns = LiveColumns::new(batch, Clocks::at_zero()).ok()?;
+        let entries: Vec<_> = columns.map(|entry| (entry.key, entry.value)).collect();
+        Some(entries)
+    }
+
+    #[test]
+    fn columns_that_fit_each_other_are_entries() {
+        let entry = |key: &str, value: &str| (key.to_owned(), value.as_bytes().to_owned());
+        let two = taken(live("\u{e9}k", &[2, 1], "value", &[0, 5])).unwrap();
+        assert_eq!(two, [entry("\u{e9}", ""), entry("k", "value")]);
+        let one = taken(live("key", &[3], "value", &[5])).unwrap();
+        assert_eq!(one, [entry("key", "value")]);
+        assert_eq!(taken(live("", &[0], "", &[0])).unwrap(), [entry("", "")]);
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_each_other_are_refused() {
+        for (keys, key_lengths, values, value_lengths) in [
+            ("", [].as_slice(), "", [].as_slice()),
+            ("k", &[1], "v", &[]),
+            ("k", &[], "v", &[1]),
+            ("k", &[1], "v", &[1, 0]),
+            ("kk", &[1], "v", &[1]),
+            ("k", &[2], "v", &[1]),
+            ("k", &[1], "vv", &[1]),
+            ("k", &[1], "v", &[2]),
+            ("\u{e9}", &[1, 1], "v", &[1, 0]),
+            ("k", &[u32::MAX, 2], "", &[0, 0]),
+            ("", &[0, 0], "", &[u32::MAX, 1]),
+        ] {
+            let batch = live(keys, key_lengths, values, value_lengths);
+            assert_eq!(taken(batch.clone()), None, "{batch:?}");
+        }
+        let mut batch = live("kl", &[1, 1], "", &[0, 0]);
+        for deadlines in [1, 3] {
+            batch.expires_at = vec![0; deadlines];
+            assert_eq!(taken(batch.clone()), None, "{batch:?}");
+        }
+        batch.expires_at = vec![0; 2];
+        assert_eq!(taken(batch).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn ttls_stand_beside_their_entries() {
+        let second = Duration::from_secs(1);
+        let mut columns = Columns::default();
+        columns.push(&Entry::new("a", "1"));
+        assert_eq!(columns.batch().ttls, []);
+        columns.push(&Entry::new("b", "2").ttl(second));
+        columns.push(&Entry::new("c", "3"));
+        columns.push(&Entry::new("d", "4").ttl(Duration::MAX));
+        let ttls = [NEVER, 1_000_000_000, NEVER, NEVER - 1];
+        assert_eq!(columns.batch().ttls, ttls);
+        let listed = columns.list();
+        let ttls = ttls.map(|ttl| Some(ttl).filter(|ttl| *ttl != NEVER));
+        assert!(listed.iter().map(|entry| entry.ttl).eq(ttls));
+        columns.clear();
+        columns.push(&Entry::new("e", "5"));
+        assert_eq!(columns.batch().ttls, []);
+    }
+}

@@ -56,6 +56,7 @@ pub(crate) struct State {
 /// One moment, on two clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct Clocks {
+    /// In nanoseconds.
     component: u64,
     host: Instant,
 }
@@ -179,6 +180,13 @@ impl Instance {
 }
 
 impl Clocks {
+    /// A component's clock that begins now.
+    #[cfg(test)]
+    pub(crate) fn at_zero() -> Self {
+        let host = Instant::now();
+        Self { component: 0, host }
+    }
+
     /// Translates an instant of the component's clock. None where it is too late for the host to
     /// express.
     pub(crate) fn instant(self, at: u64) -> Option<Instant> {

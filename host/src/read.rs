@@ -56,6 +56,7 @@ impl Entries {
             total: 0,
             lost: 0,
         };
+        // All five calls that a few entries take cost 2 µs more than a plain load.
         match pool.linked.bulk {
             Some(_) => entries.open_reader()?,
             None => entries.load()?,

@@ -129,6 +129,14 @@ fn objects(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// What `load` wrote, sorted by key.
+#[track_caller]
+fn by_key(text: &str) -> Vec<Value> {
+    let mut entries = objects(text);
+    entries.sort_by(|a, b| a["key"].as_str().cmp(&b["key"].as_str()));
+    entries
+}
+
 /// Keys and values of what `load` wrote, which has to be text.
 fn entries(text: &str) -> BTreeMap<String, String> {
     objects(text)
@@ -180,15 +188,13 @@ fn load_writes_what_save_read_in_any_order() {
         place.feed(&["save", "things"], saved).done(),
         "saved cache \"things\" from 7 lines\n"
     );
-    let mut loaded = objects(&place.run(&["load", "things"]).done());
-    loaded.sort_by_key(|entry| entry["key"].to_string());
     assert_eq!(
-        loaded,
+        by_key(&place.run(&["load", "things"]).done()),
         [
             json!({"key": "", "value": ""}),
             json!({"key": "bytes", "base64": "AP+A"}),
-            json!({"key": "text as base64", "value": "hi"}),
             json!({"key": "text", "value": "café ☃ \"quoted\"\nsecond line"}),
+            json!({"key": "text as base64", "value": "hi"}),
             json!({"key": "twice", "value": "last"}),
         ]
     );
@@ -238,7 +244,7 @@ fn a_ttl_runs_on_to_the_nanosecond_and_is_never_longer_than_saved() {
     ];
     let lines = ttls.map(|(ttl, _)| json!({"key": ttl, "value": "", "ttl": ttl}).to_string());
     place.feed(&["save", "a"], lines.join("\n")).done();
-    let loaded = objects(&place.run(&["load", "a"]).done());
+    let loaded = by_key(&place.run(&["load", "a"]).done());
     assert_eq!(loaded.len(), ttls.len());
     for (written, seconds) in ttls {
         let entry = loaded
@@ -269,11 +275,7 @@ fn load_into_save_is_a_copy() {
     ended(save.output().expect("larder runs")).done();
     assert!(load.wait().expect("larder ends").success());
 
-    let [a, b] = ["a", "b"].map(|cache| {
-        let mut entries = objects(&place.run(&["load", cache]).done());
-        entries.sort_by_key(|entry| entry["key"].to_string());
-        entries
-    });
+    let [a, b] = ["a", "b"].map(|cache| by_key(&place.run(&["load", cache]).done()));
     assert_eq!(a.len(), 3);
     for (a, b) in a.iter().zip(&b) {
         for field in ["key", "value", "base64"] {
@@ -383,7 +385,7 @@ fn apply_changes_what_is_named_and_leaves_the_rest() {
         place.feed(&["apply", "a"], changes).done(),
         "changed cache \"a\" by 4 lines\n"
     );
-    let loaded = objects(&place.run(&["load", "a"]).done());
+    let loaded = by_key(&place.run(&["load", "a"]).done());
     assert_eq!(loaded[0], json!({"key": "added", "base64": "/w=="}));
     assert_eq!(
         (&loaded[1]["key"], &loaded[1]["value"]),
@@ -622,7 +624,7 @@ fn import_stores_what_the_python_module_pickled() {
             .run(&["import", "--strict", &seed(file), "users"])
             .done();
         assert!(told.contains("500 entries, 0 expired, 0 skipped"), "{told}");
-        let loaded = objects(&place.run(&["load", "users"]).done());
+        let loaded = by_key(&place.run(&["load", "users"]).done());
         assert_eq!(loaded.len(), 500);
         for entry in loaded {
             let number: u32 = entry["key"]
@@ -666,7 +668,7 @@ fn import_names_what_it_skips_and_strict_makes_that_an_error() {
         skipped.iter().any(|skipped| skipped["key"] == "object"),
         "{told}"
     );
-    let loaded = objects(&place.run(&["load", "mixed"]).done());
+    let loaded = by_key(&place.run(&["load", "mixed"]).done());
     assert_eq!(told["imported"], loaded.len());
     let by_key = |key: &str| loaded.iter().find(|entry| entry["key"] == key);
     assert_eq!(by_key("text").expect("text")["value"], "café ☃");
@@ -776,6 +778,54 @@ fn another_component_is_run_when_it_is_named() {
         }
     }
     assert!(!place.path("larder-data/b").exists());
+}
+
+#[test]
+fn a_component_is_compiled_once_and_kept_for_its_user_unless_that_is_turned_off() {
+    let place = Place::new();
+    let run = |name: &str, value: &str| {
+        let mut command = place.command(&["ls", "--json"]);
+        command
+            .env_remove("LARDER_CODE_CACHE")
+            .env("HOME", place.path("home"));
+        command.env_remove("XDG_CACHE_HOME").env(name, value);
+        ended(command.output().expect("larder runs")).done();
+    };
+    let files = |folder: &str| match fs::read_dir(place.path(folder)) {
+        Ok(files) => files.count(),
+        Err(_) => 0,
+    };
+    run("LARDER_CODE_CACHE", "");
+    assert!(!place.path("home").exists());
+    for _ in 0..2 {
+        run("LARDER_CODE_CACHE", "code");
+        assert_eq!(files("code"), 1);
+    }
+    let caches = place.path("caches");
+    run("XDG_CACHE_HOME", caches.to_str().expect("text"));
+    assert_eq!(files("caches/larder"), 1);
+    assert!(!place.path("home").exists());
+    // What is not a path from the root does not count there.
+    run("XDG_CACHE_HOME", "caches");
+    assert_eq!(files("home/.cache/larder"), 1);
+}
+
+#[test]
+fn more_than_a_batch_is_saved_and_loaded_whole_or_not_at_all() {
+    let place = Place::new();
+    let saved: BTreeMap<_, _> = (0..5000)
+        .map(|n| (format!("key {n}"), format!("{n:0200}")))
+        .collect();
+    let input = lines(&saved);
+    place.feed(&["save", "a"], &input).done();
+    assert_eq!(entries(&place.run(&["load", "a"]).done()), saved);
+
+    let refused = place.feed(&["save", "a"], [&input, "bad"].concat());
+    refused.failed(&["standard input, line 5001: "]);
+    place.write("bad.jsonl", [&input, "bad"].concat());
+    let refused = place.run(&["save", "a", "bad.jsonl"]);
+    refused.failed(&["bad.jsonl, line 5001: "]);
+    assert_eq!(entries(&place.run(&["load", "a"]).done()), saved);
 }
 
 #[test]

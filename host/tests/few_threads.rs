@@ -15,6 +15,7 @@ const NOBODY: &[&str] = &["--reuid", "64999", "--regid", "64999", "--clear-group
 /// Runs the command where no more threads may be started than this.
 fn list_with_threads(threads: usize, larder: &Path, storage: &Path) -> Output {
     Command::new("setpriv")
+        .env("LARDER_CODE_CACHE", "")
         .args(NOBODY)
         .args(["bash", "-c", "ulimit -u \"$0\" && exec \"$@\""])
         .arg(threads.to_string())

@@ -304,6 +304,10 @@ fn whatever_room_is_left_a_write_is_done_or_says_that_the_disk_is_full() {
 /// What the command says where it fails.
 fn complaint(disk: &Disk, args: &[&str], input: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_larder"))
+        .env(
+            "LARDER_CODE_CACHE",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/code"),
+        )
         .arg("--dir")
         .arg(disk.folder())
         .args(args)

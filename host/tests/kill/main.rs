@@ -152,6 +152,7 @@ fn writers_killed_a_thousand_times_leave_what_each_had_done() {
 /// The command, with lines in a file to read.
 fn larder(storage: &Storage, durability: &str, verb: &str, lines: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_larder"))
+        .env("LARDER_CODE_CACHE", "")
         .arg("--dir")
         .arg(storage.folder.path())
         .args(["--durability", durability, verb, CACHE])

@@ -262,10 +262,8 @@ impl Published {
             version,
             header: match header {
                 // The directory may have what the header does not.
-                Err(Unreadable::Damaged) => {
-                    Reader::open(bytes.clone())?.map(|reader| *reader.header())
-                }
-                header => header,
+                Err(_) => Reader::open(bytes.clone())?.map(|reader| *reader.header()),
+                Ok(header) => Ok(header),
             },
             bytes,
             is_synced: true,

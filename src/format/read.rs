@@ -8,8 +8,8 @@ use std::vec;
 use super::columns::Columns;
 use super::index::{BlockEntry, Directory, Index, Segment};
 use super::{
-    DIRECTORY_SEED, FRAME, HEAD_BYTES, Header, LostKeys, TRAILER, Unreadable, VERSION, block_seed,
-    decode_head, decode_trailer, frame_head, index_seed, split_frame,
+    DIRECTORY_SEED, FRAME, HEAD_BYTES, Header, LostKeys, MAGIC, TRAILER, Unreadable, VERSION,
+    block_seed, decode_head, decode_trailer, frame_head, index_seed, split_frame,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

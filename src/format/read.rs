@@ -159,25 +159,20 @@ impl<S: Source> Reader<S> {
         let size = source.size();
         let head = source.read(0, HEAD_BYTES as u64)?;
         let header = decode_head(&head);
-        if let Err(newer @ Unreadable::Version(_)) = header {
-            return Ok(Err(newer));
-        }
-        let mut found = directory(&source, size)?;
-        if found.is_none()
-            && let Ok(header) = header
-        {
-            let version = head.get(7).copied().unwrap_or(VERSION);
-            found = Some(scan(&source, size, header, version)?);
-        }
-        let Some(Found {
+        let found = match (directory(&source, size)?, header) {
+            (Some(found), _) => found,
+            (None, Ok(header)) => {
+                let version = head.get(MAGIC.len()).copied().unwrap_or(VERSION);
+                scan(&source, size, header, version)?
+            }
+            (None, Err(unreadable)) => return Ok(Err(unreadable)),
+        };
+        let Found {
             header,
             version,
             segments,
             end,
-        }) = found
-        else {
-            return Ok(Err(Unreadable::Damaged));
-        };
+        } = found;
         let expected = header.to_bytes(version);
         let mut reader = Reader {
             source,

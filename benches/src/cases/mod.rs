@@ -1,0 +1,7 @@
+//! What is measured.
+
+pub mod apply;
+pub mod changes;
+pub mod start;
+pub mod store;
+pub mod stream;

@@ -1,0 +1,53 @@
+//! How long it takes from a compiled component to its first entries.
+
+use larder_host::{Backend, Entry};
+
+use crate::Result;
+use crate::contestant::timed;
+use crate::larder::component::Disk;
+use crate::place::Place;
+use crate::results::Start;
+use crate::stats::Times;
+
+const CACHE: &str = "start";
+const ENTRIES: usize = 100;
+
+pub fn run(place: &Place, rounds: usize) -> Result<Start> {
+    eprintln!("{rounds} starts, {}", place.name);
+    let folder = place.fresh(CACHE)?;
+    let entries: Vec<_> = (0..ENTRIES)
+        .map(|i| Entry::new(format!("user:{i}"), vec![i as u8; 100]))
+        .collect();
+    Backend::disk(&folder)?.save(CACHE, &entries)?;
+    let code = folder.join("disk.cwasm");
+    Disk::precompile(&code)?;
+
+    let (mut library, mut component, mut deserialize) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let (loaded, time) = timed(|| Ok(Backend::disk(&folder)?.load(CACHE)?))?;
+        expect(loaded.entries.len())?;
+        library.push(time);
+
+        let (loaded, time) = timed(|| {
+            let mut instance = Disk::compiled().start(&folder)?;
+            instance
+                .call(async |store, exports| Ok(exports.backend.call_load(store, CACHE).await??))
+        })?;
+        expect(loaded.entries.len())?;
+        component.push(time);
+
+        deserialize.push(timed(|| Disk::precompiled(&code))?.1);
+    }
+    Ok(Start {
+        library: Times::of(&library).ok_or("no rounds")?,
+        component: Times::of(&component).ok_or("no rounds")?,
+        deserialize: Times::of(&deserialize).ok_or("no rounds")?,
+    })
+}
+
+fn expect(count: usize) -> Result<()> {
+    if count != ENTRIES {
+        return Err(format!("{count} entries came back, not {ENTRIES}").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Everyone keeps the same entries, in turns: from nothing into a new folder, and all of them back.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::contestant::Contestant;
+use crate::data::{Data, Kind};
+use crate::larder::batches::Batches;
+use crate::larder::library::Library;
+use crate::larder::plain::Plain;
+use crate::peers::cacache::Cacache;
+use crate::peers::diskcache::Diskcache;
+use crate::peers::fjall::Fjall;
+use crate::peers::limit::{Bytes, Limit};
+use crate::peers::redb::Redb;
+use crate::peers::seed::Seed;
+use crate::peers::sqlite::Sqlite;
+use crate::place::{Place, remove};
+use crate::results::{Row, Store};
+use crate::stats::Times;
+
+/// Whose turns take longer than this sits out once it had a few.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FEW: usize = 3;
+
+/// A contestant and what is known of it.
+struct Turns {
+    contestant: Box<dyn Contestant>,
+    persist: Vec<Duration>,
+    load: Vec<Duration>,
+    failed: Option<String>,
+}
+
+impl Turns {
+    fn take(&mut self, data: &Data, place: &Place) -> Result<()> {
+        let folder = place.fresh("turn")?;
+        let persist = self.contestant.persist(data, &folder)?;
+        place.settle()?;
+        let load = self.contestant.load(data, &folder)?;
+        self.persist.push(persist);
+        self.load.push(load);
+        remove(&folder)
+    }
+
+    fn is_done(&self) -> bool {
+        let took = |times: &Vec<Duration>| times.last().copied().unwrap_or_default();
+        let slow = took(&self.persist) + took(&self.load) > PATIENCE;
+        self.failed.is_some() || (slow && self.persist.len() >= FEW)
+    }
+}
+
+fn contestants() -> Vec<Box<dyn Contestant>> {
+    vec![
+        Box::new(Library::Opened),
+        Box::new(Library::Kept(None)),
+        Box::new(Plain),
+        Box::new(Batches::default()),
+        Box::new(Limit::Steps(Bytes::default())),
+        Box::new(Limit::Whole(Bytes::default())),
+        Box::new(Redb),
+        Box::new(Fjall),
+        Box::new(Sqlite),
+        Box::new(Cacache::default()),
+        Box::new(Seed::default()),
+        Box::new(Diskcache::default()),
+    ]
+}
+
+pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Store> {
+    let mut all = Vec::new();
+    for mut contestant in contestants() {
+        let prepared = contestant.prepare(data);
+        all.push(Turns {
+            failed: prepared.err().map(|error| error.to_string()),
+            contestant,
+            persist: Vec::new(),
+            load: Vec::new(),
+        });
+    }
+    for round in 0..rounds {
+        eprintln!(
+            "{}, {}: round {} of {rounds}",
+            kind.name(),
+            place.name,
+            round + 1
+        );
+        // Nobody always follows the same one.
+        let first = round % all.len();
+        let (last, next) = all.split_at_mut(first);
+        for turns in next.iter_mut().chain(last) {
+            if !turns.is_done()
+                && let Err(error) = turns.take(data, place)
+            {
+                eprintln!("  {}: {error}", turns.contestant.name());
+                turns.failed = Some(error.to_string());
+            }
+        }
+    }
+    let row = |turns: &Turns| Row {
+        name: turns.contestant.name(),
+        role: turns.contestant.role(),
+        settings: turns.contestant.settings(),
+        persist: Times::of(&turns.persist),
+        load: Times::of(&turns.load),
+        failed: turns.failed.clone(),
+    };
+    Ok(Store {
+        place: place.name,
+        data: kind.name(),
+        short: kind.short(),
+        entries: data.entries.len(),
+        bytes: data.bytes(),
+        rows: all.iter().map(row).collect(),
+    })
+}

@@ -1,0 +1,115 @@
+//! Larder's batches in columns, called directly: a writer that is fed and a reader that is drained.
+
+use std::borrow::Borrow;
+use std::path::Path;
+use std::time::Duration;
+
+use super::component::{Disk, Instance, cache_bulk};
+use crate::Result;
+use crate::contestant::{Contestant, Role, timed};
+use crate::data::{self, Columns, Data, Loaded};
+
+const CACHE: &str = "bench";
+
+/// The entries in columns, as a caller would gather them.
+#[derive(Default)]
+pub struct Batches(Vec<Columns>);
+
+impl Contestant for Batches {
+    fn name(&self) -> &'static str {
+        "Larder, batches"
+    }
+
+    fn role(&self) -> Role {
+        Role::Larder
+    }
+
+    fn settings(&self) -> &'static str {
+        "`cache-bulk`, called by wasmtime in a new instance: batches of 256 KiB that are there already \
+         are appended, committed; batches are read and dropped one by one; durability `full` (synced); \
+         the component is compiled before"
+    }
+
+    fn prepare(&mut self, data: &Data) -> Result<()> {
+        self.0 = data.columns();
+        Ok(())
+    }
+
+    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        let ((), time) = timed(|| {
+            let mut instance = Disk::compiled().start(folder)?;
+            write(&mut instance, self.0.iter())
+        })?;
+        Ok(time)
+    }
+
+    fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (count, time) = timed(|| {
+            let mut count = 0;
+            let mut instance = Disk::compiled().start(folder)?;
+            read(&mut instance, |batch| count += batch.key_lengths.len())?;
+            Ok(count)
+        })?;
+        // The turn drops what it reads, as the limit does; every byte is looked at once more.
+        let mut batches = Vec::new();
+        let mut instance = Disk::compiled().start(folder)?;
+        read(&mut instance, |batch| batches.push(batch))?;
+        data.verify(batches.iter().flat_map(entries))?;
+        if count != data.entries.len() {
+            return Err(format!("{count} entries came back").into());
+        }
+        Ok(time)
+    }
+}
+
+/// Saves batches as a cache.
+pub fn write(
+    instance: &mut Instance,
+    batches: impl Iterator<Item = impl Borrow<Columns>>,
+) -> Result<()> {
+    instance.call(async |store, exports| {
+        let bulk = exports.bulk()?;
+        let writer = bulk.call_open_writer(&mut *store, CACHE).await??;
+        for columns in batches {
+            let methods = bulk.writer();
+            let batch = batch(columns.borrow());
+            methods.call_append(&mut *store, writer, batch).await??;
+        }
+        Ok(bulk.writer().call_commit(store, writer).await??)
+    })
+}
+
+/// Hands over the batches of a cache.
+pub fn read(instance: &mut Instance, mut batch: impl FnMut(cache_bulk::LiveBatch)) -> Result<()> {
+    instance.call(async |store, exports| {
+        let bulk = exports.bulk()?;
+        let reader = bulk.call_open_reader(&mut *store, CACHE).await??;
+        while let Some(next) = bulk.reader().call_next(&mut *store, reader).await?? {
+            batch(next);
+        }
+        let lost = bulk.reader().call_lost(&mut *store, reader).await?;
+        reader.resource_drop_async(store).await?;
+        if lost > 0 {
+            return Err(format!("{lost} entries are lost").into());
+        }
+        Ok(())
+    })
+}
+
+/// A batch as wasmtime takes it.
+fn batch(columns: &Columns) -> cache_bulk::Batch<'_> {
+    cache_bulk::Batch {
+        keys: &columns.keys,
+        key_lengths: &columns.key_lengths,
+        values: &columns.values,
+        value_lengths: &columns.value_lengths,
+        ttls: &columns.ttls,
+    }
+}
+
+/// The entries of a batch.
+pub fn entries(batch: &cache_bulk::LiveBatch) -> impl Iterator<Item = Loaded<'_>> {
+    let keys = (batch.keys.as_bytes(), &batch.key_lengths[..]);
+    let values = (&batch.values[..], &batch.value_lengths[..]);
+    data::entries(keys, values, &batch.expires_at)
+}

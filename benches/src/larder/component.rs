@@ -1,0 +1,188 @@
+//! The disk component called by wasmtime alone, set as `larder-host` sets it.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use larder_host::DISK_COMPONENT;
+use tokio::runtime::{Builder, Runtime};
+use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::{Config, Engine, ResourceLimiter, Store};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::Result;
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "full-backend",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wasi": wasmtime_wasi::p2::bindings },
+    });
+}
+
+pub use generated::exports::larder::cache::{cache_backend, cache_bulk, types};
+
+const CACHE_BULK: &str = "larder:cache/cache-bulk@0.1.0";
+
+/// What one call may bring into the host.
+const HOSTCALL_FUEL: usize = 4 << 30;
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    Engine::new(&config).expect("wasmtime compiles for the machine that it runs on")
+});
+
+static COMPILED: LazyLock<Disk> = LazyLock::new(|| {
+    let component = Component::new(&ENGINE, DISK_COMPONENT).expect("the built-in component");
+    Disk::new(&component).expect("it exports what it is built to export")
+});
+
+/// The component, ready to be instantiated.
+pub struct Disk {
+    instance: InstancePre<State>,
+    backend: cache_backend::GuestIndices,
+    bulk: Option<cache_bulk::GuestIndices>,
+}
+
+/// An instance with one folder.
+pub struct Instance {
+    store: Store<State>,
+    exports: Exports,
+    runtime: Runtime,
+}
+
+/// What can be called.
+pub struct Exports {
+    pub backend: cache_backend::Guest,
+    bulk: Option<cache_bulk::Guest>,
+}
+
+/// What belongs to an instance on the side of the host.
+pub struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: usize,
+}
+
+impl Disk {
+    /// The built-in component, compiled once in a process.
+    pub fn compiled() -> &'static Self {
+        &COMPILED
+    }
+
+    /// Writes the machine code of the built-in component to a file.
+    pub fn precompile(file: &Path) -> Result<()> {
+        let code = COMPILED.instance.component().serialize()?;
+        Ok(std::fs::write(file, code)?)
+    }
+
+    /// What [`precompile`](Self::precompile) wrote.
+    pub fn precompiled(file: &Path) -> Result<Self> {
+        // SAFETY: the file is the one that the bench has just written into its own folder, with the
+        // same wasmtime, and nobody changes it.
+        let component = unsafe { Component::deserialize_file(&ENGINE, file) }?;
+        Self::new(&component)
+    }
+
+    fn new(component: &Component) -> Result<Self> {
+        let mut linker = Linker::new(&ENGINE);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        let instance = linker.instantiate_pre(component)?;
+        let bulk = component.get_export_index(None, CACHE_BULK).is_some();
+        Ok(Self {
+            backend: cache_backend::GuestIndices::new(&instance)?,
+            bulk: bulk
+                .then(|| cache_bulk::GuestIndices::new(&instance))
+                .transpose()?,
+            instance,
+        })
+    }
+
+    /// An instance that has this folder and nothing else.
+    pub fn start(&self, folder: &Path) -> Result<Instance> {
+        let wasi = WasiCtxBuilder::new()
+            .allow_blocking_current_thread(true)
+            .preopened_dir(folder, "/", FsPerms::ReadWrite)?
+            .build();
+        let state = State {
+            wasi,
+            table: ResourceTable::new(),
+            memory: 0,
+        };
+        let mut store = Store::new(&ENGINE, state);
+        store.limiter(|state| state);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_epoch_deadline(1);
+        let runtime = Builder::new_current_thread().build()?;
+        let instance = runtime.block_on(self.instance.instantiate_async(&mut store))?;
+        let bulk = self.bulk.as_ref();
+        let bulk = bulk.map(|bulk| bulk.load(&mut store, &instance));
+        let exports = Exports {
+            backend: self.backend.load(&mut store, &instance)?,
+            bulk: bulk.transpose()?,
+        };
+        Ok(Instance {
+            store,
+            exports,
+            runtime,
+        })
+    }
+}
+
+impl Instance {
+    /// Makes a call, or several.
+    pub fn call<T>(
+        &mut self,
+        call: impl AsyncFnOnce(&mut Store<State>, &Exports) -> Result<T>,
+    ) -> Result<T> {
+        let call = call(&mut self.store, &self.exports);
+        self.runtime.block_on(call)
+    }
+
+    /// How large the component's memory became, in bytes.
+    pub fn memory(&self) -> usize {
+        self.store.data().memory
+    }
+}
+
+impl Exports {
+    pub fn bulk(&self) -> Result<&cache_bulk::Guest> {
+        let bulk = self.bulk.as_ref();
+        Ok(bulk.ok_or("the component does not export cache-bulk")?)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let possible = maximum.is_none_or(|maximum| desired <= maximum);
+        if possible {
+            self.memory = desired;
+        }
+        Ok(possible)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}

@@ -1,0 +1,61 @@
+//! Larder's typed functions, called directly: what a list costs on its way through wasmtime.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::component::{Disk, types};
+use crate::Result;
+use crate::contestant::{Contestant, Role, timed};
+use crate::data::Data;
+
+pub struct Plain;
+
+const CACHE: &str = "bench";
+
+impl Contestant for Plain {
+    fn name(&self) -> &'static str {
+        "Larder, plain list"
+    }
+
+    fn role(&self) -> Role {
+        Role::Larder
+    }
+
+    fn settings(&self) -> &'static str {
+        "the typed functions `save` and `load` of the contract, called by wasmtime in a new instance; \
+         durability `full` (synced); the component is compiled before"
+    }
+
+    fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let ((), time) = timed(|| {
+            let mut instance = Disk::compiled().start(folder)?;
+            let entries = data.entries.iter().map(|entry| types::Entry {
+                key: &entry.key,
+                value: &entry.value,
+                ttl: entry.ttl.map(|ttl| ttl.as_nanos() as u64),
+            });
+            let entries: Vec<_> = entries.collect();
+            instance.call(async |store, exports| {
+                let saved = exports.backend.call_save(store, CACHE, &entries).await?;
+                Ok(saved?)
+            })
+        })?;
+        Ok(time)
+    }
+
+    fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (contents, time) = timed(|| {
+            let mut instance = Disk::compiled().start(folder)?;
+            instance
+                .call(async |store, exports| Ok(exports.backend.call_load(store, CACHE).await??))
+        })?;
+        if contents.lost > 0 {
+            return Err(format!("{} entries are lost", contents.lost).into());
+        }
+        data.verify(contents.entries.iter().map(|entry| {
+            let key = entry.key.as_bytes();
+            (key, entry.value.as_slice(), entry.expires_at.is_some())
+        }))?;
+        Ok(time)
+    }
+}

@@ -1,0 +1,95 @@
+//! [cacache](https://github.com/zkat/cacache-rs): files by the hash of what is in them.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use cacache::{Algorithm, WriteOpts};
+use rustix::fs::syncfs;
+use std::io::Write as _;
+
+use crate::Result;
+use crate::contestant::{Contestant, Owned, Role, deadline, now, timed, verify};
+use crate::data::Data;
+
+/// How many entries it keeps at most: it makes two files for each, and takes minutes for a million.
+const MOST: usize = 10_000;
+
+#[derive(Default)]
+pub struct Cacache {
+    /// The first of the entries, where there are more than it is asked to keep.
+    sample: Option<Data>,
+}
+
+impl Cacache {
+    /// What is kept, and by how much its times are multiplied.
+    fn share<'a>(&'a self, data: &'a Data) -> (&'a Data, f64) {
+        match &self.sample {
+            Some(sample) => (
+                sample,
+                data.entries.len() as f64 / sample.entries.len() as f64,
+            ),
+            None => (data, 1.0),
+        }
+    }
+}
+
+impl Contestant for Cacache {
+    fn name(&self) -> &'static str {
+        "cacache"
+    }
+
+    fn role(&self) -> Role {
+        Role::Peer
+    }
+
+    fn settings(&self) -> &'static str {
+        "its synchronous interface with XXH3; two files an entry, none of which it syncs: one `syncfs` \
+         at the end; of more than 10,000 entries only the first 10,000 are kept, and the time is \
+         multiplied"
+    }
+
+    fn prepare(&mut self, data: &Data) -> Result<()> {
+        self.sample = (data.entries.len() > MOST).then(|| data.sample(MOST));
+        Ok(())
+    }
+
+    fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (data, times) = self.share(data);
+        let ((), time) = timed(|| {
+            let now = now();
+            for entry in &data.entries {
+                let mut options = WriteOpts::new()
+                    .algorithm(Algorithm::Xxh3)
+                    .size(entry.value.len());
+                if let Some(expires) = deadline(now, entry.ttl) {
+                    options = options.metadata(expires.into());
+                }
+                let mut writer = options.open_sync(folder, &entry.key)?;
+                writer.write_all(&entry.value)?;
+                writer.commit()?;
+            }
+            Ok(syncfs(File::open(folder)?)?)
+        })?;
+        Ok(time.mul_f64(times))
+    }
+
+    fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (data, times) = self.share(data);
+        let (loaded, time) = timed(|| {
+            let now = now();
+            let mut loaded: Vec<Owned> = Vec::new();
+            for entry in cacache::list_sync(folder) {
+                let entry = entry?;
+                let expires = entry.metadata.as_u64();
+                if expires.is_none_or(|expires| expires > now) {
+                    let value = cacache::read_hash_sync(folder, &entry.integrity)?;
+                    loaded.push((entry.key, value, expires));
+                }
+            }
+            Ok(loaded)
+        })?;
+        verify(data, &loaded)?;
+        Ok(time.mul_f64(times))
+    }
+}

@@ -1,0 +1,73 @@
+//! [python-diskcache](https://grantjenks.com/docs/diskcache/): SQLite, and files for what is large.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::python::{Python, folder};
+use crate::Result;
+use crate::contestant::{Contestant, Role};
+use crate::data::Data;
+
+const PACKAGE: &str = "diskcache==5.6.3";
+
+#[derive(Default)]
+pub struct Diskcache(Option<Python>);
+
+impl Diskcache {
+    fn turn(&mut self, what: &str, folder: &Path) -> Result<Duration> {
+        let python = self.0.as_mut().ok_or("it was not prepared")?;
+        python.turn(what, folder)
+    }
+}
+
+impl Contestant for Diskcache {
+    fn name(&self) -> &'static str {
+        "python-diskcache"
+    }
+
+    fn role(&self) -> Role {
+        Role::Peer
+    }
+
+    fn settings(&self) -> &'static str {
+        "5.6.3, one transaction, WAL, `sqlite_synchronous` 2 (synced; values from 32 KiB are files, \
+         which it does not sync), no eviction; loaded key by key in one transaction"
+    }
+
+    fn prepare(&mut self, data: &Data) -> Result<()> {
+        self.0 = Some(Python::start(&installed()?, "diskcache", data)?);
+        Ok(())
+    }
+
+    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        self.turn("persist", folder)
+    }
+
+    fn load(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        self.turn("load", folder)
+    }
+}
+
+/// An interpreter that has the package, which is installed first where it is not.
+fn installed() -> Result<PathBuf> {
+    let venv = folder().join("venv");
+    let python = venv.join("bin/python3");
+    let version = PACKAGE.trim_start_matches("diskcache==");
+    let check = format!("import diskcache, sys; sys.exit(diskcache.__version__ != '{version}')");
+    let present = Command::new(&python).args(["-c", &check]).status();
+    if !present.is_ok_and(|status| status.success()) {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        let pip = ["-m", "pip", "install", "--quiet", PACKAGE];
+        run(Command::new(&python).args(pip))?;
+    }
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status()?;
+    if !status.success() {
+        return Err(format!("{command:?}: {status}").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The limit: the same bytes, written and synced, and read and checked, without any format.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::Result;
+use crate::contestant::{Contestant, Role, timed};
+use crate::data::Data;
+
+const STEP: usize = 256 * 1024;
+
+/// How the bytes are read.
+pub enum Limit {
+    /// In steps, into one buffer.
+    Steps(Bytes),
+    /// As one buffer of the size of the file.
+    Whole(Bytes),
+}
+
+/// What is written, and its checksum.
+#[derive(Default)]
+pub struct Bytes {
+    bytes: Vec<u8>,
+    checksum: u64,
+}
+
+impl Contestant for Limit {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Steps(_) => "the limit",
+            Self::Whole(_) => "the limit, whole",
+        }
+    }
+
+    fn role(&self) -> Role {
+        Role::Limit
+    }
+
+    fn settings(&self) -> &'static str {
+        match self {
+            Self::Steps(_) => {
+                "keys, values, their lengths and times to live, 256 KiB a write from one buffer, fsync \
+                 of file and folder; read in steps of 256 KiB into one buffer, XXH3 of it"
+            }
+            Self::Whole(_) => "the same, but one write of everything; `fs::read` and XXH3 of it",
+        }
+    }
+
+    fn prepare(&mut self, data: &Data) -> Result<()> {
+        let (Self::Steps(kept) | Self::Whole(kept)) = self;
+        for batch in data.columns() {
+            batch.write_to(&mut kept.bytes);
+        }
+        kept.checksum = xxh3_64(&kept.bytes);
+        Ok(())
+    }
+
+    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        let (kept, step) = match self {
+            Self::Steps(kept) => (kept, STEP),
+            Self::Whole(kept) => (kept, usize::MAX),
+        };
+        let ((), time) = timed(|| {
+            let mut file = File::create_new(folder.join("limit"))?;
+            for bytes in kept.bytes.chunks(step) {
+                file.write_all(bytes)?;
+            }
+            file.sync_all()?;
+            Ok(File::open(folder)?.sync_all()?)
+        })?;
+        Ok(time)
+    }
+
+    fn load(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        let file = folder.join("limit");
+        let (kept, (checksum, time)) = match self {
+            Self::Steps(kept) => (kept, timed(|| in_steps(&file))?),
+            Self::Whole(kept) => (kept, timed(|| Ok(xxh3_64(&fs::read(&file)?)))?),
+        };
+        if checksum != kept.checksum {
+            return Err("other bytes came back than were kept".into());
+        }
+        Ok(time)
+    }
+}
+
+fn in_steps(file: &Path) -> Result<u64> {
+    let mut file = File::open(file)?;
+    let mut buffer = vec![0; STEP];
+    let mut hash = Xxh3::new();
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.digest()),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}

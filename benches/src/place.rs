@@ -1,0 +1,61 @@
+//! Where entries are kept: a folder on some file system, and a new one in it for each turn.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::syncfs;
+
+use crate::{Result, process};
+
+/// A file system to measure on.
+pub struct Place {
+    pub name: &'static str,
+    /// The kind of file system, and of the device.
+    pub storage: String,
+    folder: PathBuf,
+}
+
+impl Place {
+    /// Makes a folder of its own in this one.
+    pub fn new(name: &'static str, within: &Path) -> Result<Self> {
+        let folder = within.join(format!("larder-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self {
+            name,
+            storage: process::storage(&folder)?,
+            folder: folder.canonicalize()?,
+        })
+    }
+
+    /// A new folder. Nothing that was written before is still on its way to the disk, so that nobody
+    /// pays for another's writes.
+    pub fn fresh(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        remove(&folder)?;
+        fs::create_dir(&folder)?;
+        self.settle()?;
+        Ok(folder)
+    }
+
+    /// Waits until everything that was written is on the disk.
+    pub fn settle(&self) -> Result<()> {
+        Ok(syncfs(File::open(&self.folder)?)?)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.folder) {
+            eprintln!("{}: {error}", self.folder.display());
+        }
+    }
+}
+
+/// Removes a folder that need not be there.
+pub fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

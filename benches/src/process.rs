@@ -1,0 +1,91 @@
+//! What Linux tells of this process and of the machine.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::Result;
+
+/// How many bytes this process has handed to the operating system to write.
+pub fn written() -> Result<u64> {
+    number("/proc/self/io", "wchar:")
+}
+
+/// How much memory this process has, in bytes.
+pub fn memory() -> Result<u64> {
+    Ok(number("/proc/self/status", "VmRSS:")? * 1024)
+}
+
+/// How much memory this process had at most, in bytes.
+pub fn peak_memory() -> Result<u64> {
+    Ok(number("/proc/self/status", "VmHWM:")? * 1024)
+}
+
+fn number(file: &str, field: &str) -> Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    let value = value.and_then(|value| value.split_whitespace().next());
+    Ok(value
+        .ok_or_else(|| format!("{file} does not tell {field}"))?
+        .parse()?)
+}
+
+/// What the figures depend on.
+#[derive(Serialize)]
+pub struct Machine {
+    pub processor: String,
+    pub cores: usize,
+    pub memory_gib: u64,
+    pub kernel: String,
+}
+
+impl Machine {
+    pub fn this() -> Result<Self> {
+        let processors = fs::read_to_string("/proc/cpuinfo")?;
+        let name = processors
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"));
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        Ok(Self {
+            processor: name
+                .map_or("unknown", |name| name.trim_start_matches([' ', '\t', ':']))
+                .into(),
+            cores: std::thread::available_parallelism()?.get(),
+            memory_gib: number("/proc/meminfo", "MemTotal:")?.div_ceil(1 << 20),
+            // What follows names who built it.
+            kernel: kernel
+                .split(['-', '+', '\n'])
+                .next()
+                .unwrap_or_default()
+                .into(),
+        })
+    }
+}
+
+/// The file system that a folder is on, and the kind of device below it.
+pub fn storage(folder: &Path) -> Result<String> {
+    let folder = folder.canonicalize()?;
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mount = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        })
+        .filter(|(_, point, _)| folder.starts_with(point))
+        .max_by_key(|(_, point, _)| point.len());
+    let (device, _, kind) = mount.ok_or("no mount point")?;
+    let Some(device) = device.strip_prefix("/dev/") else {
+        return Ok(kind.into());
+    };
+    let disk = device.trim_end_matches(|c: char| c.is_ascii_digit());
+    let rotates = fs::read_to_string(format!("/sys/block/{disk}/queue/rotational"));
+    let medium = match (disk.starts_with("vd"), rotates.as_deref().map(str::trim)) {
+        (true, _) => "a virtual disk",
+        (_, Ok("0")) => "a solid-state disk",
+        (_, Ok("1")) => "a hard disk",
+        _ => "a disk",
+    };
+    Ok(format!("{kind} on {medium}"))
+}

@@ -24,6 +24,24 @@
 //! # }
 //! ```
 //!
+//! Caches may be larger than memory. They are saved from any iterator and read by one:
+//!
+//! ```
+//! # use larder_host::{Backend, Entry};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let disk = Backend::disk(&folder)?;
+//! disk.save("pages", (0..50_000).map(|n| Entry::new(format!("page {n}"), "text")))?;
+//!
+//! let mut bytes = 0;
+//! for entry in disk.read("pages")? {
+//!     bytes += entry?.value.len();
+//! }
+//! # assert_eq!(bytes, 200_000);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Any other component is given what it needs, and no more than that:
 //!
 //! ```no_run

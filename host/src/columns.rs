@@ -1,7 +1,6 @@
 //! Entries in columns, as `cache-bulk` takes and gives them.
 
-use std::mem;
-use std::slice;
+use std::{mem, slice};
 
 use crate::bindings::cache_bulk::{Batch, LiveBatch};
 use crate::bindings::{nanoseconds, types};

@@ -1,7 +1,7 @@
 //! Reading a cache entry by entry.
 
 use std::sync::Arc;
-use std::{fmt, vec};
+use std::{fmt, mem, vec};
 
 use wasmtime::component::ResourceAny;
 
@@ -82,7 +82,7 @@ impl Entries {
             self.advance()?;
         }
         let rest = Batch::List(Vec::new().into_iter());
-        let batch = std::mem::replace(&mut self.batch, rest);
+        let batch = mem::replace(&mut self.batch, rest);
         Ok(Some(batch).filter(|batch| batch.size_hint().0 > 0))
     }
 

@@ -323,6 +323,23 @@ fn the_time_limit_is_for_each_call_and_not_for_what_is_done_in_between() {
 }
 
 #[test]
+fn what_is_too_large_to_be_loaded_at_once_can_be_read_and_saved() {
+    let folder = TempDir::new().unwrap();
+    let builder = Backend::builtin().preopen(folder.path(), "/");
+    let backend = builder.memory_limit(24 * MIB).build().unwrap();
+    let entries = (0..32).map(|n| Entry::new(format!("key {n}"), vec![n; MIB]));
+    backend.save("cache", entries).unwrap();
+    let error = backend.load("cache").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TooLarge(size) if *size > 24 << 20));
+    let entries = backend.read("cache").unwrap();
+    let whole = entries.filter(|entry| {
+        let entry = entry.as_ref().unwrap();
+        entry.value.len() == MIB && entry.key == format!("key {}", entry.value[0])
+    });
+    assert_eq!(whole.count(), 32);
+}
+
+#[test]
 fn the_total_is_known_before_anything_is_read() {
     with_each(|backend, _| {
         backend.save("cache", many("value")).unwrap();

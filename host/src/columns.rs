@@ -248,7 +248,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut columns = Columns::default();
         columns.push(&Entry::new("a", "1"));
-        assert_eq!(columns.batch().ttls, []);
+        assert!(columns.batch().ttls.is_empty());
         columns.push(&Entry::new("b", "2").ttl(second));
         columns.push(&Entry::new("c", "3"));
         columns.push(&Entry::new("d", "4").ttl(Duration::MAX));
@@ -259,6 +259,6 @@ mod tests {
         assert!(listed.iter().map(|entry| entry.ttl).eq(ttls));
         columns.clear();
         columns.push(&Entry::new("e", "5"));
-        assert_eq!(columns.batch().ttls, []);
+        assert!(columns.batch().ttls.is_empty());
     }
 }

@@ -147,7 +147,7 @@ impl Builder {
     }
 
     /// Keeps compiled components in this folder, so that other processes need not compile them
-    /// again: a third of a second for the disk component. It is created if it is not there, for its
+    /// again: a quarter of a second for the disk component. It is created if it is not there, for its
     /// user alone.
     ///
     /// Code is found again by a hash of the component, and of all that compiled code depends on in

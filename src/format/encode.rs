@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
 use super::index::{BlockEntry, Directory, Index, Segment};
 use super::{
-    Batch, DIRECTORY_SEED, Header, Kind, LostKeys, RECORD, Record, VERSION, begin_frame,
-    block_seed, end_frame, extend_with_postcard, index_seed, key_hash, preamble,
+    Batch, Header, Kind, LostKeys, RECORD, Record, VERSION, begin_frame, block_seed,
+    directory_seed, end_frame, extend_with_postcard, index_seed, key_hash, preamble,
 };
 
 /// How many bytes of records make a block full: few in a small file and more in
@@ -161,7 +161,7 @@ impl Encoder {
             segments: mem::take(&mut self.directory),
         };
         extend_with_postcard(&mut self.out, &directory);
-        end_frame(&mut self.out, start, DIRECTORY_SEED.wrapping_add(offset));
+        end_frame(&mut self.out, start, directory_seed(VERSION, offset));
         self.out.extend_from_slice(&offset.to_le_bytes());
         self.out.extend_from_slice(&preamble(VERSION));
 

@@ -58,11 +58,6 @@ pub const HEAD_BYTES: usize = 128;
 /// How many bytes at the end of a file lead to its directory.
 const TRAILER: usize = 8 + PREAMBLE;
 
-/// Marks the parts of a file in the seed of their checksums, so that one part
-/// never passes for another.
-const HEADER_SEED: u64 = 1;
-const DIRECTORY_SEED: u64 = 2;
-
 /// What a file stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -131,7 +126,7 @@ impl Header {
             ),
             _ => extend_with_postcard(&mut bytes, &self),
         }
-        end_frame(&mut bytes, start, HEADER_SEED);
+        end_frame(&mut bytes, start, header_seed(version));
         bytes
     }
 
@@ -207,7 +202,7 @@ pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
     };
     let frame = head.get(PREAMBLE..).and_then(split_frame);
     frame
-        .filter(|frame| frame.holds(HEADER_SEED))
+        .filter(|frame| frame.holds(header_seed(version)))
         .and_then(|frame| Header::from_postcard(frame.bytes, version))
         .ok_or(Unreadable::Damaged)
 }
@@ -234,6 +229,16 @@ impl Record<'_> {
     fn bytes(&self) -> usize {
         self.key.len() + self.put.map_or(0, |put| put.value.len()) + RECORD
     }
+}
+
+/// The seeds of checksums tell the parts of a file from each other, and those of
+/// one version from those of another: none ever passes for what it is not.
+fn header_seed(version: u8) -> u64 {
+    2 * u64::from(version) - 1
+}
+
+fn directory_seed(version: u8, offset: u64) -> u64 {
+    (2 * u64::from(version)).wrapping_add(offset)
 }
 
 fn block_seed(id: u64, offset: u64) -> u64 {

@@ -8,8 +8,8 @@ use std::vec;
 use super::columns::Columns;
 use super::index::{BlockEntry, Directory, Index, Segment};
 use super::{
-    DIRECTORY_SEED, FRAME, HEAD_BYTES, Header, LostKeys, MAGIC, TRAILER, Unreadable, VERSION,
-    block_seed, decode_head, decode_trailer, frame_head, index_seed, split_frame,
+    FRAME, HEAD_BYTES, Header, LostKeys, MAGIC, TRAILER, Unreadable, VERSION, block_seed,
+    decode_head, decode_trailer, directory_seed, frame_head, index_seed, split_frame,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -250,8 +250,8 @@ impl<S: Source> Reader<S> {
         // The head of the next frame comes along.
         let mut bytes = match self.source.read(start, (after + FRAME as u64).min(end)) {
             Ok(bytes) => bytes,
-            // Without an index, the length may be anything.
-            Err(_) if progress.segment.index == 0 && u64::from(length) > LONG => return Ok(None),
+            // The length may be anything; an index knows better.
+            Err(_) if u64::from(length) > LONG => return Ok(None),
             Err(error) => return Err(error),
         };
         let next = bytes.get(FRAME + length as usize..).and_then(frame_length);
@@ -261,7 +261,13 @@ impl<S: Source> Reader<S> {
             return Ok(None);
         };
         let removes = columns.removes() as u64;
-        progress.puts += columns.len() as u64 - removes;
+        let puts = columns.len() as u64 - removes;
+        let segment = progress.segment;
+        if puts > segment.puts - progress.puts || removes > segment.removes - progress.removes {
+            // Whoever made room for as many as there are said to be has no more.
+            return Ok(None);
+        }
+        progress.puts += puts;
         progress.removes += removes;
         progress.blocks += 1;
         progress.position = after;
@@ -294,7 +300,7 @@ impl<S: Source> Reader<S> {
         let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
         let index = match self.version {
             1 => frame
-                .filter(|frame| frame.holds(DIRECTORY_SEED.wrapping_add(start)))
+                .filter(|frame| frame.holds(directory_seed(1, start)))
                 .and_then(|frame| Some(Index::decode_v1(frame.bytes)?.1)),
             _ => frame
                 .filter(|frame| frame.holds(index_seed(self.header.id, start)))
@@ -470,7 +476,7 @@ fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error
 fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
     let frame = split_frame(bytes)
         .filter(|frame| frame.bytes.len() + FRAME == bytes.len())
-        .filter(|frame| frame.holds(DIRECTORY_SEED.wrapping_add(offset)))?;
+        .filter(|frame| frame.holds(directory_seed(version, offset)))?;
     let start = |header: &Header| header.to_bytes(version).len() as u64;
     let (header, segments) = match version {
         1 => {

@@ -100,8 +100,8 @@ impl Written {
                 true => file.name().into(),
                 false => random_name(TEMPORARY),
             };
-            *is_named = false;
             if is_temporary || folder.rename(file.name(), &name)? == Linked::Done {
+                *is_named = false;
                 return Ok(name);
             }
         }

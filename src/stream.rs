@@ -34,10 +34,17 @@ impl Stream {
         let readable = files.into_iter().filter(|file| file.header.is_ok());
         let files: Vec<_> = readable.collect();
         let changes = files.split_last().map_or(&[][..], |(_, changes)| changes);
-        let key_bytes = changes.iter().flat_map(|file| &file.header).map(|header| {
+        let key_bytes = changes.iter().map(|file| {
+            let Ok(header) = &file.header else { return 0 };
+            // A header may say anything, but an index has 8 bytes for every key.
             let keys = header.puts.saturating_add(header.removes);
+            let keys = keys.min(file.size() / 8);
+            let bytes = match header.key_bytes {
+                0 => file.size(),
+                bytes => bytes.min(file.size()),
+            };
             keys.saturating_mul(PER_KEY)
-                .saturating_add(2 * header.key_bytes)
+                .saturating_add(bytes.saturating_mul(2))
         });
         let shares = 1 + key_bytes.fold(0, u64::saturating_add) / MOST_KEY_BYTES;
         let share = Share {

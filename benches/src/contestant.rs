@@ -75,3 +75,24 @@ pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos() as u64)
 }
+
+/// The first of the entries, for those who would take minutes for all of them.
+#[derive(Default)]
+pub struct Sample(Option<Data>);
+
+impl Sample {
+    pub fn of(data: &Data, most: usize) -> Self {
+        Self(data.sample(most))
+    }
+
+    /// What is kept, and by how much its times are multiplied.
+    pub fn share<'a>(&'a self, data: &'a Data) -> (&'a Data, f64) {
+        match &self.0 {
+            Some(sample) => (
+                sample,
+                data.entries.len() as f64 / sample.entries.len() as f64,
+            ),
+            None => (data, 1.0),
+        }
+    }
+}

@@ -82,9 +82,10 @@ impl Data {
         }
     }
 
-    /// The first of the entries only.
-    pub fn sample(&self, count: usize) -> Self {
-        Self::of(self.entries.iter().take(count).cloned().collect())
+    /// The first of the entries only, where there are more.
+    pub fn sample(&self, most: usize) -> Option<Self> {
+        let first = self.entries.get(..most)?;
+        Some(Self::of(first.to_vec()))
     }
 
     /// How many bytes the keys and the values have.

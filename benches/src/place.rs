@@ -38,6 +38,12 @@ impl Place {
         Ok(folder)
     }
 
+    /// A folder of which everything is on the disk.
+    pub fn settled(&self, name: &str) -> Result<PathBuf> {
+        self.settle()?;
+        Ok(self.folder.join(name))
+    }
+
     /// Waits until everything that was written is on the disk.
     pub fn settle(&self) -> Result<()> {
         Ok(syncfs(File::open(&self.folder)?)?)

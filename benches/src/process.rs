@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,6 +11,16 @@ use crate::Result;
 /// How many bytes this process has handed to the operating system to write.
 pub fn written() -> Result<u64> {
     number("/proc/self/io", "wchar:")
+}
+
+/// How long this thread has been computing.
+pub fn computing() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text
+        .split_whitespace()
+        .next()
+        .ok_or("no times of the thread")?;
+    Ok(Duration::from_nanos(nanos.parse()?))
 }
 
 /// How much memory this process has, in bytes.

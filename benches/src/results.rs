@@ -58,8 +58,10 @@ pub struct Apply {
     pub place: &'static str,
     pub cache: usize,
     pub apply: Times,
-    /// Twice a write of 4 KiB to one file and its fsync.
-    pub fsyncs: Times,
+    /// A new file of 4 KiB: fsync of it, and of its folder.
+    pub new_file: Times,
+    /// A file of 4 KiB that is there: written and fsynced, twice.
+    pub in_place: Times,
     /// How many bytes a call wrote.
     pub written_median: f64,
     pub written_max: u64,
@@ -86,20 +88,24 @@ pub struct Call {
     /// Which one it was, counted from 0.
     pub number: usize,
     pub millis: f64,
+    /// How much of that its thread was computing, rather than waiting for the disk or a processor.
+    pub computing_millis: f64,
     pub written: u64,
     pub files_before: usize,
     pub files_after: usize,
 }
 
-/// A cache that nobody holds, written or read in batches by a process of its own.
+/// A cache that nobody holds, written or read piece by piece by a process of its own.
 #[derive(Serialize)]
 pub struct Stream {
     pub place: &'static str,
+    /// In batches, called by wasmtime alone, or entry by entry with `larder-host`.
+    pub through: &'static str,
     pub what: &'static str,
     pub entries: u64,
     pub times: Times,
-    /// How large the component's memory became.
-    pub guest_bytes: u64,
+    /// How large the component's memory became, where that is known.
+    pub guest_bytes: Option<u64>,
     /// How much more memory the process had at most than when it was ready.
     pub host_bytes: u64,
 }
@@ -111,6 +117,6 @@ pub struct Start {
     pub library: Times,
     /// wasmtime alone: an instance and the same load.
     pub component: Times,
-    /// Machine code from a file, and the component linked.
-    pub deserialize: Times,
+    /// The library once more, with the machine code from its code cache.
+    pub kept_code: Times,
 }

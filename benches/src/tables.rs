@@ -38,7 +38,10 @@ pub fn tables(results: &Results) -> Vec<Table> {
                 "wasmtime alone: an instance, load the same",
                 &start.component,
             ),
-            ("machine code from a file, linked", &start.deserialize),
+            (
+                "`larder-host`, its code from a code cache",
+                &start.kept_code,
+            ),
         ];
         let rows = rows.map(|(what, times)| spread(what.into(), times, 3));
         tables.push(named("start", table(&SPREAD, &rows)));
@@ -88,9 +91,6 @@ fn times(store: &Store) -> String {
             ] {
                 cells.extend(beside(pick(row), ours.and_then(pick)));
             }
-            if let Some(why) = &row.failed {
-                cells[1] = format!("failed: {}", why.replace('|', "/").replace('\n', " "));
-            }
             cells
         })
         .collect();
@@ -103,7 +103,13 @@ fn times(store: &Store) -> String {
         "min to max",
         "to Larder",
     ];
-    table(&head, &rows)
+    let mut text = table(&head, &rows);
+    for row in &store.rows {
+        if let Some(why) = &row.failed {
+            let _ = write!(text, "\n{} failed: {}.\n", row.name, why.replace('\n', " "));
+        }
+    }
+    text
 }
 
 fn beside(times: Option<Times>, ours: Option<Times>) -> [String; 3] {
@@ -136,8 +142,13 @@ fn changes(results: &Results) -> String {
     for apply in &results.applies {
         let what = format!("apply to {} entries, {}", apply.cache, apply.place);
         rows.push(spread(what, &apply.apply, 3));
-        let what = format!("two fsyncs, {}", apply.place);
-        rows.push(spread(what, &apply.fsyncs, 3));
+        let what = format!(
+            "fsync of a new file of 4 KiB, and of its folder, {}",
+            apply.place
+        );
+        rows.push(spread(what, &apply.new_file, 3));
+        let what = format!("two fsyncs of a file of 4 KiB in place, {}", apply.place);
+        rows.push(spread(what, &apply.in_place, 3));
     }
     if let Some(changes) = &results.changes {
         let what = format!("very many of them, {}", changes.place);
@@ -151,10 +162,13 @@ fn streams(results: &Results) -> String {
         let each = stream.times.median * 1e6 / stream.entries as f64;
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0 / 1024.0);
         vec![
-            format!("{} {}, {}", stream.what, stream.entries, stream.place),
+            format!(
+                "{} {}, {}, {}",
+                stream.what, stream.entries, stream.through, stream.place
+            ),
             format!("{:.0}", stream.times.median),
             format!("{each:.0}"),
-            mib(stream.guest_bytes),
+            stream.guest_bytes.map(mib).unwrap_or_default(),
             mib(stream.host_bytes),
         ]
     });

@@ -45,11 +45,12 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Changes> {
                 expected.remove(key);
             }
         }
-        let before = process::written()?;
+        let (before, computed) = (process::written()?, process::computing()?);
         let ((), time) = timed(|| Ok(backend.apply(CACHE, [change])?))?;
         let call = Call {
             number,
             millis: millis(time),
+            computing_millis: millis(process::computing()? - computed),
             written: process::written()? - before,
             files_before,
             files_after: files()?,

@@ -7,6 +7,7 @@ use crate::contestant::Contestant;
 use crate::data::{Data, Kind};
 use crate::larder::batches::Batches;
 use crate::larder::library::Library;
+use crate::larder::native::{NativeBatches, NativePlain};
 use crate::larder::plain::Plain;
 use crate::peers::cacache::Cacache;
 use crate::peers::diskcache::Diskcache;
@@ -55,6 +56,8 @@ fn contestants() -> Vec<Box<dyn Contestant>> {
         Box::new(Library::Kept(None)),
         Box::new(Plain),
         Box::new(Batches::default()),
+        Box::new(NativePlain::default()),
+        Box::new(NativeBatches::default()),
         Box::new(Limit::Steps(Bytes::default())),
         Box::new(Limit::Whole(Bytes::default())),
         Box::new(Redb),

@@ -68,7 +68,7 @@ pub fn write(
     batches: impl Iterator<Item = impl Borrow<Columns>>,
 ) -> Result<()> {
     instance.call(async |store, exports| {
-        let bulk = exports.bulk()?;
+        let bulk = exports.larder_cache_cache_bulk();
         let writer = bulk.call_open_writer(&mut *store, CACHE).await??;
         for columns in batches {
             let methods = bulk.writer();
@@ -82,7 +82,7 @@ pub fn write(
 /// Hands over the batches of a cache.
 pub fn read(instance: &mut Instance, mut batch: impl FnMut(cache_bulk::LiveBatch)) -> Result<()> {
     instance.call(async |store, exports| {
-        let bulk = exports.bulk()?;
+        let bulk = exports.larder_cache_cache_bulk();
         let reader = bulk.call_open_reader(&mut *store, CACHE).await??;
         while let Some(next) = bulk.reader().call_next(&mut *store, reader).await?? {
             batch(next);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use larder_host::DISK_COMPONENT;
 use tokio::runtime::{Builder, Runtime};
-use wasmtime::component::{Component, InstancePre, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, ResourceLimiter, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -21,9 +21,9 @@ mod generated {
     });
 }
 
-pub use generated::exports::larder::cache::{cache_backend, cache_bulk, types};
-
-const CACHE_BULK: &str = "larder:cache/cache-bulk@0.1.0";
+pub use generated::FullBackend;
+use generated::FullBackendPre;
+pub use generated::exports::larder::cache::{cache_bulk, types};
 
 /// What one call may bring into the host.
 const HOSTCALL_FUEL: usize = 4 << 30;
@@ -40,23 +40,13 @@ static COMPILED: LazyLock<Disk> = LazyLock::new(|| {
 });
 
 /// The component, ready to be instantiated.
-pub struct Disk {
-    instance: InstancePre<State>,
-    backend: cache_backend::GuestIndices,
-    bulk: Option<cache_bulk::GuestIndices>,
-}
+pub struct Disk(FullBackendPre<State>);
 
 /// An instance with one folder.
 pub struct Instance {
     store: Store<State>,
-    exports: Exports,
+    exports: FullBackend,
     runtime: Runtime,
-}
-
-/// What can be called.
-pub struct Exports {
-    pub backend: cache_backend::Guest,
-    bulk: Option<cache_bulk::Guest>,
 }
 
 /// What belongs to an instance on the side of the host.
@@ -74,7 +64,7 @@ impl Disk {
 
     /// Writes the machine code of the built-in component to a file.
     pub fn precompile(file: &Path) -> Result<()> {
-        let code = COMPILED.instance.component().serialize()?;
+        let code = COMPILED.0.instance_pre().component().serialize()?;
         Ok(std::fs::write(file, code)?)
     }
 
@@ -90,14 +80,7 @@ impl Disk {
         let mut linker = Linker::new(&ENGINE);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         let instance = linker.instantiate_pre(component)?;
-        let bulk = component.get_export_index(None, CACHE_BULK).is_some();
-        Ok(Self {
-            backend: cache_backend::GuestIndices::new(&instance)?,
-            bulk: bulk
-                .then(|| cache_bulk::GuestIndices::new(&instance))
-                .transpose()?,
-            instance,
-        })
+        Ok(Self(FullBackendPre::new(instance)?))
     }
 
     /// An instance that has this folder and nothing else.
@@ -116,13 +99,7 @@ impl Disk {
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_epoch_deadline(1);
         let runtime = Builder::new_current_thread().build()?;
-        let instance = runtime.block_on(self.instance.instantiate_async(&mut store))?;
-        let bulk = self.bulk.as_ref();
-        let bulk = bulk.map(|bulk| bulk.load(&mut store, &instance));
-        let exports = Exports {
-            backend: self.backend.load(&mut store, &instance)?,
-            bulk: bulk.transpose()?,
-        };
+        let exports = runtime.block_on(self.0.instantiate_async(&mut store))?;
         Ok(Instance {
             store,
             exports,
@@ -135,7 +112,7 @@ impl Instance {
     /// Makes a call, or several.
     pub fn call<T>(
         &mut self,
-        call: impl AsyncFnOnce(&mut Store<State>, &Exports) -> Result<T>,
+        call: impl AsyncFnOnce(&mut Store<State>, &FullBackend) -> Result<T>,
     ) -> Result<T> {
         let call = call(&mut self.store, &self.exports);
         self.runtime.block_on(call)
@@ -144,13 +121,6 @@ impl Instance {
     /// How large the component's memory became, in bytes.
     pub fn memory(&self) -> usize {
         self.store.data().memory
-    }
-}
-
-impl Exports {
-    pub fn bulk(&self) -> Result<&cache_bulk::Guest> {
-        let bulk = self.bulk.as_ref();
-        Ok(bulk.ok_or("the component does not export cache-bulk")?)
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod batches;
 pub mod component;
 pub mod library;
+pub mod native;
 pub mod plain;

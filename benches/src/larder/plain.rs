@@ -36,7 +36,10 @@ impl Contestant for Plain {
             });
             let entries: Vec<_> = entries.collect();
             instance.call(async |store, exports| {
-                let saved = exports.backend.call_save(store, CACHE, &entries).await?;
+                let saved = exports
+                    .larder_cache_cache_backend()
+                    .call_save(store, CACHE, &entries)
+                    .await?;
                 Ok(saved?)
             })
         })?;
@@ -46,8 +49,12 @@ impl Contestant for Plain {
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
         let (contents, time) = timed(|| {
             let mut instance = Disk::compiled().start(folder)?;
-            instance
-                .call(async |store, exports| Ok(exports.backend.call_load(store, CACHE).await??))
+            instance.call(async |store, exports| {
+                Ok(exports
+                    .larder_cache_cache_backend()
+                    .call_load(store, CACHE)
+                    .await??)
+            })
         })?;
         if contents.lost > 0 {
             return Err(format!("{} entries are lost", contents.lost).into());

@@ -1,38 +1,22 @@
 //! [cacache](https://github.com/zkat/cacache-rs): files by the hash of what is in them.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use cacache::{Algorithm, WriteOpts};
 use rustix::fs::syncfs;
-use std::io::Write as _;
 
 use crate::Result;
-use crate::contestant::{Contestant, Owned, Role, deadline, now, timed, verify};
+use crate::contestant::{Contestant, Owned, Role, Sample, deadline, now, timed, verify};
 use crate::data::Data;
 
-/// How many entries it keeps at most: it makes two files for each, and takes minutes for a million.
-const MOST: usize = 10_000;
+/// How many entries it keeps at most: it makes two files for each.
+const MOST: usize = 2_000;
 
 #[derive(Default)]
-pub struct Cacache {
-    /// The first of the entries, where there are more than it is asked to keep.
-    sample: Option<Data>,
-}
-
-impl Cacache {
-    /// What is kept, and by how much its times are multiplied.
-    fn share<'a>(&'a self, data: &'a Data) -> (&'a Data, f64) {
-        match &self.sample {
-            Some(sample) => (
-                sample,
-                data.entries.len() as f64 / sample.entries.len() as f64,
-            ),
-            None => (data, 1.0),
-        }
-    }
-}
+pub struct Cacache(Sample);
 
 impl Contestant for Cacache {
     fn name(&self) -> &'static str {
@@ -45,17 +29,17 @@ impl Contestant for Cacache {
 
     fn settings(&self) -> &'static str {
         "its synchronous interface with XXH3; two files an entry, none of which it syncs: one `syncfs` \
-         at the end; of more than 10,000 entries only the first 10,000 are kept, and the time is \
+         at the end; of more than 2,000 entries only the first 2,000 are kept, and the time is \
          multiplied"
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
-        self.sample = (data.entries.len() > MOST).then(|| data.sample(MOST));
+        self.0 = Sample::of(data, MOST);
         Ok(())
     }
 
     fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
-        let (data, times) = self.share(data);
+        let (data, times) = self.0.share(data);
         let ((), time) = timed(|| {
             let now = now();
             for entry in &data.entries {
@@ -75,7 +59,7 @@ impl Contestant for Cacache {
     }
 
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
-        let (data, times) = self.share(data);
+        let (data, times) = self.0.share(data);
         let (loaded, time) = timed(|| {
             let now = now();
             let mut loaded: Vec<Owned> = Vec::new();

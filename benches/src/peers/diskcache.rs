@@ -6,18 +6,25 @@ use std::time::Duration;
 
 use super::python::{Python, folder};
 use crate::Result;
-use crate::contestant::{Contestant, Role};
+use crate::contestant::{Contestant, Role, Sample};
 use crate::data::Data;
 
 const PACKAGE: &str = "diskcache==5.6.3";
 
+/// How many entries it keeps at most.
+const MOST: usize = 100_000;
+
 #[derive(Default)]
-pub struct Diskcache(Option<Python>);
+pub struct Diskcache {
+    python: Option<Python>,
+    sample: Sample,
+}
 
 impl Diskcache {
-    fn turn(&mut self, what: &str, folder: &Path) -> Result<Duration> {
-        let python = self.0.as_mut().ok_or("it was not prepared")?;
-        python.turn(what, folder)
+    fn turn(&mut self, what: &str, data: &Data, folder: &Path) -> Result<Duration> {
+        let python = self.python.as_mut().ok_or("it was not prepared")?;
+        let (_, times) = self.sample.share(data);
+        Ok(python.turn(what, folder)?.mul_f64(times))
     }
 }
 
@@ -32,20 +39,23 @@ impl Contestant for Diskcache {
 
     fn settings(&self) -> &'static str {
         "5.6.3, one transaction, WAL, `sqlite_synchronous` 2 (synced; values from 32 KiB are files, \
-         which it does not sync), no eviction; loaded key by key in one transaction"
+         which it does not sync), no eviction; loaded key by key in one transaction; of more than \
+         100,000 entries only the first 100,000 are kept, and the time is multiplied"
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
-        self.0 = Some(Python::start(&installed()?, "diskcache", data)?);
+        self.sample = Sample::of(data, MOST);
+        let (data, _) = self.sample.share(data);
+        self.python = Some(Python::start(&installed()?, "diskcache", data)?);
         Ok(())
     }
 
-    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
-        self.turn("persist", folder)
+    fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        self.turn("persist", data, folder)
     }
 
-    fn load(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
-        self.turn("load", folder)
+    fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        self.turn("load", data, folder)
     }
 }
 

@@ -1,0 +1,128 @@
+//! Larder's storage without WebAssembly: the same code, linked into this program.
+
+use std::path::Path;
+use std::time::Duration;
+
+use larder_disk::native::{Batch, Entry, Store};
+
+use crate::Result;
+use crate::contestant::{Contestant, Owned, Role, timed, verify};
+use crate::data::{self, Data};
+
+const CACHE: &str = "bench";
+
+/// The functions with lists.
+#[derive(Default)]
+pub struct NativePlain(Vec<Entry>);
+
+impl Contestant for NativePlain {
+    fn name(&self) -> &'static str {
+        "native, plain list"
+    }
+
+    fn role(&self) -> Role {
+        Role::Native
+    }
+
+    fn settings(&self) -> &'static str {
+        "the component's code without WebAssembly, on the same system calls, in one codegen unit: `save` \
+         and `load`, whose entries are copied out"
+    }
+
+    fn prepare(&mut self, data: &Data) -> Result<()> {
+        let entries = data.entries.iter().map(|entry| Entry {
+            key: entry.key.clone(),
+            value: entry.value.clone(),
+            ttl: entry.ttl.map(|ttl| ttl.as_nanos() as u64),
+        });
+        self.0 = entries.collect();
+        Ok(())
+    }
+
+    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        let ((), time) = timed(|| Ok(Store::open(folder)?.save(CACHE, &self.0)?))?;
+        Ok(time)
+    }
+
+    fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (loaded, time) = timed(|| {
+            let loaded = Store::open(folder)?.load(CACHE)?;
+            if loaded.lost() > 0 {
+                return Err(format!("{} entries are lost", loaded.lost()).into());
+            }
+            let entries = loaded.entries();
+            let owned = entries.map(|(key, value, at)| (key.to_owned(), value.to_owned(), at));
+            Ok(owned.collect::<Vec<Owned>>())
+        })?;
+        verify(data, &loaded)?;
+        Ok(time)
+    }
+}
+
+/// The functions with batches.
+#[derive(Default)]
+pub struct NativeBatches(Vec<Batch>);
+
+impl Contestant for NativeBatches {
+    fn name(&self) -> &'static str {
+        "native, batches"
+    }
+
+    fn role(&self) -> Role {
+        Role::Native
+    }
+
+    fn settings(&self) -> &'static str {
+        "the same: batches of 256 KiB that are there already are appended, committed; batches are read \
+         and dropped one by one, and not even copied out"
+    }
+
+    fn prepare(&mut self, data: &Data) -> Result<()> {
+        let batches = data.columns().into_iter().map(|columns| Batch {
+            keys: columns.keys,
+            key_lengths: columns.key_lengths,
+            values: columns.values,
+            value_lengths: columns.value_lengths,
+            ttls: columns.ttls,
+        });
+        self.0 = batches.collect();
+        Ok(())
+    }
+
+    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+        let ((), time) = timed(|| {
+            let store = Store::open(folder)?;
+            let writer = store.open_writer(CACHE)?;
+            for batch in &self.0 {
+                writer.append(batch)?;
+            }
+            Ok(store.commit(writer)?)
+        })?;
+        Ok(time)
+    }
+
+    fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (count, time) = timed(|| {
+            let mut count = 0;
+            let reader = Store::open(folder)?.open_reader(CACHE)?;
+            while let Some(batch) = reader.next()? {
+                count += batch.keys().1.len();
+            }
+            Ok(count)
+        })?;
+        // As with the component's batches.
+        let mut batches = Vec::new();
+        let reader = Store::open(folder)?.open_reader(CACHE)?;
+        while let Some(batch) = reader.next()? {
+            batches.push(batch);
+        }
+        data.verify(batches.iter().flat_map(|batch| {
+            let ((keys, key_lengths), values) = (batch.keys(), batch.values());
+            data::entries((keys.as_bytes(), key_lengths), values, batch.expires_at())
+        }))?;
+        if count != data.entries.len() {
+            return Err(format!("{count} entries came back").into());
+        }
+        Ok(time)
+    }
+}

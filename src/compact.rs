@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::Error;
 use crate::dir::Dir;
-use crate::format::{Kind, Piece, Reader, Record, key_hash};
+use crate::format::{Keys, Kind, Piece, Reader, Record, key_hash};
 use crate::keys::{HashSet, KeySet};
 use crate::memory::TooLarge;
 use crate::merge::Lost;
@@ -52,11 +52,11 @@ fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Resul
     let mut repeated = HashSet::new(get_random_u64());
     let mut marks = Marks::new(count / shares.of)?;
     let mut reader = open(snapshot)?;
-    while let Some(piece) = reader.next_keys()? {
-        let Piece::Lost(keys) = piece else {
+    while let Some(keys) = reader.next_keys()? {
+        let Keys::Known(keys) = keys else {
             return Err(unreadable());
         };
-        for hash in keys.puts.into_iter().chain(keys.removes) {
+        for hash in keys.hashes() {
             let (of, place) = shares.place(hash);
             if of == share && !marks.set(place) {
                 repeated.insert(hash)?;
@@ -133,9 +133,9 @@ struct Shares {
 impl Shares {
     /// The share that a hash is of, and its place in that.
     fn place(self, hash: u64) -> (u64, u64) {
-        let spread = u128::from(hash.wrapping_mul(self.factor));
-        let product = spread * u128::from(self.of);
-        ((product >> 64) as u64, product as u64)
+        let spread = hash.wrapping_mul(self.factor);
+        let product = (spread >> 32) * self.of;
+        (product >> 32, (product << 32) | (spread & 0xffff_ffff))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::bindings::exports::larder::cache::cache_inspect::{
 };
 use crate::chain::{Chain, Published};
 use crate::dir::Dir;
-use crate::format::{self, Piece, Reader};
+use crate::format::{self, Keys, Reader};
 use crate::keys::HashSet;
 use crate::legacy;
 use crate::name::LEGACY_SUFFIX;
@@ -105,18 +105,15 @@ fn entries(chain: &Chain) -> Result<u64, Error> {
         let Ok(mut reader) = Reader::open(file.bytes.clone())? else {
             continue;
         };
-        while let Some(piece) = reader.next_keys()? {
-            match piece {
-                Piece::Lost(keys) => {
-                    for hash in keys.puts {
-                        entries = entries.saturating_add(is_newest(hash)?.into());
-                    }
-                    for hash in keys.removes {
-                        is_newest(hash)?;
+        while let Some(keys) = reader.next_keys()? {
+            match keys {
+                Keys::Known(keys) => {
+                    for (hash, is_put) in keys.puts_and_removes() {
+                        let counts = is_newest(hash)? && is_put;
+                        entries = entries.saturating_add(counts.into());
                     }
                 }
-                Piece::Missing { puts, .. } => entries = entries.saturating_add(puts),
-                Piece::Block(_) => {}
+                Keys::Unknown { puts } => entries = entries.saturating_add(puts),
             }
         }
     }

@@ -1,9 +1,11 @@
 //! Entries in columns, as they are handed over.
 
+use std::mem;
+
 use super::RECORD;
 
 /// Entries in columns that fit each other.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Batch<'a> {
     /// All keys.
     pub(super) keys: &'a str,
@@ -56,6 +58,16 @@ impl<'a> Batch<'a> {
         self.key_lengths.is_empty()
     }
 
+    /// All live for as long as the cache does.
+    pub(super) fn are_unlimited(&self) -> bool {
+        self.ttls.is_empty()
+    }
+
+    /// How many bytes each key and each value takes.
+    pub(super) fn lengths(&self) -> (&'a [u32], &'a [u32]) {
+        (self.key_lengths, self.value_lengths)
+    }
+
     /// How many bytes the largest takes.
     pub fn largest(&self) -> u64 {
         let lengths = self.key_lengths.iter().zip(self.value_lengths);
@@ -83,6 +95,9 @@ impl<'a> Batch<'a> {
     /// Takes away the first ones, as many as there is room for; where there is
     /// none, one all the same if there has to be.
     pub(super) fn take(&mut self, room: usize, at_least_one: bool) -> Option<Batch<'a>> {
+        if self.bytes() <= room {
+            return Some(mem::take(self)).filter(|all| !all.is_empty());
+        }
         let (mut count, mut keys, mut values) = (0, 0, 0);
         for (key, value) in self.key_lengths.iter().zip(self.value_lengths) {
             let (more_keys, more_values) = (keys + *key as usize, values + *value as usize);

@@ -105,7 +105,7 @@ impl Encoder {
             Some(put) => (put.value, Some(put.ttl)),
             None => (&[][..], None),
         };
-        self.describe(record.key, value.len() as u32, ttl);
+        self.block.describe(record.key, value.len() as u32, ttl);
         self.block.keys.push_str(record.key);
         self.block.values.extend_from_slice(value);
         Ok(())
@@ -121,8 +121,13 @@ impl Encoder {
                 continue;
             };
             let is_alone = self.block.is_empty();
-            for (key, value, ttl) in taken.entries() {
-                self.describe(key, value, (ttl != Some(0)).then_some(ttl));
+            if taken.are_unlimited() {
+                self.block.describe_all(&taken);
+            } else {
+                for (key, value, ttl) in taken.entries() {
+                    let put = (ttl != Some(0)).then_some(ttl);
+                    self.block.describe(key, value, put);
+                }
             }
             if is_alone && taken.bytes() >= full / 2 {
                 // A block of its own need not be gathered.
@@ -184,31 +189,6 @@ impl Encoder {
         let (least, most) = (*self.blocks.start(), *self.blocks.end());
         let part = usize::try_from(self.offset() / PART).unwrap_or(most);
         part.clamp(least, most)
-    }
-
-    /// Adds everything of a record to the block but its key and its value.
-    fn describe(&mut self, key: &str, value_length: u32, put: Option<Option<u64>>) {
-        let hash = key_hash(key).to_le_bytes();
-        let block = &mut self.block;
-        let kind = match put {
-            Some(None) => PUT,
-            Some(Some(ttl)) => {
-                block.ttls.extend_from_slice(&ttl.to_le_bytes());
-                PUT_WITH_TTL
-            }
-            None => REMOVE,
-        };
-        block.kinds.push(kind);
-        // A string of this component's memory is shorter than 4 GiB.
-        let key_length = (key.len() as u32).to_le_bytes();
-        block.key_lengths.extend_from_slice(&key_length);
-        block
-            .value_lengths
-            .extend_from_slice(&value_length.to_le_bytes());
-        match put {
-            Some(_) => block.put_hashes.extend_from_slice(&hash),
-            None => block.remove_hashes.extend_from_slice(&hash),
-        }
     }
 
     fn end_block<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
@@ -331,6 +311,49 @@ impl Block {
         self.keys.len() + self.values.len() + self.kinds.len() * RECORD
     }
 
+    /// Adds everything of a record but its key and its value.
+    fn describe(&mut self, key: &str, value_length: u32, put: Option<Option<u64>>) {
+        let hash = key_hash(key).to_le_bytes();
+        let kind = match put {
+            Some(None) => PUT,
+            Some(Some(ttl)) => {
+                self.ttls.extend_from_slice(&ttl.to_le_bytes());
+                PUT_WITH_TTL
+            }
+            None => REMOVE,
+        };
+        self.kinds.push(kind);
+        // A string of this component's memory is shorter than 4 GiB.
+        let key_length = (key.len() as u32).to_le_bytes();
+        self.key_lengths.extend_from_slice(&key_length);
+        let value_length = value_length.to_le_bytes();
+        self.value_lengths.extend_from_slice(&value_length);
+        match put {
+            Some(_) => self.put_hashes.extend_from_slice(&hash),
+            None => self.remove_hashes.extend_from_slice(&hash),
+        }
+    }
+
+    /// Does so for entries that live for as long as the cache does: column by
+    /// column, which takes a third of the time.
+    fn describe_all(&mut self, batch: &Batch) {
+        let (key_lengths, value_lengths) = batch.lengths();
+        let count = self.kinds.len() + key_lengths.len();
+        self.kinds.resize(count, PUT);
+        extend(&mut self.key_lengths, key_lengths, |length| {
+            length.to_le_bytes()
+        });
+        extend(&mut self.value_lengths, value_lengths, |length| {
+            length.to_le_bytes()
+        });
+        let mut keys = batch.keys;
+        extend(&mut self.put_hashes, key_lengths, |length| {
+            let (key, rest) = keys.split_at_checked(*length as usize).unwrap_or_default();
+            keys = rest;
+            key_hash(key).to_le_bytes()
+        });
+    }
+
     /// Makes it empty, but for keys and values.
     fn clear(&mut self) {
         for column in [
@@ -343,5 +366,19 @@ impl Block {
         ] {
             column.clear();
         }
+    }
+}
+
+/// Appends the bytes of every item, in memory that is there at once.
+fn extend<T, const N: usize>(
+    bytes: &mut Vec<u8>,
+    items: &[T],
+    mut bytes_of: impl FnMut(&T) -> [u8; N],
+) {
+    let start = bytes.len();
+    bytes.resize(start + N * items.len(), 0);
+    let (room, _) = bytes.get_mut(start..).unwrap_or_default().as_chunks_mut();
+    for (room, item) in room.iter_mut().zip(items) {
+        *room = bytes_of(item);
     }
 }

@@ -1,5 +1,7 @@
 //! What is where: the index of a segment, and the directory of a file.
 
+use std::iter;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FRAME, Header, HeaderV1, LostKeys};
@@ -64,7 +66,7 @@ impl BlockEntry {
 
 /// The index of a segment.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Index {
+pub struct Index {
     pub(super) blocks: Vec<BlockEntry>,
     /// A `u64` for every record: block by block, first those of a block that
     /// store an entry, then those that remove one.
@@ -127,13 +129,18 @@ impl Index {
     }
 
     /// The hashes of all keys.
-    pub(super) fn keys(&self) -> LostKeys {
-        let mut keys = LostKeys::default();
-        for (_, block) in self.blocks() {
-            keys.puts.extend(block.puts);
-            keys.removes.extend(block.removes);
-        }
-        keys
+    pub fn hashes(&self) -> impl Iterator<Item = u64> {
+        let (hashes, _) = self.hashes.as_chunks();
+        hashes.iter().map(|hash| u64::from_le_bytes(*hash))
+    }
+
+    /// The hashes of all keys, and whether the record stores an entry.
+    pub fn puts_and_removes(&self) -> impl Iterator<Item = (u64, bool)> {
+        let stores = |block: &BlockEntry| {
+            let puts = iter::repeat_n(true, block.puts as usize);
+            puts.chain(iter::repeat_n(false, block.removes as usize))
+        };
+        self.hashes().zip(self.blocks.iter().flat_map(stores))
     }
 
     /// How many bytes the blocks take, frames and all.
@@ -161,8 +168,7 @@ impl Index {
 
     /// Every block with the hashes of its keys.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockEntry, LostKeys)> {
-        let (hashes, _) = self.hashes.as_chunks();
-        let mut hashes = hashes.iter().map(|hash| u64::from_le_bytes(*hash));
+        let mut hashes = self.hashes();
         self.blocks.iter().map(move |block| {
             let mut take = |records: u32| hashes.by_ref().take(records as usize).collect();
             let (puts, removes) = (take(block.puts), take(block.removes));

@@ -40,7 +40,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 pub use batch::{Batch, UNLIMITED};
 pub use columns::Columns;
 pub use encode::{BLOCKS, Encoder, Sink, encode};
-pub use read::{Block, Damage, Part, Piece, Reader, Source, check};
+pub use index::Index;
+pub use read::{Block, Damage, Keys, Part, Piece, Reader, Source, check};
 
 /// The version of the format that is written.
 pub const VERSION: u8 = 2;

@@ -75,6 +75,17 @@ pub enum Piece {
     },
 }
 
+/// The keys of a segment.
+pub enum Keys {
+    /// By their hashes.
+    Known(Index),
+    /// The index is damaged.
+    Unknown {
+        /// How many of the records store an entry.
+        puts: u64,
+    },
+}
+
 /// A damaged place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -418,20 +429,16 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The hashes of the keys of the next segment, in the order of the index;
-    /// none at the end of the file.
-    pub fn next_keys(&mut self) -> Result<Option<Piece>, S::Error> {
+    /// The keys of the next segment; none at the end of the file.
+    pub fn next_keys(&mut self) -> Result<Option<Keys>, S::Error> {
         let Some(segment) = self.segments.next() else {
             return Ok(None);
         };
         let progress = Progress::new(segment, self.offset);
         self.offset += segment.blocks + segment.index;
         Ok(Some(match self.index(&progress)? {
-            Some(index) => Piece::Lost(index.keys()),
-            None => Piece::Missing {
-                puts: segment.puts,
-                removes: segment.removes,
-            },
+            Some(index) => Keys::Known(index),
+            None => Keys::Unknown { puts: segment.puts },
         }))
     }
 }

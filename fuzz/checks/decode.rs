@@ -1,15 +1,16 @@
 //! What holds of files of the store, whatever their bytes are.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use larder_disk::format::{
-    Decoded, Header, Kind, LostKeys, Put, Record, TRAILER_BYTES, decode, decode_head, decode_tail,
-    decode_trailer, encode, key_hash,
+    Encoder, Header, Kind, LostKeys, Piece, Put, Reader, Record, Source, check as check_file,
+    decode_head, encode, key_hash,
 };
-use larder_disk::merge::merge;
+use larder_disk::merge::{Merge, Share};
 
-use super::forge::PREAMBLE;
+use super::forge::{OLD_PREAMBLE, PREAMBLE};
 use super::repair::repaired;
 
 /// Checks these bytes as files one after the other, newest first; the same with checksums that hold; and a
@@ -24,11 +25,13 @@ pub fn check(bytes: &[u8]) {
 
 /// Files are told apart by the end of one right before the beginning of another.
 fn split(bytes: &[u8]) -> Vec<&[u8]> {
-    let seam = [*PREAMBLE, *PREAMBLE].concat();
+    let is_preamble = |bytes: &[u8]| bytes == PREAMBLE || bytes == OLD_PREAMBLE;
+    let length = PREAMBLE.len();
+    let is_seam = |window: &[u8]| is_preamble(&window[..length]) && is_preamble(&window[length..]);
     let mut files = Vec::new();
     let mut rest = bytes;
-    while let Some(at) = rest.windows(seam.len()).position(|window| window == seam) {
-        let (file, after) = rest.split_at(at + PREAMBLE.len());
+    while let Some(at) = rest.windows(2 * length).position(is_seam) {
+        let (file, after) = rest.split_at(at + length);
         files.push(file);
         rest = after;
     }
@@ -37,57 +40,149 @@ fn split(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 fn check_files(files: &[impl AsRef<[u8]>]) {
-    let decoded: Vec<Decoded> = files
+    let files: Vec<Decoded> = files
         .iter()
-        .filter_map(|file| checked(file.as_ref()))
+        .filter_map(|file| decoded(file.as_ref()))
         .collect();
-    check_merged(&decoded);
-    decoded.iter().for_each(check_rewritten);
+    check_merged(&files);
+    files.iter().for_each(check_rewritten);
 }
 
-/// What a file decodes to, which its parts decode to as well.
-fn checked(file: &[u8]) -> Option<Decoded<'_>> {
-    let trailer = file.len().checked_sub(TRAILER_BYTES).map(|at| &file[at..]);
-    let index = trailer.and_then(decode_trailer).and_then(|offset| {
-        let start = usize::try_from(offset).ok()?;
-        decode_tail(file.get(start..)?, offset)
-    });
-    let decoded = match decode(file) {
-        Ok(decoded) => decoded,
+/// A file, and all that it gives.
+struct Decoded<'a> {
+    bytes: &'a [u8],
+    header: Header,
+    records: Vec<Owned>,
+    lost: LostKeys,
+    /// Records are missing whose keys are not known.
+    is_blind: bool,
+}
+
+type Owned = (String, Option<(Vec<u8>, Option<u64>)>);
+
+fn record((key, put): &Owned) -> Record<'_> {
+    Record {
+        key,
+        put: put.as_ref().map(|(value, ttl)| Put { value, ttl: *ttl }),
+    }
+}
+
+/// Bytes that count how many of them are read.
+struct Counted<'a>(&'a [u8], &'a Cell<usize>);
+
+impl Source for Counted<'_> {
+    type Error = Infallible;
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Infallible> {
+        assert!(offset <= end && end <= self.size() + 200, "within the file");
+        let bytes = self.0.read(offset, end)?;
+        self.1.set(self.1.get() + bytes.len() + 1);
+        Ok(bytes)
+    }
+}
+
+/// What a file gives: as many bytes are read as it has, some times over; what is checked is what is given; and the keys
+/// of what is lost are those of the indexes.
+fn decoded(bytes: &[u8]) -> Option<Decoded<'_>> {
+    let read = Cell::new(0);
+    let Ok(checked) = check_file(bytes);
+    let Ok(reader) = Reader::open(Counted(bytes, &read));
+    let mut reader = match reader {
+        Ok(reader) => reader,
         Err(why) => {
-            assert!(index.is_none(), "the index is whole");
-            assert_eq!(decode_head(file), Err(why));
+            assert_eq!(checked.err(), Some(why));
+            assert_eq!(decode_head(bytes), Err(why));
             return None;
         }
     };
-    assert_eq!(decoded.indexed, index.is_some());
-    match index {
-        None => assert_eq!(decode_head(file), Ok(decoded.header)),
-        Some((header, blocks)) => {
-            assert_eq!(header, decoded.header);
-            assert_eq!(blocks.len(), decoded.blocks.len());
-            for (one, other) in blocks.iter().zip(&decoded.blocks) {
-                assert!(one.put_hashes().eq(other.put_hashes()));
-                assert!(one.remove_hashes().eq(other.remove_hashes()));
+    let mut decoded = Decoded {
+        bytes,
+        header: *reader.header(),
+        records: Vec::new(),
+        lost: LostKeys::default(),
+        is_blind: false,
+    };
+    let mut missing = (0, 0);
+    loop {
+        let Ok(piece) = reader.next();
+        match piece {
+            None => break,
+            Some(Piece::Block(block)) => {
+                let columns = block.columns();
+                assert_eq!(columns.records().count(), columns.len());
+                decoded.records.extend(columns.records().map(|record| {
+                    let put = record.put.map(|put| (put.value.to_vec(), put.ttl));
+                    (record.key.to_owned(), put)
+                }));
+            }
+            Some(Piece::Lost(keys)) => {
+                decoded.lost.puts.extend(keys.puts);
+                decoded.lost.removes.extend(keys.removes);
+            }
+            Some(Piece::Missing { puts, removes }) => {
+                missing = (missing.0 + puts, missing.1 + removes);
+                decoded.is_blind = true;
             }
         }
     }
+    // The end is read to find the directory, all frames to make up for that, each block, and with the index again.
+    assert!(
+        read.get() <= 8 * bytes.len() + 1000,
+        "{} of {}",
+        read.get(),
+        bytes.len()
+    );
+
+    let puts = decoded.records.iter().filter(|(_, put)| put.is_some());
+    let puts = puts.count();
+    let counted = (
+        (puts + decoded.lost.puts.len()) as u64 + missing.0,
+        (decoded.records.len() - puts + decoded.lost.removes.len()) as u64 + missing.1,
+    );
+    let header = &decoded.header;
+    assert_eq!(
+        counted,
+        (header.puts, header.removes),
+        "all is given or counted"
+    );
+
+    let (_, damage) = checked.expect("what is read can be checked");
+    let is_lossy = decoded.is_blind || decoded.lost != LostKeys::default();
+    assert!(!is_lossy || !damage.is_empty() || bytes.is_empty() || decoded.is_blind);
+    assert!(
+        damage
+            .iter()
+            .all(|damage| damage.offset + damage.length <= bytes.len() as u64 + 200)
+    );
+    check_keys(&decoded);
     Some(decoded)
 }
 
-fn records<'a>(file: &Decoded<'a>) -> Vec<Record<'a>> {
-    let blocks = file.blocks.iter().filter_map(|block| block.records());
-    blocks.flatten().collect()
-}
-
-/// The keys of the blocks that cannot be read.
-fn lost_keys(file: &Decoded) -> LostKeys {
-    let mut lost = LostKeys::default();
-    for block in file.blocks.iter().filter(|block| block.records().is_none()) {
-        lost.puts.extend(block.put_hashes());
-        lost.removes.extend(block.remove_hashes());
+/// The indexes that are whole know the keys of all that is given or lost.
+fn check_keys(file: &Decoded) {
+    let Ok(Ok(mut reader)) = Reader::open(file.bytes) else {
+        panic!("it was read before");
+    };
+    let (mut puts, mut removes, mut is_whole) = (0, 0, true);
+    loop {
+        let Ok(piece) = reader.next_keys();
+        match piece {
+            None => break,
+            Some(Piece::Lost(keys)) => {
+                puts += keys.puts.len() as u64;
+                removes += keys.removes.len() as u64;
+            }
+            Some(Piece::Missing { .. }) => is_whole = false,
+            Some(Piece::Block(_)) => panic!("a block is no key"),
+        }
     }
-    lost
+    let header = &file.header;
+    assert!(puts <= header.puts && removes <= header.removes);
+    assert!(!is_whole || (puts, removes) == (header.puts, header.removes));
 }
 
 /// A merge gives of each key the newest record that can be read, unless a newer one was or may have been lost.
@@ -100,27 +195,28 @@ fn check_merged(files: &[Decoded]) {
         if blind {
             break;
         }
-        let newest = records(file);
-        if !newest.iter().map(|record| record.key).all(distinct()) {
+        if !file.records.iter().map(|(key, _)| key).all(distinct()) {
             // No writer makes such a file, and whoever forges one gets what is in it.
             return;
         }
-        expected.extend(
-            newest.iter().filter(|record| {
-                seen.insert(record.key) && !hidden.contains(&key_hash(record.key))
-            }),
-        );
-        let lossy = file.lost_records() > 0;
-        blind = lossy && !file.indexed && file.header.kind != Kind::Snapshot;
-        if lossy && file.indexed {
-            let lost = lost_keys(file);
-            hidden.extend(lost.puts.iter().chain(&lost.removes));
+        for record in &file.records {
+            let (key, _) = record;
+            if seen.insert(key) && !hidden.contains(&key_hash(key)) {
+                expected.push(record);
+            }
         }
+        blind = file.is_blind && file.header.kind != Kind::Snapshot;
+        hidden.extend(file.lost.puts.iter().chain(&file.lost.removes));
     }
-    let mut merged = Vec::new();
-    let lost = merge(files, 7, |_, record| merged.push(record));
-    assert_eq!(merged, expected);
-    assert_eq!(lost.blind, blind);
+    let whole = merged(files, 1);
+    assert!(whole.0.iter().eq(expected));
+    assert_eq!(whole.1, blind);
+    // In shares, the same records come in another order.
+    let mut shared = merged(files, 3);
+    let mut whole = whole;
+    shared.0.sort();
+    whole.0.sort();
+    assert_eq!(shared, whole);
 }
 
 fn distinct<T: Ord>() -> impl FnMut(T) -> bool {
@@ -128,66 +224,88 @@ fn distinct<T: Ord>() -> impl FnMut(T) -> bool {
     move |item| seen.insert(item)
 }
 
+/// The newest records, whether older ones were left out, and how many entries are lost.
+fn merged(files: &[Decoded], shares: u64) -> (Vec<Owned>, bool, u64) {
+    let mut merge = Merge::new(
+        Share {
+            number: 0,
+            of: shares,
+        },
+        7,
+    );
+    let mut newest = Vec::new();
+    for share in 0..shares {
+        if share > 0 {
+            merge.next_share(8 + share);
+        }
+        for (at, file) in files.iter().enumerate() {
+            if !merge.begin(&file.header, at + 1 == files.len()) {
+                continue;
+            }
+            let Ok(Ok(mut reader)) = Reader::open(file.bytes) else {
+                panic!("it was read before");
+            };
+            while let Ok(Some(piece)) = reader.next() {
+                merge.lose(&piece).expect("there is memory");
+                let Piece::Block(block) = piece else { continue };
+                for record in block.columns().records() {
+                    if merge.is_newest(record.key).expect("there is memory") {
+                        let put = record.put.map(|put| (put.value.to_vec(), put.ttl));
+                        newest.push((record.key.to_owned(), put));
+                    }
+                }
+            }
+        }
+    }
+    let lost = merge.finish();
+    (newest, lost.blind, lost.count())
+}
+
 /// What was read can be written, and is read as the same and written to the same bytes again.
 fn check_rewritten(file: &Decoded) {
-    let (once, header) = rewritten(file, 64);
-    let again = decode(&once).expect("it was written whole");
-    assert_eq!(again.header, header);
-    assert_eq!(records(&again), records(file));
-    assert_eq!(lost_keys(&again), lost_keys(file));
-    assert!(again.damage.iter().all(|damage| damage.length == 0));
-    let (twice, _) = rewritten(&again, 64);
-    assert_eq!(once, twice);
-}
-
-fn rewritten(file: &Decoded, block_bytes: usize) -> (Vec<u8>, Header) {
-    let records = records(file);
-    let lost = lost_keys(file);
-    let puts = records.iter().filter(|record| record.put.is_some()).count();
-    let header = Header {
-        puts: (puts + lost.puts.len()) as u64,
-        removes: (records.len() - puts + lost.removes.len()) as u64,
-        ..file.header
-    };
-    (written(header, &records, &lost, block_bytes), header)
-}
-
-fn written(header: Header, records: &[Record], lost: &LostKeys, block_bytes: usize) -> Vec<u8> {
-    let mut file = Vec::new();
-    let Ok(()) = encode(
-        header,
-        records.iter().copied(),
-        lost,
-        block_bytes,
-        |bytes| {
-            file.extend_from_slice(bytes);
-            Ok::<(), Infallible>(())
-        },
+    let once = rewritten(file);
+    let again = decoded(&once).expect("it was written whole");
+    assert_eq!(
+        (again.header.id, again.header.kind),
+        (file.header.id, file.header.kind)
     );
-    file
+    assert_eq!(again.header.lost, file.header.lost);
+    assert_eq!(again.records, file.records);
+    assert_eq!(again.lost, file.lost);
+    assert!(!again.is_blind);
+    let Ok(Ok((_, damage))) = check_file(once.as_slice()) else {
+        panic!("it was written whole");
+    };
+    assert!(damage.iter().all(|damage| damage.length == 0));
+    assert!(once == rewritten(&again));
+}
+
+fn rewritten(file: &Decoded) -> Vec<u8> {
+    let Header {
+        id,
+        kind,
+        saved_at,
+        lost,
+        ..
+    } = file.header;
+    let mut records = file.records.iter().map(record);
+    encode(id, kind, saved_at, &mut records, &file.lost, lost, 64..=128)
 }
 
 /// Records that are made from these bytes are read as they were written; after damage, some of them are.
 fn check_written(bytes: &[u8]) {
     let (damage, bytes) = bytes.split_at(bytes.len().min(8));
-    let made = made_records(bytes);
-    let records: Vec<Record> = made
-        .iter()
-        .map(|(key, put)| Record { key, put: *put })
-        .collect();
-    let puts = records.iter().filter(|record| record.put.is_some()).count();
-    let header = Header {
-        id: bytes.len() as u64,
-        kind: Kind::Changes { covers: 1 },
-        saved_at: 0,
-        puts: puts as u64,
-        removes: (records.len() - puts) as u64,
-        lost: 0,
-    };
-    let mut file = written(header, &records, &LostKeys::default(), 100);
-    let decoded = decode(&file).expect("it was written whole");
-    assert_eq!(decoded.damage, []);
-    assert_eq!(self::records(&decoded), records);
+    let made: Vec<Owned> = made_records(bytes).into_iter().collect();
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(bytes.len() as u64, Kind::Changes { covers: 1 }, 100..=200);
+    for owned in &made {
+        let Ok(()) = encoder.push(record(owned), &mut file);
+    }
+    let Ok(length) = encoder.finish(0, &LostKeys::default(), 0, &mut file);
+    assert_eq!(length, file.len() as u64);
+    let Ok(checked) = check_file(file.as_slice());
+    assert!(checked.is_ok_and(|(_, damage)| damage.is_empty()));
+    assert_eq!(decoded(&file).expect("it was written whole").records, made);
 
     for place in damage.as_chunks::<4>().0 {
         let [high, low, place @ .., flip] = *place;
@@ -195,8 +313,8 @@ fn check_written(bytes: &[u8]) {
         let at = at % file.len();
         file[at] ^= flip;
     }
-    let given = checked(&file).map_or_else(Vec::new, |decoded| self::records(&decoded));
-    let mut left = records.iter();
+    let given = decoded(&file).map_or_else(Vec::new, |decoded| decoded.records);
+    let mut left = made.iter();
     assert!(
         given.iter().all(|record| left.any(|other| other == record)),
         "each is one of those that were written, in their order"
@@ -204,7 +322,7 @@ fn check_written(bytes: &[u8]) {
 }
 
 /// Records as these bytes say: of each, its kind and lengths, its key, and its value.
-fn made_records(mut bytes: &[u8]) -> BTreeMap<String, Option<Put<'_>>> {
+fn made_records(mut bytes: &[u8]) -> BTreeMap<String, Option<(Vec<u8>, Option<u64>)>> {
     let mut records = BTreeMap::new();
     let mut take = |length: usize| {
         let (taken, rest) = bytes.split_at(length.min(bytes.len()));
@@ -213,9 +331,9 @@ fn made_records(mut bytes: &[u8]) -> BTreeMap<String, Option<Put<'_>>> {
     };
     while let [lengths] = take(1) {
         let key = String::from_utf8_lossy(take(usize::from(lengths % 8))).into_owned();
-        let value = take(usize::from(lengths / 8 % 8) * 5);
+        let value = take(usize::from(lengths / 8 % 8) * 5).to_vec();
         let ttl = (lengths / 64 == 1).then_some(u64::from(*lengths));
-        let put = (lengths / 64 != 2).then_some(Put { value, ttl });
+        let put = (lengths / 64 != 2).then_some((value, ttl));
         records.insert(key, put);
     }
     records

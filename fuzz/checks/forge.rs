@@ -1,23 +1,25 @@
 //! Files that no writer writes, with checksums that hold.
 
-use larder_disk::format::Header;
+use larder_disk::format::{Header, Kind};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What a file begins and ends with.
-pub const PREAMBLE: &[u8; 8] = b"\x93LARDER\x01";
-/// Of the checksum of a header.
-pub const HEADER_SEED: u64 = 1;
-const INDEX_SEED: u64 = 2;
+pub const PREAMBLE: &[u8; 8] = b"\x93LARDER\x02";
+/// The same of version 1.
+pub const OLD_PREAMBLE: &[u8; 8] = b"\x93LARDER\x01";
 
 /// More hashes than this are not made up for an index that claims to have them.
 const MOST_HASHES: u64 = 1 << 16;
 
-/// An index, as it is in a file.
-#[derive(Serialize, Deserialize)]
+/// The seed of the checksum of a header.
+pub fn header_seed(preamble: &[u8; 8]) -> u64 {
+    if preamble == PREAMBLE { 3 } else { 1 }
+}
+
+/// The index of a segment.
+#[derive(Default, Serialize, Deserialize)]
 pub struct Index {
-    /// The header again.
-    pub header: Header,
     /// The blocks in the order of the file.
     pub blocks: Vec<Block>,
     /// Of every record the hash of its key.
@@ -37,29 +39,135 @@ pub struct Block {
     pub removes: u32,
 }
 
+/// A segment, as a directory knows it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Segment {
+    /// How many bytes its blocks take.
+    pub blocks: u64,
+    /// How many bytes its index takes.
+    pub index: u64,
+    /// How many records store an entry.
+    pub puts: u64,
+    /// How many records remove one.
+    pub removes: u64,
+}
+
+/// What is where in a file.
+#[derive(Serialize, Deserialize)]
+pub struct Directory {
+    /// The header again.
+    pub header: Header,
+    /// The segments in the order of the file.
+    pub segments: Vec<Segment>,
+}
+
+/// A header of version 1.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct OldHeader {
+    /// Of the whole file.
+    pub id: u64,
+    kind: Kind,
+    saved_at: u64,
+    puts: u64,
+    removes: u64,
+    lost: u64,
+}
+
+impl From<Header> for OldHeader {
+    fn from(header: Header) -> OldHeader {
+        OldHeader {
+            id: header.id,
+            kind: header.kind,
+            saved_at: header.saved_at,
+            puts: header.puts,
+            removes: header.removes,
+            lost: header.lost,
+        }
+    }
+}
+
+/// The index of version 1, which is of the whole file.
+#[derive(Serialize, Deserialize)]
+pub struct OldIndex {
+    /// The header again.
+    pub header: OldHeader,
+    /// The blocks in the order of the file.
+    pub blocks: Vec<Block>,
+    /// Of every record the hash of its key.
+    pub hashes: Vec<u8>,
+}
+
 /// The beginning of a file.
 pub fn head(header: &Header) -> Vec<u8> {
-    let mut file = PREAMBLE.to_vec();
-    push_frame(&mut file, &to_postcard(header), HEADER_SEED);
+    head_of(PREAMBLE, header)
+}
+
+/// The beginning of a file of version 1.
+pub fn old_head(header: &OldHeader) -> Vec<u8> {
+    head_of(OLD_PREAMBLE, header)
+}
+
+fn head_of(preamble: &[u8; 8], header: &impl Serialize) -> Vec<u8> {
+    let mut file = preamble.to_vec();
+    push_frame(&mut file, &to_postcard(header), header_seed(preamble));
     file
 }
 
-/// Ends a file with this index, whose totals and number of hashes are made to fit its blocks.
-pub fn push_index(file: &mut Vec<u8>, mut index: Index) {
-    let total = |count: fn(&Block) -> u32| {
-        let counts = index.blocks.iter().map(count);
-        counts.map(u64::from).sum()
-    };
-    index.header.puts = total(|block| block.puts);
-    index.header.removes = total(|block| block.removes);
-    let records = index.header.puts + index.header.removes;
-    if records <= MOST_HASHES.max(index.blocks.len() as u64) {
-        index.hashes.resize(records as usize * 8, 0);
+/// How many records of these blocks store an entry, and how many remove one.
+fn totals(blocks: &[Block]) -> (u64, u64) {
+    let total = |count: fn(&Block) -> u32| blocks.iter().map(|block| u64::from(count(block))).sum();
+    (total(|block| block.puts), total(|block| block.removes))
+}
+
+fn fill(hashes: &mut Vec<u8>, blocks: &[Block]) {
+    let (puts, removes) = totals(blocks);
+    if puts + removes <= MOST_HASHES.max(blocks.len() as u64) {
+        hashes.resize((puts + removes) as usize * 8, 0);
     }
+}
+
+/// Ends a segment with this index, whose number of hashes is made to fit its blocks.
+pub fn push_index(file: &mut Vec<u8>, id: u64, start: usize, mut index: Index) -> Segment {
+    fill(&mut index.hashes, &index.blocks);
+    let offset = file.len();
+    push_frame(
+        file,
+        &to_postcard(&index),
+        (!id).wrapping_add(offset as u64),
+    );
+    let (puts, removes) = totals(&index.blocks);
+    Segment {
+        blocks: (offset - start) as u64,
+        index: (file.len() - offset) as u64,
+        puts,
+        removes,
+    }
+}
+
+/// Ends a file with this directory, whose totals are made to fit its segments.
+pub fn push_directory(file: &mut Vec<u8>, mut directory: Directory) {
+    let total = |count: fn(&Segment) -> u64| {
+        let counts = directory.segments.iter().map(count);
+        counts.fold(0, u64::wrapping_add)
+    };
+    directory.header.puts = total(|segment| segment.puts);
+    directory.header.removes = total(|segment| segment.removes);
+    push_end(file, &to_postcard(&directory), 4, PREAMBLE);
+}
+
+/// Ends a file of version 1 with this index, whose totals and number of hashes are made to fit its blocks.
+pub fn push_old_index(file: &mut Vec<u8>, mut index: OldIndex) {
+    (index.header.puts, index.header.removes) = totals(&index.blocks);
+    fill(&mut index.hashes, &index.blocks);
+    push_end(file, &to_postcard(&index), 2, OLD_PREAMBLE);
+}
+
+/// Ends a file with a frame, and with where it is.
+pub fn push_end(file: &mut Vec<u8>, bytes: &[u8], seed: u64, preamble: &[u8; 8]) {
     let offset = file.len() as u64;
-    push_frame(file, &to_postcard(&index), INDEX_SEED.wrapping_add(offset));
+    push_frame(file, bytes, seed.wrapping_add(offset));
     file.extend_from_slice(&offset.to_le_bytes());
-    file.extend_from_slice(PREAMBLE);
+    file.extend_from_slice(preamble);
 }
 
 /// Adds a frame; gives its checksum.

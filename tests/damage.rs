@@ -298,6 +298,48 @@ fn a_damaged_block_is_lost_where_the_index_is_damaged_too() {
     }
 }
 
+/// Where each frame of a file begins and ends: the blocks, the indexes, and the directory at the end.
+fn frames(file: &[u8]) -> Vec<(usize, usize)> {
+    let length = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let mut frames = Vec::new();
+    let mut at = 8 + 12 + length(8);
+    while at < file.len() - 16 {
+        frames.push((at, at + 12 + length(at)));
+        at = frames[frames.len() - 1].1;
+    }
+    frames
+}
+
+#[test]
+fn a_block_that_is_damaged_with_its_index_is_counted() {
+    let sample = in_blocks();
+    let mut backend = sample.subject.open();
+    for (number, (file, bytes)) in sample.files.iter().enumerate() {
+        let frames = frames(bytes);
+        let [blocks @ .., (index, _), _] = &frames[..] else {
+            panic!("{file:?} has blocks, an index and a directory");
+        };
+        assert!(blocks.len() > 1);
+        for (_, end) in blocks {
+            let mut damaged = bytes.clone();
+            damaged[index + 20] ^= 1;
+            damaged[end - 1] ^= 1;
+            sample.write(file, &damaged);
+            let case = format!("{file:?}, the block before {end}");
+            let contents = backend.load(CACHE).unwrap();
+            let missing = sample.missing(&contents, &case);
+            assert!(missing > 0, "{case}");
+            // Of a file of changes, anything older may have been changed, and is left out.
+            let is_newest = number > 0;
+            let overwritten = 2;
+            assert!(contents.lost >= missing, "{case}");
+            assert!(contents.lost <= missing + overwritten, "{case}");
+            assert!(!is_newest || missing > 1, "{case}");
+        }
+        sample.write(file, bytes);
+    }
+}
+
 #[test]
 fn save_and_clear_replace_what_is_damaged() {
     for sample in [saved(), changed(), in_blocks()] {

@@ -40,6 +40,7 @@ impl Copy {
             ".cargo",
             "Cargo.lock",
             "Cargo.toml",
+            "benches",
             "host",
             "host-test",
             "rust-toolchain.toml",

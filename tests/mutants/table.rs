@@ -39,6 +39,15 @@ const MODEL: (&str, &str) = (
     "full::any_sequence_of_calls_gives_what_a_model_gives",
 );
 
+const DUPLICATES: (&str, &str) = (
+    "bulk",
+    "the_last_of_several_entries_with_one_key_counts_whatever_lies_between_them",
+);
+const SHARES: (&str, &str) = (
+    "bulk",
+    "changes_of_very_many_keys_are_each_given_once_and_as_they_are_now",
+);
+
 /// All of them.
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -46,9 +55,16 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "publishes a file that is not synced",
         file: "src/publish.rs",
         edits: &[(
-            "Durability::Full => temporary.sync_data(),",
+            "Durability::Full => file.sync_data(),",
             "Durability::Full => Ok(()),",
         )],
+        caught_by: CRASH_FULL,
+    },
+    Mutant {
+        name: "part-unsynced",
+        fault: "publishes a file that was written bit by bit and is not synced",
+        file: "src/part.rs",
+        edits: &[("                file.sync_data()?;\n", "")],
         caught_by: CRASH_FULL,
     },
     Mutant {
@@ -98,16 +114,10 @@ pub const MUTANTS: &[Mutant] = &[
         name: "publish-before-write",
         fault: "gives the version its name first, and writes it then",
         file: "src/publish.rs",
-        edits: &[
-            (
-                "let linked = write(&temporary)\n            .and_then(|()| match durability",
-                "let linked = link(folder, setting, temporary.name(), place)\n            .and_then(|linked| write(&temporary).map(|()| linked))\n            .and_then(|linked| match durability",
-            ),
-            (
-                "Durability::Full => temporary.sync_data(),\n                Durability::Atomic => Ok(()),\n            })\n            .and_then(|()| link(folder, setting, temporary.name(), place));",
-                "Durability::Full => temporary.sync_data().map(|()| linked),\n                Durability::Atomic => Ok(linked),\n            });",
-            ),
-        ],
+        edits: &[(
+            "        let temporary = temporary()?;\n        let linked = link(folder, setting, &temporary, place);\n",
+            "        let early = folder.create(TEMPORARY)?;\n        let linked = link(folder, setting, early.name(), place);\n        let temporary = temporary()?;\n        if let Some(file) = folder.open(&temporary)? {\n            early.write(&file.read_all()?, 0)?;\n            early.sync_data()?;\n        }\n        folder.remove(early.name())?;\n",
+        )],
         caught_by: CRASH_FULL,
     },
     Mutant {
@@ -145,8 +155,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "clears by deleting, without an empty snapshot in place of what was there",
         file: "src/store.rs",
         edits: &[(
-            "                let version = self.publish(&folder, Durability::Full, Place::Next, &draft)?;\n                version.ok_or_else(busy)?\n",
-            "                let _ = draft;\n                u64::MAX\n",
+            "                let version = publish(&folder, self.durability, full, Place::Next, id, || {\n                    temporary(&folder, full, |file| file.write(&empty, 0))\n                });\n                version?.ok_or_else(busy)?\n",
+            "                let _ = (id, empty, full);\n                u64::MAX\n",
         )],
         caught_by: SECOND_CRASH,
     },
@@ -172,8 +182,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "leaves removals out of folded changes",
         file: "src/store.rs",
         edits: &[(
-            "if record.put.is_some() || kind != Kind::Snapshot {",
-            "if record.put.is_some() {",
+            "if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {",
+            "if stream.is_newest(record.key)? && rebased.put.is_some() {",
         )],
         caught_by: ("conformance", "full::hundreds_of_applies_add_up"),
     },
@@ -181,7 +191,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "temporaries-left",
         fault: "leaves its temporary behind",
         file: "src/publish.rs",
-        edits: &[("        let _ = folder.remove(temporary.name());\n", "")],
+        edits: &[("        let _ = folder.remove(&temporary);\n", "")],
         caught_by: FAILING_CALLS,
     },
     Mutant {
@@ -283,50 +293,152 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "block-unchecked",
         fault: "does not check the sums of blocks",
-        file: "src/format.rs",
+        file: "src/format/read.rs",
         edits: &[(
-            "            xxh3_64_with_seed(bytes, block_seed(header.id, offset as u64)) == entry.sum\n",
-            "            entry.sum != bytes.len() as u64\n",
+            "split_frame(&bytes).filter(|frame| frame.holds(seed));",
+            "split_frame(&bytes).filter(|_| seed != 1);",
+        )],
+        caught_by: FLIPS,
+    },
+    Mutant {
+        name: "salvaged-block-unchecked",
+        fault: "does not check the sums of blocks that an index leads to",
+        file: "src/format/read.rs",
+        edits: &[(
+            "            && xxh3_64_with_seed(block, block_seed(self.header.id, start)) == entry.sum\n",
+            "            && block_seed(self.header.id, start) != entry.sum\n",
         )],
         caught_by: FLIPS,
     },
     Mutant {
         name: "header-unchecked",
         fault: "does not check the sum of the header",
-        file: "src/format.rs",
-        edits: &[("        .filter(|frame| frame.holds(HEADER_SEED))\n", "")],
+        file: "src/format/mod.rs",
+        edits: &[(
+            "        .filter(|frame| frame.holds(header_seed(version)))\n",
+            "",
+        )],
         caught_by: FLIPS_OF_CHANGES,
     },
     Mutant {
         name: "index-unchecked",
-        fault: "does not check the sum of the index",
-        file: "src/format.rs",
+        fault: "does not check the sum of an index",
+        file: "src/format/read.rs",
         edits: &[(
-            "if !frame.rest.is_empty() || !frame.holds(seed) {",
-            "if !frame.rest.is_empty() && !frame.holds(seed) {",
+            "                .filter(|frame| frame.holds(index_seed(self.header.id, start)))\n",
+            "",
         )],
         caught_by: FLIPS,
     },
     Mutant {
-        name: "walked-block-unchecked",
-        fault: "does not check the sums of blocks where the index is damaged",
-        file: "src/format.rs",
+        name: "directory-unchecked",
+        fault: "does not check the sum of the directory",
+        file: "src/format/read.rs",
         edits: &[(
-            "            .filter(|_| frame.holds(block_seed(header.id, offset as u64)))\n",
-            "",
+            "        .filter(|frame| frame.holds(directory_seed(version, offset)))?;\n",
+            "        .filter(|_| offset > 0)?;\n",
+        )],
+        caught_by: FLIPS,
+    },
+    Mutant {
+        name: "missing-uncounted",
+        fault: "does not count what is missing where an index is damaged with a block",
+        file: "src/format/read.rs",
+        edits: &[(
+            "        if puts > 0 || removes > 0 {\n            self.pieces",
+            "        if false {\n            self.pieces",
         )],
         caught_by: (
             "damage",
-            "a_damaged_block_is_lost_where_the_index_is_damaged_too",
+            "a_block_that_is_damaged_with_its_index_is_counted",
         ),
+    },
+    Mutant {
+        name: "header-left-blank",
+        fault: "leaves the header of a large file as it was before anything was counted",
+        file: "src/format/encode.rs",
+        edits: &[(
+            "            _ => sink.write(0, &head)?,\n",
+            "            _ => {}\n",
+        )],
+        caught_by: (
+            "bulk",
+            "a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end",
+        ),
+    },
+    Mutant {
+        name: "segment-begun-early",
+        fault: "takes an index for the first of the next segment's blocks",
+        file: "src/format/encode.rs",
+        edits: &[(
+            "        self.segment = self.offset();\n",
+            "        self.segment = offset;\n",
+        )],
+        caught_by: (
+            "bulk",
+            "a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end",
+        ),
+    },
+    Mutant {
+        name: "duplicates-kept",
+        fault: "publishes what was written in batches with every entry of a key",
+        file: "src/compact.rs",
+        edits: &[(
+            "    if replaced.is_empty() && header.removes == 0 {",
+            "    if replaced.is_empty() || header.removes < u64::MAX {",
+        )],
+        caught_by: DUPLICATES,
+    },
+    Mutant {
+        name: "first-of-batches-counts",
+        fault: "keeps the first of several entries with one key of different batches",
+        file: "src/compact.rs",
+        edits: &[(
+            "                        replaced.set(*last, count)?;\n                        *last = at;\n",
+            "                        replaced.set(at, count)?;\n                        let _ = last;\n",
+        )],
+        caught_by: DUPLICATES,
+    },
+    Mutant {
+        name: "stale-part-not-copied",
+        fault: "fails where the file that it writes bit by bit was removed",
+        file: "src/part.rs",
+        edits: &[(
+            "            if is_temporary || folder.rename(file.name(), &name)? == Linked::Done {\n",
+            "            if is_temporary || folder.rename(file.name(), &name)? != Linked::Taken {\n",
+        )],
+        caught_by: (
+            "bulk",
+            "a_part_that_is_removed_before_it_is_committed_is_copied",
+        ),
+    },
+    Mutant {
+        name: "share-skipped",
+        fault: "merges all shares of the keys but the last",
+        file: "src/stream.rs",
+        edits: &[(
+            "        let is_left = self.shares_left > 0;\n",
+            "        let is_left = self.shares_left > 1;\n",
+        )],
+        caught_by: SHARES,
+    },
+    Mutant {
+        name: "share-of-everything",
+        fault: "takes every key for one of every share",
+        file: "src/merge.rs",
+        edits: &[(
+            "        self.of <= 1 || hash % self.of == self.number\n",
+            "        self.of <= 1 || hash % self.of < self.of\n",
+        )],
+        caught_by: SHARES,
     },
     Mutant {
         name: "lost-keys-forgotten",
         fault: "lets older values show where newer ones are damaged",
         file: "src/merge.rs",
         edits: &[(
-            "if is_newest && (!lossy || settled.insert(key_hash(record.key))) {",
-            "if is_newest {",
+            "Ok(is_newest && (!self.is_lossy || self.settle(key_hash(key))?))",
+            "Ok(is_newest)",
         )],
         caught_by: FLIPS_OF_CHANGES,
     },
@@ -345,8 +457,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "takes a short read for the end of the file",
         file: "src/dir.rs",
         edits: &[(
-            "            if chunk.is_empty() {\n                break;\n            }\n            bytes.extend_from_slice(&chunk);\n",
-            "            bytes.extend_from_slice(&chunk);\n            if (chunk.len() as u64) < length {\n                break;\n            }\n",
+            "            if read == 0 {\n",
+            "            if read < READ_BYTES.min(end - offset) {\n",
         )],
         caught_by: SHORT_CALLS,
     },
@@ -394,8 +506,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "keeps the first of several entries with one key",
         file: "src/keys.rs",
         edits: &[(
-            "keys.rev().map(|key| seen.insert(key)).collect();\n    last.reverse();",
-            "keys.map(|key| seen.insert(key)).collect();\n    last.rotate_left(0);",
+            "keys.iter().rev().map(is_last).collect();\n    last.reverse();",
+            "keys.iter().map(is_last).collect();\n    last.rotate_left(0);",
         )],
         caught_by: MODEL,
     },

@@ -76,6 +76,7 @@ fn live(
     now: &Deadlines,
 ) -> Result<Option<LiveBatch>, Error> {
     let columns = block.columns();
+    make_room(columns.len() as u64, 0)?;
     if columns.are_unlimited() && stream.is_all_newest() {
         return Ok(Some(whole(block, Vec::new())));
     }

@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::memory::TooLarge;
+use crate::memory::{TooLarge, make_room};
 
 /// A set of keys, which it holds.
 pub struct KeySet {
@@ -46,6 +46,7 @@ impl KeySet {
         }
         let (bytes, seed) = (&mut self.bytes, self.seed);
         let needed = (bytes.len() + key.len()) as u64;
+        let room = (bytes.capacity(), self.keys.capacity());
         bytes.try_reserve(key.len()).map_err(|_| TooLarge(needed))?;
         let (start, number) = (bytes.len(), self.keys.len());
         bytes.extend_from_slice(key.as_bytes());
@@ -57,6 +58,10 @@ impl KeySet {
         let hash = |key: &Key| xxh3_64_with_seed(key.slice(bytes), seed);
         let reserved = self.keys.try_reserve(1, hash);
         reserved.map_err(|_| TooLarge(needed))?;
+        if room != (bytes.capacity(), self.keys.capacity()) {
+            // It must not take what others need in between.
+            make_room(0, 0)?;
+        }
         self.keys.insert_unique(hash(&new), new, hash);
         Ok((number, true))
     }
@@ -111,8 +116,12 @@ impl HashSet {
         let factor = self.factor;
         let place = |hash: &u64| place(*hash, factor);
         let needed = self.hashes.len() as u64 * 16;
+        let room = self.hashes.capacity();
         let reserved = self.hashes.try_reserve(1, place);
         reserved.map_err(|_| TooLarge(needed))?;
+        if room != self.hashes.capacity() {
+            make_room(0, 0)?;
+        }
         Ok(
             match self
                 .hashes

@@ -35,14 +35,18 @@ pub fn reserve(buffer: &mut Vec<u8>, bytes: u64) -> Result<(), Error> {
 /// keys, an index, and two allocations.
 const PER_RECORD: u64 = 160;
 
-/// What does not depend on how much there is to do: buffers of blocks.
-const FIXED: u64 = 1024 * 1024;
+/// What does not depend on how much there is to do: buffers of blocks, and the
+/// index of a segment of the smallest records, while they grow.
+const FIXED: u64 = 4 * 1024 * 1024;
 
 /// Makes sure that there is memory for this many records of altogether this
 /// many bytes.
-pub fn make_room(records: u64, bytes: u64) -> Result<(), Error> {
+pub fn make_room(records: u64, bytes: u64) -> Result<(), TooLarge> {
     let records = records.saturating_mul(PER_RECORD);
-    let room = buffer(bytes.saturating_add(records).saturating_add(FIXED))?;
+    let bytes = bytes.saturating_add(records).saturating_add(FIXED);
+    let mut room: Vec<u8> = Vec::new();
+    let size = usize::try_from(bytes).map_err(|_| TooLarge(bytes))?;
+    room.try_reserve_exact(size).map_err(|_| TooLarge(bytes))?;
     // Not an allocation to leave out for want of a use.
     black_box(room);
     Ok(())

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::Error;
 use crate::dir::File;
 use crate::format::Source;
+use crate::memory::make_room;
 
 /// The bytes of a file, to be shared by those who read it.
 #[derive(Clone)]
@@ -52,5 +53,10 @@ impl Source for Bytes {
             }
             Place::File(file) => file.read(offset, end.min(self.size)),
         }
+    }
+
+    fn make_room(&self, bytes: u64) -> Result<(), Error> {
+        // Hashes are there as bytes, as numbers, and once more where they are told.
+        Ok(make_room(0, bytes.saturating_mul(4))?)
     }
 }

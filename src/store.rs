@@ -373,7 +373,7 @@ fn make_room_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(
     });
     // A block is gathered, encoded, and put where it is written from; as it
     // grows, it is there a second time.
-    make_room(count, 6 * largest as u64)
+    Ok(make_room(count, 6 * largest as u64)?)
 }
 
 /// Writes one file of what these say together, as of now. None where it would

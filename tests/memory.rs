@@ -3,14 +3,41 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use larder_host::{Backend, Change, Entry, ErrorKind};
+use larder_host::{Backend, Builder, Change, DISK_COMPONENT, Entry, Error, ErrorKind};
 
 const MIB: usize = 1 << 20;
 
+/// What the component takes before it does anything.
+const LEAST: usize = MIB + 256 * 1024;
+
+/// The component, in pieces.
 fn limited(folder: &Path, limit: usize) -> Backend {
-    let backend = Backend::builtin().preopen(folder, "/");
-    backend.memory_limit(limit).build().unwrap()
+    build(Backend::builtin(), folder, limit)
+}
+
+/// The component where nobody finds its interface for batches, so that it is given and asked for
+/// everything at once.
+fn limited_at_once(folder: &Path, limit: usize) -> Backend {
+    static AT_ONCE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let (name, other) = (b"larder:cache/cache-bulk@", b"larder:cache/cache-hulk@");
+        let mut bytes = DISK_COMPONENT.to_vec();
+        for at in 0..bytes.len() - name.len() {
+            if bytes[at..].starts_with(name) {
+                bytes[at..at + name.len()].copy_from_slice(other);
+            }
+        }
+        bytes
+    });
+    build(Backend::component_bytes(AT_ONCE.as_slice()), folder, limit)
+}
+
+fn build(component: Builder, folder: &Path, limit: usize) -> Backend {
+    // Compiled once for all.
+    let component = component.code_cache(concat!(env!("CARGO_TARGET_TMPDIR"), "/code"));
+    let component = component.preopen(folder, "/").memory_limit(limit);
+    component.build().unwrap()
 }
 
 /// Everything in the folder of a cache, and whether any of it is a temporary.
@@ -25,7 +52,7 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_write_beyond_the_memory_is_too_large_and_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let small = limited(folder.path(), 32 * MIB);
+    let small = limited_at_once(folder.path(), 32 * MIB);
     small
         .save("cache", [Entry::new("kept", "as it is")])
         .unwrap();
@@ -52,7 +79,7 @@ fn a_write_beyond_the_memory_is_too_large_and_leaves_no_trace() {
         }
     }
     assert!(refused > 0);
-    let temporary = |name: &String| name.ends_with(".tmp");
+    let temporary = |name: &String| name.ends_with(".tmp") || name.ends_with(".part");
     assert!(!names(folder.path()).iter().any(temporary));
     assert!(names(folder.path()).len() >= before.len());
     let entries = small.load("cache").unwrap().entries;
@@ -65,12 +92,12 @@ fn a_load_beyond_the_memory_is_too_large() {
     let folder = tempfile::tempdir().unwrap();
     let entry = |n: usize| Entry::new(format!("key {n}"), vec![n as u8; 1000]);
     let entries: Vec<Entry> = (0..20_000).map(entry).collect();
-    limited(folder.path(), 1024 * MIB)
+    limited_at_once(folder.path(), 1024 * MIB)
         .save("cache", &entries)
         .unwrap();
     let mut refused = 0;
     for limit in (4..128).step_by(4) {
-        match limited(folder.path(), limit * MIB).load("cache") {
+        match limited_at_once(folder.path(), limit * MIB).load("cache") {
             Ok(contents) => assert_eq!(contents.entries.len(), entries.len()),
             Err(error) => {
                 let too_large = matches!(error.kind(), ErrorKind::TooLarge(_));
@@ -80,4 +107,146 @@ fn a_load_beyond_the_memory_is_too_large() {
         }
     }
     assert!(refused > 0);
+}
+
+/// Memory limits in steps of what a memory grows by, from what is too little to begin with.
+fn limits() -> impl Iterator<Item = usize> {
+    (LEAST..6 * MIB)
+        .step_by(64 * 1024)
+        .chain((6 * MIB..24 * MIB).step_by(MIB))
+}
+
+/// Caches whose entries are of very different sizes, over several segments.
+fn shapes() -> Vec<(&'static str, Vec<Entry>)> {
+    let of = |count: usize, size: usize| {
+        let entry = |n| Entry::new(format!("{n:x}"), vec![n as u8; size]);
+        (0..count).map(entry).collect::<Vec<Entry>>()
+    };
+    let mut mixed = of(3000, 300);
+    mixed.push(Entry::new("large", vec![1; 2 * MIB]));
+    mixed.push(Entry::new("k".repeat(MIB), "large key"));
+    mixed.extend(of(100, 60_000));
+    vec![
+        ("tiny", of(150_000, 0)),
+        ("small", of(20_000, 100)),
+        ("mixed", mixed),
+    ]
+}
+
+fn read(backend: &Backend) -> Result<(usize, u64), Error> {
+    let mut entries = backend.read("cache")?;
+    let mut count = 0;
+    for entry in &mut entries {
+        entry?;
+        count += 1;
+    }
+    Ok((count, entries.lost()))
+}
+
+/// Whatever the limit, the outcome is this one, or that there is too little memory; never a trap.
+/// Says from which limit on there is enough.
+fn check_reads(folder: &Path, shape: &str, expected: (usize, u64)) -> usize {
+    let mut enough = None;
+    for limit in limits() {
+        match read(&limited(folder, limit)) {
+            Ok(outcome) => {
+                assert_eq!(outcome, expected, "{shape}, {limit} bytes");
+                enough = enough.or(Some(limit));
+            }
+            Err(error) => {
+                let too_large = matches!(error.kind(), ErrorKind::TooLarge(_));
+                assert!(
+                    too_large || limit < LEAST,
+                    "{shape}, {limit} bytes: {error}"
+                );
+            }
+        }
+    }
+    enough.expect("there is a limit that is enough")
+}
+
+#[test]
+fn under_every_memory_limit_a_reader_gives_entries_or_too_large() {
+    for (shape, entries) in shapes() {
+        let folder = tempfile::tempdir().unwrap();
+        let ample = limited(folder.path(), 1024 * MIB);
+        ample.save("cache", &entries).unwrap();
+        let count = read(&ample).unwrap().0;
+        let enough = check_reads(folder.path(), shape, (count, 0));
+        println!("{shape}: read within {enough} bytes");
+        assert!(enough < 16 * MIB);
+
+        // Damaged where most has to be gone through: a block, and the way to the directory.
+        let snapshot = names(folder.path()).pop().unwrap();
+        let path = folder.path().join("cache").join(snapshot);
+        let mut bytes = fs::read(&path).unwrap();
+        let places = (bytes.len() / 2..bytes.len()).step_by(9973);
+        let damage = |at: usize| {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            (at, read(&ample).unwrap())
+        };
+        let mut damages = places.map(damage);
+        let (middle, damaged) = damages.find(|(_, (_, lost))| *lost > 0).unwrap();
+        drop(damages);
+        bytes[middle] ^= 1;
+        check_reads(folder.path(), &format!("{shape}, damaged"), damaged);
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        check_reads(folder.path(), &format!("{shape}, damaged twice"), damaged);
+
+        // Changes upon it, whose keys are held.
+        bytes[middle] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        for changes in entries.chunks(entries.len() / 4) {
+            let changed = changes.iter().step_by(8).cloned();
+            let put: Vec<Change> = changed.map(Change::Put).collect();
+            ample.apply("cache", put).unwrap();
+        }
+        check_reads(folder.path(), &format!("{shape}, changed"), (count, 0));
+    }
+}
+
+#[test]
+fn under_every_memory_limit_a_writer_commits_or_leaves_no_trace() {
+    for (shape, entries) in shapes() {
+        for repeats in [1, 2] {
+            let folder = tempfile::tempdir().unwrap();
+            let ample = limited(folder.path(), 1024 * MIB);
+            let kept = [Entry::new("kept", "as it is")];
+            ample.save("cache", kept).unwrap();
+            let sizes = entries
+                .iter()
+                .map(|entry| entry.key.len() + entry.value.len());
+            // The host could not hand it over, so that the component never had it.
+            let is_too_little =
+                |limit: usize| limit < LEAST + MIB / 4 + 2 * sizes.clone().max().unwrap();
+            let mut enough = None;
+            for limit in limits() {
+                let small = limited(folder.path(), limit);
+                let mut writer = small.write("cache");
+                let mut repeated = (0..repeats).flat_map(|_| &entries);
+                let put = repeated.try_for_each(|entry| writer.put(entry));
+                let outcome = put.and_then(|()| writer.commit());
+                let (count, lost) = read(&ample).unwrap();
+                match outcome.map_err(|error| error.kind().clone()) {
+                    Ok(()) => {
+                        assert_eq!((count, lost), (entries.len(), 0), "{shape}, {limit} bytes");
+                        enough = enough.or(Some(limit));
+                        let kept = [Entry::new("kept", "as it is")];
+                        ample.save("cache", kept).unwrap();
+                        continue;
+                    }
+                    Err(ErrorKind::TooLarge(_)) => {}
+                    Err(ErrorKind::OutOfMemory(_)) if is_too_little(limit) => {}
+                    Err(other) => panic!("{shape}, {limit} bytes: {other:?}"),
+                }
+                assert_eq!((count, lost), (1, 0), "{shape}, {limit} bytes");
+            }
+            let enough = enough.expect("there is a limit that is enough");
+            println!("{shape}, {repeats} times: written within {enough} bytes");
+            assert!(enough < 16 * MIB);
+        }
+    }
 }

@@ -23,6 +23,11 @@ pub trait Source {
 
     /// Those from `offset` to `end`, or to where the file ends.
     fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Self::Error>;
+
+    /// Makes sure that there is memory for what these many bytes are decoded to.
+    fn make_room(&self, _bytes: u64) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 impl Source for &[u8] {
@@ -308,6 +313,7 @@ impl<S: Source> Reader<S> {
         }
         let start = progress.end();
         let bytes = self.source.read(start, start + length)?;
+        self.source.make_room(length)?;
         let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
         let index = match self.version {
             1 => frame
@@ -476,6 +482,7 @@ fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error
         return Ok(None);
     }
     let bytes = source.read(offset, end)?;
+    source.make_room(end - offset)?;
     Ok(directory_frame(&bytes, version, offset))
 }
 

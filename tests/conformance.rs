@@ -1,5 +1,5 @@
-//! The disk backend keeps every promise that a backend makes, with either durability, on a real file system and on
-//! the simulated disk that the attacks are made on.
+//! The disk backend keeps every promise that a backend makes, with either durability, by lists and in batches, on a
+//! real file system and on the simulated disk that the attacks are made on.
 
 mod full {
     larder_host_test::conformance!(larder_host_test::Subject::disk());
@@ -15,4 +15,8 @@ mod simulated {
     larder_host_test::conformance!(larder_host_test::Subject::disk_on(
         &larder_host_test::SimDisk::new(0)
     ));
+}
+
+mod in_batches {
+    larder_host_test::conformance!(larder_host_test::Subject::disk().in_batches());
 }

@@ -263,7 +263,8 @@ impl Attack<'_> {
             Durability::Full => 1,
             Durability::Atomic => MOST_SUPERSEDED + 1,
         };
-        if count(".tmp") > 0 || count(".postcard") > 0 || count(".larder") > most {
+        let unpublished = count(".tmp") + count(".part");
+        if unpublished > 0 || count(".postcard") > 0 || count(".larder") > most {
             self.fail(disk, &format!("files are left over: {files:?}"));
         }
     }

@@ -338,5 +338,8 @@ fn may_show(case: &Case, calls: &[Made]) -> bool {
 
 fn has_temporaries(disk: &SimDisk) -> bool {
     let mut paths = disk.tree().into_keys();
-    paths.any(|path| path.extension().is_some_and(|suffix| suffix == "tmp"))
+    paths.any(|path| {
+        let suffix = path.extension();
+        suffix.is_some_and(|suffix| suffix == "tmp" || suffix == "part")
+    })
 }

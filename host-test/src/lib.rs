@@ -35,7 +35,8 @@ pub use folder::tree;
 pub use run::Run;
 pub use sim::{PowerCuts, SimDisk};
 pub use subject::{
-    Backend, CacheStat, Change, Contents, Damage, Entry, Error, Instance, Interface, LiveEntry,
-    Part, Report, Subject, entry, put, remove, sorted, values,
+    Backend, Batch, CacheStat, Change, Contents, Damage, Entry, Error, Instance, Interface,
+    LiveBatch, LiveEntry, Part, Reader, Report, Subject, Writer, batch, entries, entry, put,
+    remove, sorted, values,
 };
 pub use write::{Values, Write};

@@ -17,7 +17,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED};
 use crate::history::{Event, Operation, explain};
 use crate::schedule::{Schedule, Turn};
-use crate::{Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
+use crate::{Contents, Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
 use past::{Past, pasts};
 use plan::{Action, Plan};
 
@@ -160,11 +160,12 @@ impl Race {
             let mut instance = self.subject.open();
             move |turn| follow(&mut instance, &turn, program)
         });
-        let before = self.files(".tmp");
+        let before = self.unpublished();
         let mut killed = false;
         for followed in schedule.run(programs.collect()) {
-            for operation in followed.unwrap_or_else(|panic| Err(text_of(&*panic)))? {
-                killed |= !operation.returned;
+            let (history, was_killed) = followed.unwrap_or_else(|panic| Err(text_of(&*panic)))?;
+            killed |= was_killed;
+            for operation in history {
                 tally.operations += 1;
                 tally.kills += usize::from(!operation.returned);
                 self.history.push(Operation {
@@ -176,7 +177,7 @@ impl Race {
         }
         self.time += schedule.now();
         tally.steps += schedule.now();
-        let mut temporaries = self.files(".tmp");
+        let mut temporaries = self.unpublished();
         temporaries.retain(|name| !before.contains(name));
         match killed || temporaries.is_empty() {
             true => Ok(()),
@@ -232,7 +233,7 @@ impl Race {
             let saved = instance.save(CACHE, &[entry("last", "last", None)]);
             saved.map_err(|error| format!("the last save failed: {error:?}"))?;
         }
-        let (temporaries, versions) = (self.files(".tmp"), self.files(".larder"));
+        let (temporaries, versions) = (self.unpublished(), self.files(".larder"));
         match temporaries.is_empty() && versions.len() <= most && self.files(".postcard").is_empty()
         {
             true => Ok(()),
@@ -240,6 +241,11 @@ impl Race {
                 "{temporaries:?}, {versions:?} and more are left over"
             )),
         }
+    }
+
+    /// Temporaries, and parts that are to become some.
+    fn unpublished(&self) -> Vec<String> {
+        [self.files(".tmp"), self.files(".part")].concat()
     }
 
     fn files(&self, suffix: &str) -> Vec<String> {
@@ -253,29 +259,33 @@ impl Race {
     }
 }
 
-/// Follows a program to its end, or to that of the instance, and gives what was done.
+/// Follows a program to its end, or to that of the instance; gives what was done, and whether the instance was killed.
 fn follow(
     instance: &mut Instance,
     turn: &Turn,
     program: Vec<Action>,
-) -> Result<Vec<Operation>, String> {
+) -> Result<(Vec<Operation>, bool), String> {
     instance.faults().take_turns(turn.clone());
     let mut history = Vec::new();
     for action in program {
         if turn.wait(false).is_err() {
-            break;
+            return Ok((history, true));
         }
         instance.faults().note(|| format!("now: {action}"));
         let called = turn.now();
-        let outcome = action.run(instance);
-        let ended = turn.now();
+        let (outcome, ended) = action.run(instance, &turn);
         let returned = outcome.is_ok();
         let event = match (outcome, action) {
             (Ok(outcome), action) => {
-                outcome.map_err(|error| format!("{action} failed: {error:?}"))?
+                match outcome.map_err(|error| format!("{action} failed: {error:?}"))? {
+                    Some(event) => event,
+                    None => continue,
+                }
             }
             (Err(Killed), Action::Write(write)) => Event::Write(write),
-            (Err(Killed), Action::Load) => break,
+            (Err(Killed), Action::Drop(_) | Action::Load | Action::LoadInBatches) => {
+                return Ok((history, true));
+            }
         };
         history.push(Operation {
             event,
@@ -284,23 +294,46 @@ fn follow(
             returned,
         });
         if !returned {
-            break;
+            return Ok((history, true));
         }
     }
-    Ok(history)
+    Ok((history, false))
 }
 
 impl Action {
-    fn run(&self, instance: &mut Instance) -> Result<Result<Event, Error>, Killed> {
-        Ok(match self {
+    /// Gives what is seen of it, and when it had ended.
+    fn run(
+        &self,
+        instance: &mut Instance,
+        turn: &Turn,
+    ) -> (Result<Result<Option<Event>, Error>, Killed>, usize) {
+        if let Action::LoadInBatches = self {
+            let opened = instance.read_later(CACHE);
+            // What the reader gives is the cache as it was by now, whatever comes before it is read.
+            let ended = turn.now();
+            let contents = opened.and_then(|opened| match opened {
+                Ok(reader) => instance.read_rest(reader),
+                Err(error) => Ok(Err(error)),
+            });
+            return (contents.map(|contents| contents.map(loaded)), ended);
+        }
+        let outcome = match self {
             Action::Write(write) => instance
-                .write(CACHE, write)?
-                .map(|()| Event::Write(write.clone())),
-            Action::Load => instance
-                .read(CACHE)?
-                .map(|contents| Event::Load(values(contents))),
-        })
+                .write(CACHE, write)
+                .map(|written| written.map(|()| Some(Event::Write(write.clone())))),
+            Action::Drop(batches) => instance
+                .write_and_drop(CACHE, batches)
+                .map(|dropped| dropped.map(|()| None)),
+            Action::Load | Action::LoadInBatches => {
+                instance.read(CACHE).map(|contents| contents.map(loaded))
+            }
+        };
+        (outcome, turn.now())
     }
+}
+
+fn loaded(contents: Contents) -> Option<Event> {
+    Some(Event::Load(values(contents)))
 }
 
 /// What a panic says.

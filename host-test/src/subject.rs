@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use rand::Rng;
 use tempfile::TempDir;
-use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceAny, ResourceTable};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::sync::filesystem::types as filesystem;
@@ -28,8 +28,9 @@ mod bindings {
     });
 }
 
-use bindings::exports::larder::cache::{cache_backend, cache_inspect, cache_updates};
+use bindings::exports::larder::cache::{cache_backend, cache_bulk, cache_inspect, cache_updates};
 pub use bindings::exports::larder::cache::{
+    cache_bulk::{Batch, LiveBatch},
     cache_inspect::{CacheStat, Damage, Part, Report},
     cache_updates::Change,
     types::{Contents, Entry, Error, LiveEntry},
@@ -52,6 +53,72 @@ pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) 
 /// A change that removes an entry.
 pub fn remove(key: impl Into<String>) -> Change {
     Change::Remove(key.into())
+}
+
+/// Entries in columns.
+pub fn batch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Batch {
+    let mut batch = Batch {
+        keys: String::new(),
+        key_lengths: Vec::new(),
+        values: Vec::new(),
+        value_lengths: Vec::new(),
+        ttls: Vec::new(),
+    };
+    for entry in entries {
+        batch.keys.push_str(&entry.key);
+        batch.key_lengths.push(length(entry.key.len()));
+        batch.values.extend_from_slice(&entry.value);
+        batch.value_lengths.push(length(entry.value.len()));
+        batch.ttls.push(entry.ttl.unwrap_or(UNLIMITED));
+    }
+    if batch.ttls.iter().all(|ttl| *ttl == UNLIMITED) {
+        batch.ttls.clear();
+    }
+    batch
+}
+
+/// What stands for no time to live, and for no deadline, in columns.
+const UNLIMITED: u64 = u64::MAX;
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("an entry is shorter than 4 GiB")
+}
+
+/// The entries of columns, one by one.
+///
+/// # Panics
+///
+/// Where the columns do not fit each other, or there is no entry in them.
+pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
+    let LiveBatch {
+        keys,
+        key_lengths,
+        values,
+        value_lengths,
+        expires_at,
+    } = batch;
+    assert!(!key_lengths.is_empty(), "there is an entry in a batch");
+    assert_eq!(key_lengths.len(), value_lengths.len());
+    assert!(expires_at.is_empty() || expires_at.len() == key_lengths.len());
+    let (mut keys, mut values) = (keys.as_str(), values.as_slice());
+    let mut deadlines = expires_at.into_iter();
+    let lengths = key_lengths.into_iter().zip(value_lengths);
+    let entries = lengths.map(|(key_length, value_length)| {
+        let (key, value);
+        (key, keys) = keys.split_at(key_length as usize);
+        (value, values) = values.split_at(value_length as usize);
+        LiveEntry {
+            key: key.to_owned(),
+            value: value.to_vec(),
+            expires_at: deadlines.next().filter(|deadline| *deadline != UNLIMITED),
+        }
+    });
+    let entries = entries.collect();
+    assert!(
+        keys.is_empty() && values.is_empty(),
+        "no bytes are left over"
+    );
+    entries
 }
 
 /// Entries in the order of their keys: those of a load come in any.
@@ -79,6 +146,8 @@ pub fn values(contents: Contents) -> BTreeMap<String, Vec<u8>> {
 pub enum Interface {
     /// `cache-updates`
     Updates,
+    /// `cache-bulk`
+    Bulk,
     /// `cache-inspect`
     Inspect,
 }
@@ -100,6 +169,7 @@ pub struct Backend {
     simulated: InstancePre<State>,
     core: cache_backend::GuestIndices,
     updates: Option<cache_updates::GuestIndices>,
+    bulk: Option<cache_bulk::GuestIndices>,
     inspect: Option<cache_inspect::GuestIndices>,
 }
 
@@ -123,6 +193,7 @@ impl Backend {
         Backend {
             core: cache_backend::GuestIndices::new(&component).expect("cache-backend is exported"),
             updates: cache_updates::GuestIndices::new(&component).ok(),
+            bulk: cache_bulk::GuestIndices::new(&component).ok(),
             inspect: cache_inspect::GuestIndices::new(&component).ok(),
             simulated: ready(&linker),
             component,
@@ -151,6 +222,7 @@ struct State {
     /// The simulated disk, where it works on one, and what it may do there.
     disk: Option<SimDisk>,
     access: FsPerms,
+    limits: StoreLimits,
 }
 
 impl WasiView for State {
@@ -196,6 +268,8 @@ pub struct Subject {
     storage: Storage,
     access: FsPerms,
     environment: Vec<(String, String)>,
+    memory: usize,
+    in_batches: bool,
     clock: Clock,
 }
 
@@ -221,6 +295,8 @@ impl Subject {
             storage: Storage::Own(Arc::new(folder)),
             access: FsPerms::ReadWrite,
             environment: Vec::new(),
+            memory: usize::MAX,
+            in_batches: false,
             clock: Clock::new(),
         }
     }
@@ -245,6 +321,8 @@ impl Subject {
             storage: Storage::Simulated(disk.clone()),
             access: FsPerms::ReadWrite,
             environment: Vec::new(),
+            memory: usize::MAX,
+            in_batches: false,
             clock: disk.clock().clone(),
         }
     }
@@ -254,6 +332,8 @@ impl Subject {
         Subject {
             access: self.access,
             environment: self.environment.clone(),
+            memory: self.memory,
+            in_batches: self.in_batches,
             ..Subject::simulated(self.backend.clone(), disk)
         }
     }
@@ -268,6 +348,8 @@ impl Subject {
             clock: self.clock.clone(),
             access: self.access,
             environment: self.environment.clone(),
+            memory: self.memory,
+            in_batches: self.in_batches,
             ..Subject::new(self.backend.clone())
         };
         for (path, bytes) in tree(self.folder()) {
@@ -297,6 +379,22 @@ impl Subject {
         self
     }
 
+    /// The same with so much memory for each instance, in bytes.
+    pub fn memory(self, bytes: usize) -> Subject {
+        Subject {
+            memory: bytes,
+            ..self
+        }
+    }
+
+    /// The same with saves and loads of its instances that go through writers and readers.
+    pub fn in_batches(self) -> Subject {
+        Subject {
+            in_batches: true,
+            ..self
+        }
+    }
+
     /// The folder that the component sees as its storage.
     ///
     /// # Panics
@@ -320,6 +418,7 @@ impl Subject {
     pub fn has(&self, interface: Interface) -> bool {
         let has = match interface {
             Interface::Updates => self.backend.updates.is_some(),
+            Interface::Bulk => self.backend.bulk.is_some(),
             Interface::Inspect => self.backend.inspect.is_some(),
         };
         if !has {
@@ -361,8 +460,10 @@ impl Subject {
             faults: faults.clone(),
             disk,
             access: self.access,
+            limits: StoreLimitsBuilder::new().memory_size(self.memory).build(),
         };
         let mut store = Store::new(&ENGINE, state);
+        store.limiter(|state| &mut state.limits);
         // What a load gives back may be of any size.
         store.set_hostcall_fuel(usize::MAX);
         let instance = component
@@ -378,6 +479,10 @@ impl Subject {
                     .load(&mut store, &instance)
                     .expect("cache-updates is as in the contract")
             }),
+            bulk: backend.bulk.as_ref().map(|bulk| {
+                bulk.load(&mut store, &instance)
+                    .expect("cache-bulk is as in the contract")
+            }),
             inspect: backend.inspect.as_ref().map(|inspect| {
                 inspect
                     .load(&mut store, &instance)
@@ -385,6 +490,7 @@ impl Subject {
             }),
             store,
             faults,
+            in_batches: self.in_batches,
         }
     }
 }
@@ -397,9 +503,20 @@ pub struct Instance {
     store: Store<State>,
     core: cache_backend::Guest,
     updates: Option<cache_updates::Guest>,
+    bulk: Option<cache_bulk::Guest>,
     inspect: Option<cache_inspect::Guest>,
     faults: Faults,
+    in_batches: bool,
 }
+
+/// An open reader of an instance. It is closed by [`Instance::close_reader`] or with the instance.
+#[derive(Debug)]
+pub struct Reader(ResourceAny);
+
+/// An open writer of an instance. It is closed by [`Instance::commit`], by [`Instance::close_writer`], or with the
+/// instance, as if that was killed.
+#[derive(Debug)]
+pub struct Writer(ResourceAny);
 
 impl Instance {
     /// The faults of this instance's file system.
@@ -431,10 +548,97 @@ impl Instance {
         self.untrapped("apply", outcome)
     }
 
-    /// `save`, `apply` or `clear`, of an instance that may be killed meanwhile. One that was does nothing more.
+    /// `cache-bulk.open-reader`
+    pub fn open_reader(&mut self, cache: &str) -> Result<Reader, Error> {
+        self.faults.start_record("open-reader", cache);
+        let outcome = self.try_open_reader(cache);
+        self.untrapped("open-reader", outcome)
+    }
+
+    /// `cache-bulk.reader.next`
+    pub fn next(&mut self, reader: &Reader) -> Result<Option<LiveBatch>, Error> {
+        self.faults.start_record("next", "");
+        let outcome = self.try_next(reader);
+        self.untrapped("next", outcome)
+    }
+
+    /// `cache-bulk.reader.lost`
+    pub fn lost(&mut self, reader: &Reader) -> u64 {
+        let lost = bulk(&self.bulk)
+            .reader()
+            .call_lost(&mut self.store, reader.0);
+        lost.expect("lost does not trap")
+    }
+
+    /// `cache-bulk.reader.count`
+    pub fn count(&mut self, reader: &Reader) -> u64 {
+        let count = bulk(&self.bulk)
+            .reader()
+            .call_count(&mut self.store, reader.0);
+        count.expect("count does not trap")
+    }
+
+    /// Drops a reader.
+    pub fn close_reader(&mut self, reader: Reader) {
+        let closed = reader.0.resource_drop(&mut self.store);
+        closed.expect("dropping a reader does not trap");
+    }
+
+    /// All that a reader gives from here on, and how many entries are lost then.
+    pub fn rest(&mut self, reader: &Reader) -> Result<Contents, Error> {
+        self.faults.start_record("rest", "");
+        let outcome = self.try_rest(reader);
+        self.untrapped("rest", outcome)
+    }
+
+    /// What a new reader gives.
+    pub fn load_in_batches(&mut self, cache: &str) -> Result<Contents, Error> {
+        let outcome = self.try_load_in_batches(cache);
+        self.untrapped("load in batches", outcome)
+    }
+
+    /// `cache-bulk.open-writer`
+    pub fn open_writer(&mut self, cache: &str) -> Result<Writer, Error> {
+        self.faults.start_record("open-writer", cache);
+        let outcome = self.try_open_writer(cache);
+        self.untrapped("open-writer", outcome)
+    }
+
+    /// `cache-bulk.writer.append`
+    pub fn append(&mut self, writer: &Writer, entries: &Batch) -> Result<(), Error> {
+        self.faults.start_record("append", "");
+        let outcome = self.try_append(writer, entries);
+        self.untrapped("append", outcome)
+    }
+
+    /// `cache-bulk.writer.commit`
+    pub fn commit(&mut self, writer: Writer) -> Result<(), Error> {
+        self.faults.start_record("commit", "");
+        let outcome = self.try_commit(writer);
+        self.untrapped("commit", outcome)
+    }
+
+    /// Drops a writer that was not committed.
+    pub fn close_writer(&mut self, writer: Writer) {
+        self.faults.start_record("drop of a writer", "");
+        let outcome = self.try_close_writer(writer).map(Ok);
+        let closed = self.untrapped("drop of a writer", outcome);
+        closed.expect("it gives no error");
+    }
+
+    /// Saves through a writer, a batch after the other; drops it where that fails.
+    pub fn save_in_batches(&mut self, cache: &str, batches: &[Vec<Entry>]) -> Result<(), Error> {
+        let outcome = self.try_save_in_batches(cache, batches);
+        self.untrapped("save in batches", outcome)
+    }
+
+    /// A change of an instance that may be killed meanwhile. One that was does nothing more.
     pub fn write(&mut self, cache: &str, write: &Write) -> Result<Result<(), Error>, Killed> {
         let (operation, outcome) = match write {
             Write::Save(entries) => ("save", self.try_save(cache, entries)),
+            Write::SaveInBatches(batches) => {
+                ("save in batches", self.try_save_in_batches(cache, batches))
+            }
             Write::Apply(changes) => ("apply", self.try_apply(cache, changes)),
             Write::Clear => ("clear", self.try_clear(cache)),
         };
@@ -445,6 +649,37 @@ impl Instance {
     pub fn read(&mut self, cache: &str) -> Result<Result<Contents, Error>, Killed> {
         let outcome = self.try_load(cache);
         self.unless_killed("load", outcome)
+    }
+
+    /// `cache-bulk.open-reader`, of an instance that may be killed meanwhile.
+    pub fn read_later(&mut self, cache: &str) -> Result<Result<Reader, Error>, Killed> {
+        self.faults.start_record("open-reader", cache);
+        let outcome = self.try_open_reader(cache);
+        self.unless_killed("open-reader", outcome)
+    }
+
+    /// All that a reader gives, of an instance that may be killed meanwhile.
+    pub fn read_rest(&mut self, reader: Reader) -> Result<Result<Contents, Error>, Killed> {
+        self.faults.start_record("rest", "");
+        let outcome = self.try_rest(&reader);
+        let contents = self.unless_killed("rest", outcome)?;
+        self.close_reader(reader);
+        Ok(contents)
+    }
+
+    /// A writer that is dropped when it has all of these, of an instance that may be killed meanwhile.
+    pub fn write_and_drop(
+        &mut self,
+        cache: &str,
+        batches: &[Vec<Entry>],
+    ) -> Result<Result<(), Error>, Killed> {
+        self.faults.start_record("writer to be dropped", cache);
+        let outcome = self.try_write(cache, batches);
+        let outcome = outcome.and_then(|written| match written {
+            Ok(writer) => self.try_close_writer(writer).map(Ok),
+            Err(error) => Ok(Err(error)),
+        });
+        self.unless_killed("writer to be dropped", outcome)
     }
 
     /// `cache-inspect.list-caches`
@@ -472,11 +707,17 @@ impl Instance {
     }
 
     fn try_load(&mut self, cache: &str) -> Outcome<Contents> {
+        if self.in_batches {
+            return self.try_load_in_batches(cache);
+        }
         self.faults.start_record("load", cache);
         self.core.call_load(&mut self.store, cache)
     }
 
     fn try_save(&mut self, cache: &str, entries: &[Entry]) -> Outcome<()> {
+        if self.in_batches {
+            return self.try_save_in_batches(cache, &batches_of(entries));
+        }
         self.faults.start_record("save", cache);
         self.core.call_save(&mut self.store, cache, entries)
     }
@@ -490,6 +731,88 @@ impl Instance {
         self.faults.start_record("apply", cache);
         let updates = self.updates.as_ref().expect("cache-updates is exported");
         updates.call_apply(&mut self.store, cache, changes)
+    }
+
+    fn try_open_reader(&mut self, cache: &str) -> Outcome<Reader> {
+        let opened = bulk(&self.bulk).call_open_reader(&mut self.store, cache)?;
+        Ok(opened.map(Reader))
+    }
+
+    fn try_next(&mut self, reader: &Reader) -> Outcome<Option<LiveBatch>> {
+        bulk(&self.bulk)
+            .reader()
+            .call_next(&mut self.store, reader.0)
+    }
+
+    fn try_rest(&mut self, reader: &Reader) -> Outcome<Contents> {
+        let mut given = Vec::new();
+        loop {
+            match self.try_next(reader)? {
+                Ok(Some(batch)) => given.extend(entries(batch)),
+                Ok(None) => break,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        let lost = self.lost(reader);
+        Ok(Ok(Contents {
+            entries: given,
+            lost,
+        }))
+    }
+
+    fn try_load_in_batches(&mut self, cache: &str) -> Outcome<Contents> {
+        self.faults.start_record("load in batches", cache);
+        let reader = match self.try_open_reader(cache)? {
+            Ok(reader) => reader,
+            Err(error) => return Ok(Err(error)),
+        };
+        let contents = self.try_rest(&reader)?;
+        self.close_reader(reader);
+        Ok(contents)
+    }
+
+    fn try_open_writer(&mut self, cache: &str) -> Outcome<Writer> {
+        let opened = bulk(&self.bulk).call_open_writer(&mut self.store, cache)?;
+        Ok(opened.map(Writer))
+    }
+
+    fn try_append(&mut self, writer: &Writer, entries: &Batch) -> Outcome<()> {
+        bulk(&self.bulk)
+            .writer()
+            .call_append(&mut self.store, writer.0, entries)
+    }
+
+    fn try_commit(&mut self, writer: Writer) -> Outcome<()> {
+        bulk(&self.bulk)
+            .writer()
+            .call_commit(&mut self.store, writer.0)
+    }
+
+    fn try_close_writer(&mut self, writer: Writer) -> wasmtime::Result<()> {
+        writer.0.resource_drop(&mut self.store)
+    }
+
+    fn try_save_in_batches(&mut self, cache: &str, batches: &[Vec<Entry>]) -> Outcome<()> {
+        self.faults.start_record("save in batches", cache);
+        match self.try_write(cache, batches)? {
+            Ok(writer) => self.try_commit(writer),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// A writer that has these; dropped where that fails.
+    fn try_write(&mut self, cache: &str, batches: &[Vec<Entry>]) -> Outcome<Writer> {
+        let writer = match self.try_open_writer(cache)? {
+            Ok(writer) => writer,
+            Err(error) => return Ok(Err(error)),
+        };
+        for entries in batches {
+            if let Err(error) = self.try_append(&writer, &batch(entries))? {
+                self.try_close_writer(writer)?;
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(writer))
     }
 
     fn unless_killed<T>(
@@ -513,6 +836,23 @@ impl Instance {
         self.faults.end_record(operation, outcome.as_ref().err());
         outcome
     }
+}
+
+/// Batches of one entry, of two, of four, and so on.
+fn batches_of(mut entries: &[Entry]) -> Vec<Vec<Entry>> {
+    let mut batches = Vec::new();
+    while !entries.is_empty() {
+        let count = entries.len().min(1 << batches.len().min(12));
+        let (batch, rest) = entries.split_at(count);
+        batches.push(batch.to_vec());
+        entries = rest;
+    }
+    batches
+}
+
+/// The interface for batches, beside a store that is borrowed.
+fn bulk(bulk: &Option<cache_bulk::Guest>) -> &cache_bulk::Guest {
+    bulk.as_ref().expect("cache-bulk is exported")
 }
 
 /// What a function of a component gives, or why it trapped.

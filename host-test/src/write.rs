@@ -13,6 +13,8 @@ pub type Values = BTreeMap<String, Vec<u8>>;
 pub enum Write {
     /// `save`
     Save(Vec<Entry>),
+    /// `open-writer`, an `append` for each, and `commit`
+    SaveInBatches(Vec<Vec<Entry>>),
     /// `apply`
     Apply(Vec<Change>),
     /// `clear`
@@ -24,6 +26,7 @@ impl Write {
     pub fn on(&self, values: &Values) -> Values {
         match self {
             Write::Save(entries) => entries.iter().map(pair).collect(),
+            Write::SaveInBatches(batches) => batches.iter().flatten().map(pair).collect(),
             Write::Apply(changes) => {
                 let mut values = values.clone();
                 for change in changes {
@@ -45,6 +48,16 @@ impl fmt::Display for Write {
         let put = |entry: &Entry| format!("{}={}", entry.key, short(&entry.value));
         let (operation, what): (_, Vec<String>) = match self {
             Write::Save(entries) => ("save", entries.iter().map(put).collect()),
+            Write::SaveInBatches(batches) => {
+                let batches = batches.iter().map(|entries| {
+                    let entries: Vec<String> = entries.iter().map(put).collect();
+                    entries.join(" ")
+                });
+                (
+                    "save in batches",
+                    vec![batches.collect::<Vec<_>>().join(" | ")],
+                )
+            }
             Write::Apply(changes) => {
                 let changes = changes.iter().map(|change| match change {
                     Change::Put(entry) => put(entry),

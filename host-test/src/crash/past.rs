@@ -61,8 +61,10 @@ pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
 pub(crate) fn writes() -> Vec<Write> {
     let mut writes = second_writes();
     writes.extend([
-        Write::Save(many("crashed")),
+        Write::SaveInBatches(many("crashed").chunks(7).map(<[Entry]>::to_vec).collect()),
         Write::Apply(put_many("crashed")),
+        // One key twice, so that the file is written anew without the first.
+        Write::SaveInBatches(vec![few("crashed"), vec![entry("kept 0", "last", None)]]),
     ]);
     writes
 }

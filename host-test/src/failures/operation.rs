@@ -8,6 +8,7 @@ use crate::{Error, Instance, Write, sorted};
 pub(super) enum Operation {
     Write(Write),
     Load,
+    LoadInBatches,
     List,
     Stat,
     Verify,
@@ -18,6 +19,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let mut operations: Vec<Operation> = writes().into_iter().map(Operation::Write).collect();
     operations.extend([
         Operation::Load,
+        Operation::LoadInBatches,
         Operation::List,
         Operation::Stat,
         Operation::Verify,
@@ -36,6 +38,10 @@ impl Operation {
             }
             Operation::Load => {
                 let contents = instance.load(CACHE)?;
+                format!("{} {:?}", contents.lost, sorted(contents.entries))
+            }
+            Operation::LoadInBatches => {
+                let contents = instance.load_in_batches(CACHE)?;
                 format!("{} {:?}", contents.lost, sorted(contents.entries))
             }
             Operation::List => format!("{:?}", instance.list_caches()?),

@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use crate::crash::GRACE;
 use crate::schedule::Incident;
 use crate::strategy::CALLS;
-use crate::{Write, entry, put, remove};
+use crate::{Entry, Write, entry, put, remove};
 
 /// The keys of all entries: so few that writes meet.
 pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -18,14 +18,19 @@ pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];
 /// One operation of an instance.
 pub(super) enum Action {
     Write(Write),
+    /// A writer that is dropped when it has all of these.
+    Drop(Vec<Vec<Entry>>),
     Load,
+    LoadInBatches,
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Action::Write(write) => write!(f, "{write}"),
+            Action::Drop(_) => f.write_str("writer to be dropped"),
             Action::Load => f.write_str("load"),
+            Action::LoadInBatches => f.write_str("load in batches"),
         }
     }
 }
@@ -63,7 +68,7 @@ impl Plan {
 
     fn new(random: &mut Xoshiro256PlusPlus, stamp: &str, instances: usize, longest: usize) -> Plan {
         // Races without some of the operations come upon what all of them together rarely do.
-        let weights = [(); 4].map(|()| *[0, 0, 1, 4].choose(random).expect("there are some"));
+        let weights = [(); KINDS].map(|()| *[0, 0, 1, 4].choose(random).expect("there are some"));
         let programs = (0..instances).map(|instance| {
             let length = random.random_range(1..=longest);
             let stamp = |n| format!("{stamp}{instance}.{n};");
@@ -89,22 +94,36 @@ impl Plan {
     }
 }
 
-fn action(random: &mut Xoshiro256PlusPlus, weights: &[u32; 4], stamp: &str) -> Action {
+/// How many kinds of actions there are.
+const KINDS: usize = 7;
+
+fn action(random: &mut Xoshiro256PlusPlus, weights: &[u32; KINDS], stamp: &str) -> Action {
     let kinds: Vec<usize> = (0..weights.len()).collect();
     match kinds.choose_weighted(random, |kind| weights[*kind]) {
         Ok(0) => Action::Write(Write::Save(save(random, stamp))),
         Ok(1) => Action::Write(Write::Clear),
         Ok(2) => Action::Load,
+        Ok(3) => Action::LoadInBatches,
+        Ok(4) => Action::Write(Write::SaveInBatches(batches(random, stamp))),
+        Ok(5) => Action::Drop(batches(random, stamp)),
         // Also where nothing has any weight.
         Ok(_) | Err(_) => Action::Write(Write::Apply(changes(random, stamp))),
     }
 }
 
-fn save(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<crate::Entry> {
+fn save(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<Entry> {
     let count = random.random_range(0..=KEYS.len());
     let keys: Vec<&str> = KEYS.sample(random, count).copied().collect();
     keys.into_iter()
         .map(|key| entry(key, value(random, stamp), None))
+        .collect()
+}
+
+/// Keys may be in several, each with a value of its own.
+fn batches(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<Vec<Entry>> {
+    let count = random.random_range(0..=2);
+    (0..count)
+        .map(|n| save(random, &format!("{stamp}{n};")))
         .collect()
 }
 

@@ -207,6 +207,8 @@ impl Deed {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Save(&'static str, usize),
+    /// One of the keys is in two batches or not.
+    SaveInBatches(&'static str, bool),
     /// With a value of this length.
     Apply(&'static str, usize, usize),
     Clear,
@@ -222,6 +224,16 @@ impl Step {
                     entry("shared", value, None),
                 ];
                 backend.save(CACHE, &entries)
+            }
+            Step::SaveInBatches(who, twice) => {
+                let mut batches = vec![
+                    vec![entry(who, "saved in batches", None)],
+                    vec![entry("shared", "saved in batches", None)],
+                ];
+                if twice {
+                    batches.insert(0, vec![entry("shared", "replaced", None)]);
+                }
+                backend.save_in_batches(CACHE, &batches)
             }
             Step::Apply(who, n, length) => {
                 let key = format!("{who} {n}");
@@ -244,6 +256,12 @@ impl Step {
                 values.clear();
                 values.insert(who.into(), value.clone());
                 values.insert("shared".into(), value);
+            }
+            Step::SaveInBatches(who, _) => {
+                let value = b"saved in batches";
+                values.clear();
+                values.insert(who.into(), value.into());
+                values.insert("shared".into(), value.into());
             }
             Step::Apply(who, n, length) => {
                 values.insert(format!("{who} {n}"), vec![b'v'; length]);
@@ -383,6 +401,13 @@ fn whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it() {
 }
 
 #[test]
+fn whatever_comes_between_two_calls_of_a_save_in_batches_comes_before_or_after_it() {
+    for twice in [false, true] {
+        write_is_atomic(Step::SaveInBatches("a", twice));
+    }
+}
+
+#[test]
 fn whatever_comes_between_two_calls_of_an_apply_comes_before_or_after_it() {
     write_is_atomic(Step::Apply("a", 0, 1));
 }
@@ -395,6 +420,14 @@ fn whatever_comes_between_two_calls_of_a_clear_comes_before_or_after_it() {
 #[test]
 fn whatever_comes_between_two_calls_of_a_load_it_gives_one_version() {
     interrupt_everywhere(&[0, 3, 15], load_once, |begun, theirs, loaded, _| {
+        (0..=theirs.len()).any(|at| loaded == after(begun.clone(), &theirs[..at]))
+    });
+}
+
+#[test]
+fn whatever_comes_between_two_calls_of_a_reader_it_gives_one_version() {
+    let read = |a: &mut Instance| a.load_in_batches(CACHE).map(values);
+    interrupt_everywhere(&[0, 3, 15], read, |begun, theirs, loaded, _| {
         (0..=theirs.len()).any(|at| loaded == after(begun.clone(), &theirs[..at]))
     });
 }
@@ -419,7 +452,12 @@ fn a_save_that_lost_its_version_to_others_takes_a_later_one() {
 
 #[test]
 fn a_write_whose_temporary_was_removed_starts_over() {
-    for step in [Step::Save("a", 0), Step::Apply("a", 0, 1)] {
+    for step in [
+        Step::Save("a", 0),
+        Step::SaveInBatches("a", false),
+        Step::SaveInBatches("a", true),
+        Step::Apply("a", 0, 1),
+    ] {
         let (s, _) = begun(0);
         let (mut a, mut b) = (s.open(), s.open());
         // A clear removes the temporaries of all others.

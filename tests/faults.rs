@@ -1,6 +1,7 @@
 //! A disk that is full, failing, read-only or tampered with: errors are typed, and what was stored stays stored.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -18,16 +19,23 @@ type Values = BTreeMap<String, Vec<u8>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Write {
     Save,
+    SaveInBatches,
     Apply,
     Clear,
 }
 
-const WRITES: [Write; 3] = [Write::Save, Write::Apply, Write::Clear];
+const WRITES: [Write; 4] = [
+    Write::Save,
+    Write::SaveInBatches,
+    Write::Apply,
+    Write::Clear,
+];
 
 impl Write {
     fn run(self, backend: &mut Instance) -> Result<(), Error> {
         match self {
             Write::Save => backend.save(CACHE, &new_entries()),
+            Write::SaveInBatches => backend.save_in_batches(CACHE, &new_batches()),
             Write::Apply => backend.apply(CACHE, &new_changes()),
             Write::Clear => backend.clear(CACHE),
         }
@@ -47,6 +55,10 @@ fn new_entries() -> Vec<Entry> {
         entry("replaced", "new value", None),
         entry("new", vec![b'n'; 50_000], None),
     ]
+}
+
+fn new_batches() -> Vec<Vec<Entry>> {
+    new_entries().into_iter().map(|entry| vec![entry]).collect()
 }
 
 fn new_changes() -> Vec<Change> {
@@ -103,7 +115,8 @@ fn stored(s: &Subject) -> Values {
 
 fn temporaries(s: &Subject) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = tree(s.folder()).into_keys().collect();
-    files.retain(|path| path.extension().is_some_and(|suffix| suffix == "tmp"));
+    let unpublished = |suffix: &OsStr| suffix == "tmp" || suffix == "part";
+    files.retain(|path| path.extension().is_some_and(unpublished));
     files
 }
 
@@ -112,10 +125,11 @@ fn count(calls: &[Made], call: Call) -> usize {
 }
 
 /// What all the functions that read give back, together.
-fn read_all(backend: &mut Instance) -> [Result<String, Error>; 4] {
+fn read_all(backend: &mut Instance) -> [Result<String, Error>; 5] {
     let show = |contents| format!("{:?}", values(contents));
     [
         backend.load(CACHE).map(show),
+        backend.load_in_batches(CACHE).map(show),
         backend.list_caches().map(|names| format!("{names:?}")),
         backend.stat(CACHE).map(|stat| format!("{stat:?}")),
         backend.verify(CACHE).map(|report| format!("{report:?}")),
@@ -131,6 +145,9 @@ fn without_hard_links_a_rename_publishes() {
         for _ in 0..20 {
             backend.save(CACHE, &old_entries()).unwrap();
             assert_eq!(count(&backend.faults().calls(), Call::Rename), 1);
+            backend.save_in_batches(CACHE, &new_batches()).unwrap();
+            assert_eq!(count(&backend.faults().calls(), Call::Rename), 2);
+            backend.save(CACHE, &old_entries()).unwrap();
             backend.apply(CACHE, &new_changes()).unwrap();
         }
         let found = stored(&s);
@@ -147,7 +164,7 @@ fn without_hard_links_a_rename_publishes() {
 fn full_durability_syncs_a_file_before_it_has_its_name_and_its_folder_after() {
     let s = Subject::disk().env("LARDER_DURABILITY", "full");
     let mut backend = s.open();
-    for write in [Write::Save, Write::Apply, Write::Clear] {
+    for write in WRITES {
         write.run(&mut backend).unwrap();
         let calls = backend.faults().calls();
         let position = |wanted: &dyn Fn(&Made) -> bool| {
@@ -155,7 +172,7 @@ fn full_durability_syncs_a_file_before_it_has_its_name_and_its_folder_after() {
             position.unwrap_or_else(|| panic!("{write:?}:\n{}", backend.faults()))
         };
         let written = calls.iter().rposition(|made| made.call == Call::Write);
-        let synced = position(&|made| made.call == Call::SyncData && made.path.ends_with(".tmp"));
+        let synced = position(&|made| made.call == Call::SyncData);
         let linked = position(&|made| made.call == Call::Link);
         let folder = position(&|made| made.call == Call::Sync && made.path == CACHE);
         assert!(written < Some(synced) && synced < linked && linked < folder);
@@ -278,19 +295,16 @@ fn outside() -> tempfile::TempDir {
 fn use_with_links(s: &Subject, outside: &Path) {
     let before = tree(outside);
     // What is refused and what works is for other tests to say; here it is about what is outside.
-    for write in [
-        None,
-        Some(Write::Save),
-        Some(Write::Apply),
-        Some(Write::Clear),
-    ] {
+    for write in [None].into_iter().chain(WRITES.map(Some)) {
         let mut backend = s.open();
         if let Some(write) = write {
             drop(write.run(&mut backend));
         }
         s.clock().advance(Duration::from_secs(24 * 3600));
-        if let Ok(contents) = backend.load(CACHE) {
-            assert!(contents.entries.iter().all(|entry| entry.key != "secret"));
+        for loaded in [backend.load(CACHE), backend.load_in_batches(CACHE)] {
+            if let Ok(contents) = loaded {
+                assert!(contents.entries.iter().all(|entry| entry.key != "secret"));
+            }
         }
         drop(backend.stat(CACHE));
         drop(backend.verify(CACHE));
@@ -487,6 +501,9 @@ fn foreign_files_are_ignored_and_left_alone() {
         "99999999999999999999.larder",
         "00000000000000000001.LARDER",
         "0123456789abcdef.tmp.bak",
+        "0123456789abcde.part",
+        "film.part",
+        ".part",
         "0123456789abcde.tmp",
         "0123456789abcdefg.tmp",
         "notes.tmp",
@@ -500,7 +517,6 @@ fn foreign_files_are_ignored_and_left_alone() {
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_are_not_utf8_are_ignored_and_left_alone() {
-    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let names: [&[u8]; 3] = [b"\xff\xfe", b"\xc3\x28.larder", b"0123456789abcde\xff.tmp"];
     use_among(&names.map(|name| PathBuf::from(OsStr::from_bytes(name))));
@@ -510,7 +526,7 @@ fn names_that_are_not_utf8_are_ignored_and_left_alone() {
 fn a_folder_that_is_gone_is_created_again() {
     let s = subject(Past::Changed);
     let mut backend = s.open();
-    for write in [Write::Save, Write::Apply] {
+    for write in [Write::Save, Write::SaveInBatches, Write::Apply] {
         fs::remove_dir_all(s.folder().join(CACHE)).unwrap();
         assert_eq!(values(backend.load(CACHE).unwrap()), Values::new());
         write.run(&mut backend).unwrap();
@@ -533,6 +549,10 @@ fn a_refused_name_leaves_no_trace() {
         "x.postcard",
     ] {
         backend.save(name, &new_entries()).unwrap_err();
+        assert_eq!(backend.faults().calls(), [], "{name:?}");
+        backend.open_reader(name).unwrap_err();
+        assert_eq!(backend.faults().calls(), [], "{name:?}");
+        backend.open_writer(name).unwrap_err();
         backend.apply(name, &new_changes()).unwrap_err();
         backend.clear(name).unwrap_err();
         assert_eq!(backend.faults().calls(), [], "{name:?}");
@@ -564,13 +584,17 @@ fn plant_temporary(s: &Subject, name: &str, age: Duration) -> PathBuf {
 fn a_write_reaps_temporaries_of_writers_that_died_and_no_others() {
     let s = subject(Past::Saved);
     let day = Duration::from_secs(24 * 3600);
-    let dead = plant_temporary(&s, "00112233aabbccdd.tmp", day);
-    let alive = plant_temporary(&s, "ddccbbaa33221100.tmp", Duration::ZERO);
+    let of = |name: &str, age| {
+        ["tmp", "part"].map(|suffix| plant_temporary(&s, &format!("{name}.{suffix}"), age))
+    };
+    let dead = of("00112233aabbccdd", day);
+    let alive = of("ddccbbaa33221100", Duration::ZERO);
     s.open().save(CACHE, &new_entries()).unwrap();
-    assert!(!dead.exists() && alive.exists());
+    assert!(dead.iter().all(|path| !path.exists()));
+    assert!(alive.iter().all(|path| path.exists()));
     s.clock().advance(day);
     s.open().save(CACHE, &old_entries()).unwrap();
-    assert!(!alive.exists());
+    assert!(alive.iter().all(|path| !path.exists()));
     assert_eq!(stored(&s)["kept"], b"old value");
 }
 
@@ -634,7 +658,10 @@ fn clear_leaves_nothing_of_the_data_in_storage() {
         }
         for (name, age) in [("00112233aabbccdd", 24 * 3600), ("ddccbbaa33221100", 0)] {
             let age = Duration::from_secs(age);
-            fs::write(plant_temporary(&s, &format!("{name}.tmp"), age), MARK).unwrap();
+            for suffix in ["tmp", "part"] {
+                let name = format!("{name}.{suffix}");
+                fs::write(plant_temporary(&s, &name, age), MARK).unwrap();
+            }
         }
         write_legacy(&s.folder().join("sessions.postcard"), &entries);
         assert!(marked(&s) > 3);

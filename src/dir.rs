@@ -46,16 +46,15 @@ impl Dir {
     /// The directory at a path, for a native program.
     #[cfg(unix)]
     pub fn at(path: &std::path::Path) -> Result<Dir, Error> {
-        let doing = || format!("opening {}", path.display());
         Descriptor::directory(path)
             .map(Dir)
-            .map_err(|code| error(&doing(), code))
+            .map_err(|code| error("opening the folder", &path.display().to_string(), code))
     }
 
     /// What is in the directory. Files that come or go meanwhile may be listed
     /// or not; names that are not UTF-8 are not ours and are left out.
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
-        let failed = |code| error("listing the folder", code);
+        let failed = |code| error("listing", "the folder", code);
         let stream = self.0.read_directory().map_err(failed)?;
         let mut listed = Vec::new();
         loop {
@@ -75,7 +74,7 @@ impl Dir {
 
     /// Opens a directory in this one; none where there is nothing of that name.
     pub fn open_dir(&self, name: &str) -> Result<Option<Dir>, Error> {
-        let failed = |code| error(&format!("opening the folder {name}"), code);
+        let failed = |code| error("opening the folder", name, code);
         // Hosts open first and check then, and opening a pipe may wait for ever.
         match self.stat(name)?.map(|stat| stat.type_) {
             Some(DescriptorType::Directory) => {}
@@ -98,7 +97,7 @@ impl Dir {
     pub fn create_dir(&self, name: &str) -> Result<(), Error> {
         match self.0.create_directory_at(name) {
             Ok(()) | Err(ErrorCode::Exist) => Ok(()),
-            Err(code) => Err(error(&format!("creating the folder {name}"), code)),
+            Err(code) => Err(error("creating the folder", name, code)),
         }
     }
 
@@ -110,7 +109,7 @@ impl Dir {
             OpenFlags::empty(),
             DescriptorFlags::READ,
         );
-        let opened = found(opened).map_err(|code| error(&format!("opening {name}"), code))?;
+        let opened = found(opened).map_err(|code| error("opening", name, code))?;
         Ok(opened.map(|descriptor| File {
             descriptor,
             name: name.into(),
@@ -129,7 +128,7 @@ impl Dir {
         );
         match created {
             Ok(descriptor) => Ok(File { descriptor, name }),
-            Err(code) => Err(error(&format!("creating {name}"), code)),
+            Err(code) => Err(error("creating", &name, code)),
         }
     }
 
@@ -143,7 +142,7 @@ impl Dir {
                 // For want of hard links.
                 self.rename(old, new)
             }
-            Err(code) => Err(error(&format!("publishing {new}"), code)),
+            Err(code) => Err(error("publishing", new, code)),
         }
     }
 
@@ -153,12 +152,12 @@ impl Dir {
         match self.0.stat_at(PathFlags::empty(), new) {
             Ok(_) => return Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => {}
-            Err(code) => return Err(error(&format!("looking for {new}"), code)),
+            Err(code) => return Err(error("looking for", new, code)),
         }
         match self.0.rename_at(old, &self.0, new) {
             Ok(()) => Ok(Linked::Done),
             Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
-            Err(code) => Err(error(&format!("publishing {new}"), code)),
+            Err(code) => Err(error("publishing", new, code)),
         }
     }
 
@@ -167,7 +166,7 @@ impl Dir {
         match self.0.unlink_file_at(name) {
             Ok(()) => Ok(true),
             Err(ErrorCode::NoEntry) => Ok(false),
-            Err(code) => Err(error(&format!("removing {name}"), code)),
+            Err(code) => Err(error("removing", name, code)),
         }
     }
 
@@ -191,7 +190,7 @@ impl Dir {
 
     fn stat(&self, name: &str) -> Result<Option<DescriptorStat>, Error> {
         found(self.0.stat_at(PathFlags::empty(), name))
-            .map_err(|code| error(&format!("looking at {name}"), code))
+            .map_err(|code| error("looking at", name, code))
     }
 
     /// Makes the names in the directory survive a power cut, where the host
@@ -199,7 +198,7 @@ impl Dir {
     pub fn sync(&self) -> Result<(), Error> {
         match self.0.sync() {
             Ok(()) | Err(ErrorCode::Unsupported | ErrorCode::Invalid) => Ok(()),
-            Err(code) => Err(error("syncing the folder", code)),
+            Err(code) => Err(error("syncing", "the folder", code)),
         }
     }
 }
@@ -236,7 +235,7 @@ impl File {
     pub fn size(&self) -> Result<u64, Error> {
         match self.descriptor.stat() {
             Ok(stat) => Ok(stat.size),
-            Err(code) => Err(error(&format!("looking at {}", self.name), code)),
+            Err(code) => Err(error("looking at", &self.name, code)),
         }
     }
 
@@ -259,7 +258,7 @@ impl File {
             let read = self
                 .descriptor
                 .read_into(end - offset, offset, bytes)
-                .map_err(|code| error(&format!("reading {}", self.name), code))?;
+                .map_err(|code| error("reading", &self.name, code))?;
             if read == 0 {
                 break;
             }
@@ -273,7 +272,7 @@ impl File {
         let bytes = self.read(offset, end)?;
         match offset.saturating_add(bytes.len() as u64) == end {
             true => Ok(bytes),
-            false => Err(error(&format!("reading {}", self.name), ErrorCode::Io)),
+            false => Err(error("reading", &self.name, ErrorCode::Io)),
         }
     }
 
@@ -284,7 +283,7 @@ impl File {
 
     /// Writes all of the bytes at `offset`.
     pub fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
-        let failed = |code| error(&format!("writing {}", self.name), code);
+        let failed = |code| error("writing", &self.name, code);
         while !bytes.is_empty() {
             let written = self.descriptor.write(bytes, offset).map_err(failed)?;
             let rest = usize::try_from(written).ok().and_then(|n| bytes.get(n..));
@@ -301,7 +300,7 @@ impl File {
     pub fn sync_data(&self) -> Result<(), Error> {
         self.descriptor
             .sync_data()
-            .map_err(|code| error(&format!("syncing {}", self.name), code))
+            .map_err(|code| error("syncing", &self.name, code))
     }
 }
 
@@ -330,8 +329,9 @@ fn found<T>(outcome: Result<T, ErrorCode>) -> Result<Option<T>, ErrorCode> {
 }
 
 /// What an error of the file system means to the caller.
-fn error(doing: &str, code: ErrorCode) -> Error {
-    let reason = || format!("{doing}: {}", code.message());
+#[cold]
+fn error(doing: &str, what: &str, code: ErrorCode) -> Error {
+    let reason = || format!("{doing} {what}: {}", code.message());
     match code {
         ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly | ErrorCode::Loop => {
             Error::AccessDenied

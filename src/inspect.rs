@@ -1,7 +1,5 @@
 //! List, stat and verify.
 
-use std::collections::BTreeSet;
-
 use crate::Error;
 use crate::bindings::exports::larder::cache::cache_inspect::{
     CacheStat, Damage, Datetime, Part, Report,
@@ -18,7 +16,7 @@ use crate::wasi::random::random::get_random_u64;
 
 /// Names the caches that hold anything.
 pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
-    let mut names = BTreeSet::new();
+    let mut names: Vec<String> = Vec::new();
     for listed in root.list()? {
         let name = match listed.name.strip_suffix(LEGACY_SUFFIX) {
             Some(name) if listed.is_file => name,
@@ -28,7 +26,10 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
         match Cache::new(root, name) {
             Ok(cache) => match cache.open().and_then(|stored| holds_anything(&stored)) {
                 Ok(true) | Err(Error::TooLarge(_)) => {
-                    names.insert(name.into());
+                    // A folder and a file may be of one cache.
+                    if let Err(at) = names.binary_search_by(|other| other.as_str().cmp(name)) {
+                        names.insert(at, name.into());
+                    }
                 }
                 Ok(false) => {}
                 Err(error) => return Err(error),
@@ -37,7 +38,7 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(names.into_iter().collect())
+    Ok(names)
 }
 
 fn holds_anything(stored: &Stored) -> Result<bool, Error> {

@@ -9,7 +9,9 @@ pub const LEGACY_SUFFIX: &str = ".postcard";
 
 /// Checks a cache name; says which rule it breaks.
 pub fn check(name: &str) -> Result<(), &'static str> {
-    let forbidden = |c: char| c.is_control() || r#"/\:*?"<>|"#.contains(c);
+    let is_reserved =
+        |c: char| matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    let forbidden = |c: char| c.is_control() || is_reserved(c);
     if name.is_empty() {
         Err("a cache name is not empty")
     } else if name.len() > LONGEST {

@@ -43,9 +43,7 @@ impl Drop for Unpublished {
     }
 }
 
-impl Sink for Unpublished {
-    type Error = Error;
-
+impl Sink<Error> for Unpublished {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.file.write(bytes, offset)
     }
@@ -107,7 +105,7 @@ impl Written {
         }
         // Somebody took it for one of a writer that died, or could not wait. What
         // was written is there for as long as it is open.
-        temporary(folder, durability, |copy| {
+        temporary(folder, durability, &|copy| {
             let mut offset = 0;
             while offset < self.size {
                 let end = self.size.min(offset + COPY_BYTES);

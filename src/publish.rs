@@ -141,7 +141,7 @@ fn is_random(name: &str, suffix: &str) -> bool {
 pub fn temporary(
     folder: &Dir,
     durability: Durability,
-    write: impl FnOnce(&File) -> Result<(), Error>,
+    write: &dyn Fn(&File) -> Result<(), Error>,
 ) -> Result<String, Error> {
     let file = folder.create(TEMPORARY)?;
     let written = write(&file).and_then(|()| match durability {
@@ -179,7 +179,7 @@ pub fn publish(
     durability: Durability,
     place: Place,
     id: u64,
-    mut temporary: impl FnMut() -> Result<String, Error>,
+    temporary: &mut dyn FnMut() -> Result<String, Error>,
 ) -> Result<Option<u64>, Error> {
     for _ in 0..ATTEMPTS {
         let temporary = temporary()?;

@@ -159,9 +159,10 @@ impl<'a> Cache<'a> {
                     settle(&folder, chain.id())?;
                 }
                 let place = Place::OnTop(chain.version());
-                let published = publish(&folder, self.durability, durability, place, id, || {
-                    temporary(&folder, durability, |file| file.write(&changes, 0))
-                });
+                let published =
+                    publish(&folder, self.durability, durability, place, id, &mut || {
+                        temporary(&folder, durability, &|file| file.write(&changes, 0))
+                    });
                 if published?.is_none() {
                     continue;
                 }
@@ -210,8 +211,8 @@ impl<'a> Cache<'a> {
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
                 let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty());
                 let full = Durability::Full;
-                let version = publish(&folder, self.durability, full, Place::Next, id, || {
-                    temporary(&folder, full, |file| file.write(&empty, 0))
+                let version = publish(&folder, self.durability, full, Place::Next, id, &mut || {
+                    temporary(&folder, full, &|file| file.write(&empty, 0))
                 });
                 version?.ok_or_else(busy)?
             }
@@ -297,7 +298,7 @@ impl<'a> Cache<'a> {
         file: &mut Written,
     ) -> Result<Option<u64>, Error> {
         let id = file.id();
-        let temporary = || file.temporary(durability);
+        let temporary = &mut || file.temporary(durability);
         publish(folder, self.durability, durability, place, id, temporary)
     }
 

@@ -2,6 +2,7 @@
 //! lost and counted, never wrong. Small blocks make small files have many, in
 //! many segments.
 
+use std::convert::Infallible;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -799,9 +800,8 @@ fn the_header_is_written_when_everything_else_is_and_takes_the_same_place() {
     /// Where each write went, and how long it was.
     #[derive(Default)]
     struct Writes(Vec<(u64, u64)>);
-    impl larder_disk::format::Sink for Writes {
-        type Error = std::convert::Infallible;
-        fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Self::Error> {
+    impl larder_disk::format::Sink<Infallible> for Writes {
+        fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Infallible> {
             self.0.push((offset, bytes.len() as u64));
             Ok(())
         }

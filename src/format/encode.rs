@@ -1,8 +1,9 @@
 //! Writing a file, from its beginning to its end.
 
-use std::convert::Infallible;
 use std::mem;
 use std::ops::RangeInclusive;
+
+use crate::Error;
 
 use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
 use super::index::{BlockEntry, Directory, Index, Segment};
@@ -28,18 +29,13 @@ const WRITE: usize = 256 * 1024;
 
 /// Where the bytes of a file go: everything in its order, and perhaps the
 /// beginning once more.
-pub trait Sink {
-    /// Why they cannot go there.
-    type Error;
-
-    /// Writes all of the bytes at `offset`.
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+pub trait Sink<E> {
+    /// Writes all of the bytes at `offset`, or says why that cannot be.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E>;
 }
 
-impl Sink for Vec<u8> {
-    type Error = Infallible;
-
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Infallible> {
+impl<E> Sink<E> for Vec<u8> {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E> {
         let offset = offset as usize;
         match self.get_mut(offset..offset + bytes.len()) {
             Some(written) => written.copy_from_slice(bytes),
@@ -97,7 +93,7 @@ impl Encoder {
     }
 
     /// Adds a record.
-    pub fn push<S: Sink>(&mut self, record: Record, sink: &mut S) -> Result<(), S::Error> {
+    pub fn push<E>(&mut self, record: Record, sink: &mut dyn Sink<E>) -> Result<(), E> {
         if !self.block.is_empty() && self.block.bytes() + record.bytes() > self.full() {
             self.end_block(sink)?;
         }
@@ -112,7 +108,7 @@ impl Encoder {
     }
 
     /// Adds entries. One that lives for no time at all removes its key.
-    pub fn append<S: Sink>(&mut self, mut batch: Batch, sink: &mut S) -> Result<(), S::Error> {
+    pub fn append<E>(&mut self, mut batch: Batch, sink: &mut dyn Sink<E>) -> Result<(), E> {
         while !batch.is_empty() {
             let full = self.full();
             let room = full.saturating_sub(self.block.bytes());
@@ -144,13 +140,13 @@ impl Encoder {
     /// Ends the file, whose times to live count from `saved_at`, and tells how
     /// long it is. Of the cache, `lost` and so many further entries were lost
     /// before.
-    pub fn finish<S: Sink>(
+    pub fn finish<E>(
         mut self,
         saved_at: u64,
         lost: &LostKeys,
         unknown: u64,
-        sink: &mut S,
-    ) -> Result<u64, S::Error> {
+        sink: &mut dyn Sink<E>,
+    ) -> Result<u64, E> {
         self.end_block(sink)?;
         self.index.push_lost(lost);
         self.end_segment();
@@ -191,7 +187,7 @@ impl Encoder {
         part.clamp(least, most)
     }
 
-    fn end_block<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+    fn end_block<E>(&mut self, sink: &mut dyn Sink<E>) -> Result<(), E> {
         if self.block.is_empty() {
             return Ok(());
         }
@@ -260,7 +256,7 @@ impl Encoder {
     }
 
     /// Writes what there is, if it is worth it.
-    fn write<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+    fn write<E>(&mut self, sink: &mut dyn Sink<E>) -> Result<(), E> {
         if self.out.len() >= WRITE {
             sink.write(self.written, &self.out)?;
             self.written = self.offset();
@@ -282,10 +278,14 @@ pub fn encode<'a>(
 ) -> Vec<u8> {
     let mut encoder = Encoder::new(id, kind, blocks);
     let mut file = Vec::new();
+    let sink: &mut dyn Sink<Error> = &mut file;
+    let mut pushed = Ok(());
     for record in records {
-        let Ok(()) = encoder.push(record, &mut file);
+        pushed = pushed.and_then(|()| encoder.push(record, sink));
     }
-    let Ok(_) = encoder.finish(saved_at, lost, unknown, &mut file);
+    let encoded = pushed.and_then(|()| encoder.finish(saved_at, lost, unknown, sink));
+    // Memory takes it all; the error is that of files, so that there is one encoder.
+    debug_assert!(encoded.is_ok());
     file
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::Error;
 use crate::dir::{Dir, READ_BYTES};
-use crate::format::{self, Header, Kind, Reader, Source as _, Unreadable};
+use crate::format::{self, Header, Kind, Source as _, Unreadable};
 use crate::publish::{ATTEMPTS, Listing, MOST_UNSYNCED, busy, file_name};
 use crate::settings::Durability;
 use crate::source::Bytes;
@@ -248,23 +248,13 @@ impl Published {
             return Ok(None);
         };
         let size = file.size()?;
-        let is_small = size <= READ_BYTES;
-        let head = match is_small {
-            true => file.read(0, size)?,
-            false => file.read(0, format::HEAD_BYTES as u64)?,
-        };
-        let header = format::decode_head(&head);
-        let bytes = match is_small {
-            true => Bytes::in_memory(head),
+        let bytes = match size <= READ_BYTES {
+            true => Bytes::in_memory(file.read(0, size)?),
             false => Bytes::in_file(Rc::new(file), size),
         };
         Ok(Some(Published {
             version,
-            header: match header {
-                // The directory may have what the header does not.
-                Err(_) => Reader::open(bytes.clone())?.map(|reader| *reader.header()),
-                Ok(header) => Ok(header),
-            },
+            header: format::header(&bytes)?,
             bytes,
             is_synced: true,
         }))

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use larder_disk::format::{
     Batch, Damage, Encoder, HEAD_BYTES, Header, Kind, LostKeys, Part, Piece, Put, Reader, Record,
-    UNLIMITED, Unreadable, check, decode_head, encode, key_hash,
+    Source, UNLIMITED, Unreadable, check, decode_head, encode, header, key_hash,
 };
 use larder_disk::merge::{Lost, Merge, Share};
 use proptest::prelude::*;
@@ -642,6 +642,59 @@ fn a_block_that_is_damaged_with_its_index_is_counted_and_its_keys_are_not_known(
         assert!(read.records.iter().all(is_right));
         assert!(read.records.len() > is_after, "only a block is lost");
         is_after = 40;
+    }
+}
+
+/// A file that is asked for no more than so many bytes at once.
+struct Limited<'a>(&'a [u8], u64);
+
+impl Source for Limited<'_> {
+    type Error = u64;
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, u64> {
+        let end = end.min(self.size());
+        let bytes = end.saturating_sub(offset);
+        if bytes > self.1 {
+            return Err(bytes);
+        }
+        let Ok(bytes) = self.0.read(offset, end);
+        Ok(bytes)
+    }
+}
+
+/// However large the file is: no length and no offset is believed.
+#[test]
+fn no_flip_of_a_bit_makes_a_reader_ask_for_more_than_a_segment() {
+    let (owned, file) = snapshot(6000, 1000);
+    let layout = Layout::of(&file);
+    let indexes = layout.indexes(&file);
+    let starts = [0].into_iter().chain(indexes.iter().map(|(_, end)| *end));
+    let ends = starts.zip(&indexes).map(|(start, (_, end))| end - start);
+    let segment = ends.max().unwrap() as u64;
+    assert!(segment < file.len() as u64 / 3);
+    let lengths = layout
+        .frames
+        .iter()
+        .flat_map(|(start, _)| *start..start + 4);
+    for at in (0..40).chain(lengths).chain(file.len() - 16..file.len()) {
+        for bit in 0..8 {
+            let mut file = file.clone();
+            file[at] ^= 1 << bit;
+            let mut reader = Reader::open(Limited(&file, segment)).unwrap().unwrap();
+            let mut given = 0;
+            while let Some(piece) = reader.next().unwrap() {
+                if let Piece::Block(block) = piece {
+                    given += block.columns().len();
+                }
+            }
+            assert_eq!(given, owned.len(), "byte {at}");
+            let told = header(&Limited(&file, segment)).unwrap();
+            assert_eq!(told, Ok(*reader.header()), "byte {at}");
+        }
     }
 }
 

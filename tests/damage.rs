@@ -339,6 +339,28 @@ fn a_block_that_is_damaged_with_its_index_is_counted() {
     }
 }
 
+/// A disk may return a sector of another file.
+#[test]
+fn a_file_that_begins_as_another_does_is_what_its_end_says() {
+    let sample = changed();
+    let mut backend = sample.subject.open();
+    let begins = |bytes: &Vec<u8>| bytes[..frames(bytes)[0].0].to_vec();
+    let beginnings: Vec<_> = sample.files.values().map(begins).collect();
+    for (file, bytes) in &sample.files {
+        for beginning in beginnings.iter().filter(|begin| !bytes.starts_with(begin)) {
+            let mut damaged = bytes.clone();
+            damaged[..beginning.len()].copy_from_slice(beginning);
+            sample.write(file, &damaged);
+            let contents = backend.load(CACHE).unwrap();
+            let case = format!("{file:?}");
+            assert_eq!(sample.missing(&contents, &case), contents.lost, "{case}");
+            assert!(contents.lost <= 4, "{case}: at most a block");
+            assert_ne!(backend.verify(CACHE).unwrap().damage, [], "{case}");
+        }
+        sample.write(file, bytes);
+    }
+}
+
 #[test]
 fn save_and_clear_replace_what_is_damaged() {
     for sample in [saved(), changed(), in_blocks()] {

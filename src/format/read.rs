@@ -449,6 +449,19 @@ impl<S: Source> Reader<S> {
     }
 }
 
+/// Tells what a file is: as its directory says, or its head where that is damaged. A head may be
+/// that of another file, whole as it is; a directory leads to the segments.
+pub fn header<S: Source>(source: &S) -> Result<Result<Header, Unreadable>, S::Error> {
+    let head = source.read(0, HEAD_BYTES as u64)?;
+    let header = decode_head(&head);
+    if header.is_ok() && head.get(MAGIC.len()) == Some(&1) {
+        // The directory of version 1 has the hashes of all keys.
+        return Ok(header);
+    }
+    let found = directory(source, source.size())?;
+    Ok(found.map_or(header, |found| Ok(found.header)))
+}
+
 /// Checks every byte of a file; tells how many blocks there are, and what is
 /// damaged, in the order in which it lies.
 pub fn check<S: Source>(source: S) -> Result<Result<(u64, Vec<Damage>), Unreadable>, S::Error> {
@@ -479,6 +492,12 @@ fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error
         return Ok(None);
     };
     if offset >= end {
+        return Ok(None);
+    }
+    // What leads to it may be damaged, and lead to anywhere.
+    let head = source.read(offset, offset + FRAME as u64)?;
+    let length = frame_length(&head).map(|length| u64::from(length) + FRAME as u64);
+    if length != Some(end - offset) {
         return Ok(None);
     }
     let bytes = source.read(offset, end)?;

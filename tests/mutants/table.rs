@@ -401,11 +401,11 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "stale-part-not-copied",
-        fault: "fails where the file that it writes bit by bit was removed",
+        fault: "copies nothing of a file that was written bit by bit and was removed",
         file: "src/part.rs",
         edits: &[(
-            "            if is_temporary || folder.rename(file.name(), &name)? == Linked::Done {\n",
-            "            if is_temporary || folder.rename(file.name(), &name)? != Linked::Taken {\n",
+            "            while offset < self.size {\n",
+            "            while offset > self.size {\n",
         )],
         caught_by: (
             "bulk",

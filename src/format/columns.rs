@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, Put, Record};
+use super::{FRAME, Put, Record, from_postcard};
 
 pub(super) const PUT: u8 = 0;
 pub(super) const PUT_WITH_TTL: u8 = 1;
@@ -50,10 +50,7 @@ impl<'a> Columns<'a> {
     }
 
     fn read(bytes: &'a [u8]) -> Option<Columns<'a>> {
-        match postcard::take_from_bytes(bytes) {
-            Ok((columns, [])) => Some(columns),
-            Ok(_) | Err(_) => None,
-        }
+        from_postcard(bytes)
     }
 
     /// How many records there are.

@@ -4,7 +4,7 @@ use std::iter;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, Header, HeaderV1, LostKeys};
+use super::{FRAME, Header, HeaderV1, LostKeys, from_postcard};
 
 /// What a record takes in a block at the least: its kind and two lengths.
 const RECORD: u64 = 1 + 4 + 4;
@@ -35,7 +35,7 @@ impl Directory {
         end_of: impl FnOnce(&Header) -> u64,
         end: u64,
     ) -> Option<Directory> {
-        let directory: Directory = postcard::from_bytes(bytes).ok()?;
+        let directory: Directory = from_postcard(bytes)?;
         let (mut at, mut puts, mut removes) = (end_of(&directory.header), 0u64, 0u64);
         for segment in &directory.segments {
             at = at.checked_add(segment.blocks)?.checked_add(segment.index)?;
@@ -85,13 +85,13 @@ struct IndexV1 {
 impl Index {
     /// None where it is not what a writer writes.
     pub(super) fn decode(bytes: &[u8]) -> Option<Index> {
-        let index: Index = postcard::from_bytes(bytes).ok()?;
+        let index: Index = from_postcard(bytes)?;
         index.fits().then_some(index)
     }
 
     /// The index of a file of version 1, with the file's header.
     pub(super) fn decode_v1(bytes: &[u8]) -> Option<(Header, Index)> {
-        let index: IndexV1 = postcard::from_bytes(bytes).ok()?;
+        let index: IndexV1 = from_postcard(bytes)?;
         let header = index.header.upgraded();
         let index = Index {
             blocks: index.blocks,

@@ -133,8 +133,8 @@ impl Header {
 
     fn from_postcard(bytes: &[u8], version: u8) -> Option<Header> {
         match version {
-            1 => postcard::from_bytes(bytes).ok().map(HeaderV1::upgraded),
-            _ => postcard::from_bytes(bytes).ok(),
+            1 => from_postcard(bytes).map(HeaderV1::upgraded),
+            _ => from_postcard(bytes),
         }
     }
 }
@@ -297,6 +297,14 @@ fn frame_head(length: u32, sum: u64) -> [u8; FRAME] {
     length_bytes.copy_from_slice(&length.to_le_bytes());
     sum_bytes.copy_from_slice(&sum.to_le_bytes());
     head
+}
+
+/// None where anything is left over.
+fn from_postcard<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Some(value),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 fn extend_with_postcard(bytes: &mut Vec<u8>, value: &impl Serialize) {

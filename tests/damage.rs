@@ -339,6 +339,27 @@ fn a_block_that_is_damaged_with_its_index_is_counted() {
     }
 }
 
+#[test]
+fn a_header_and_a_directory_that_are_both_damaged_leave_nothing_to_be_read() {
+    let sample = saved();
+    let mut backend = sample.subject.open();
+    let (file, bytes) = sample.files.first_key_value().unwrap();
+    for position in 0..frames(bytes)[0].0 {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= flip;
+            *damaged.last_mut().unwrap() ^= 0xff;
+            sample.write(file, &damaged);
+            let outcome = backend.load(CACHE);
+            let is_refused = matches!(
+                outcome,
+                Err(Error::Corrupt(_) | Error::UnsupportedVersion(_))
+            );
+            assert!(is_refused, "byte {position} ^ {flip:#x}: {outcome:?}");
+        }
+    }
+}
+
 /// A disk may return a sector of another file.
 #[test]
 fn a_file_that_begins_as_another_does_is_what_its_end_says() {

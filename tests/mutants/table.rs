@@ -318,7 +318,10 @@ pub const MUTANTS: &[Mutant] = &[
             "        .filter(|frame| frame.holds(header_seed(version)))\n",
             "",
         )],
-        caught_by: FLIPS_OF_CHANGES,
+        caught_by: (
+            "damage",
+            "a_header_and_a_directory_that_are_both_damaged_leave_nothing_to_be_read",
+        ),
     },
     Mutant {
         name: "index-unchecked",

@@ -215,3 +215,62 @@ impl Bits {
         word.is_some_and(|word| word & (1 << (at % 64)) != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is seen twice is never taken for new, though what is new may be
+    /// taken for seen.
+    #[test]
+    fn marks_forget_nothing_however_many_there_are() {
+        let factor = 0x9e37_79b9_7f4a_7c15;
+        for count in [0, 1, 100, 1000] {
+            let mut marks = Marks::new(count).unwrap();
+            let place = |n: u64| (n + 1).wrapping_mul(factor);
+            // Ten times as many as there is room for.
+            let new = (0..10 * count + 1000).filter(|n| marks.set(place(*n)));
+            assert!(new.count() as u64 >= count);
+            assert!((0..10 * count + 1000).all(|n| !marks.set(place(n))));
+        }
+    }
+
+    #[test]
+    fn marks_tell_nearly_all_apart_that_there_is_room_for() {
+        let mut marks = Marks::new(10_000).unwrap();
+        let shares = Shares {
+            factor: 0x2545_f491_4f6c_dd1d,
+            of: 1,
+        };
+        let place = |n: u64| shares.place(key_hash(&format!("{n}"))).1;
+        let mistaken = (0..10_000).filter(|n| !marks.set(place(*n))).count();
+        assert!(mistaken < 10, "{mistaken}");
+    }
+
+    #[test]
+    fn equal_hashes_are_of_one_share_and_every_share_has_some() {
+        let shares = Shares {
+            factor: 99 << 50 | 1,
+            of: 7,
+        };
+        let mut of = [0; 7];
+        for n in 0..10_000_u64 {
+            let hash = key_hash(&format!("{n}"));
+            assert_eq!(shares.place(hash), shares.place(hash));
+            of[shares.place(hash).0 as usize] += 1;
+        }
+        assert!(of.iter().all(|keys| (1000..2000).contains(keys)), "{of:?}");
+    }
+
+    #[test]
+    fn bits_are_set_one_by_one() {
+        let mut bits = Bits::default();
+        assert!(bits.is_empty() && !bits.has(5));
+        for at in [0, 63, 64, 200] {
+            bits.set(at, 201).unwrap();
+        }
+        let set: Vec<u64> = (0..300).filter(|at| bits.has(*at)).collect();
+        assert_eq!(set, [0, 63, 64, 200]);
+        assert!(!bits.is_empty());
+    }
+}

@@ -165,3 +165,47 @@ pub fn last_occurrences<'a>(keys: &[&'a str], seed: u64) -> Vec<bool> {
     last.reverse();
     last
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_keeps_the_number_of_its_first_insertion() {
+        let mut keys = KeySet::new(7);
+        assert!(keys.is_empty());
+        for round in 0..2 {
+            for n in 0..1000 {
+                let key = format!("{n}");
+                assert_eq!(keys.contains(&key), round > 0);
+                assert_eq!(keys.insert(&key).unwrap(), (n, round == 0));
+            }
+        }
+        assert_eq!(keys.insert("").unwrap(), (1000, true));
+        assert_eq!(keys.insert("").unwrap(), (1000, false));
+        assert!(!keys.contains("1000"));
+        assert_eq!(keys.iter().count(), 1001);
+    }
+
+    #[test]
+    fn every_hash_is_in_a_set_once_whatever_it_is() {
+        for seed in [0, 1, u64::MAX] {
+            let mut hashes = HashSet::new(seed);
+            let chosen = [0, 1, 1 << 32, 1 << 63, u64::MAX];
+            let all = chosen.into_iter().chain((2..1000).map(|n| n << 40));
+            for hash in all.clone() {
+                assert!(!hashes.contains(hash));
+                assert!(hashes.insert(hash).unwrap());
+                assert!(!hashes.insert(hash).unwrap());
+            }
+            assert!(all.clone().all(|hash| hashes.contains(hash)));
+        }
+    }
+
+    #[test]
+    fn of_keys_that_come_again_the_last_occurrence_is_told() {
+        let last = last_occurrences(&["a", "b", "a", "", "b", "c", "a"], 3);
+        assert_eq!(last, [false, false, false, true, true, true, true]);
+        assert_eq!(last_occurrences(&[], 3), [false; 0]);
+    }
+}

@@ -206,3 +206,87 @@ fn push(hashes: &mut Vec<u64>, hash: u64) -> Result<(), TooLarge> {
     hashes.push(hash);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(kind: Kind, puts: u64, lost: u64) -> Header {
+        Header {
+            id: 1,
+            kind,
+            saved_at: 0,
+            puts,
+            removes: 0,
+            lost,
+            key_bytes: 0,
+        }
+    }
+
+    const CHANGES: Kind = Kind::Changes { covers: 1 };
+
+    fn lost(puts: &[&str]) -> Piece {
+        Piece::Lost(LostKeys {
+            puts: puts.iter().map(|key| key_hash(key)).collect(),
+            removes: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_record_counts_unless_a_newer_one_is_known_or_was_lost() {
+        let mut merge = Merge::new(Share::ALL, 5);
+        assert!(merge.begin(&header(CHANGES, 3, 0), false));
+        assert!(!merge.is_all_newest());
+        assert!(merge.is_newest("a").unwrap());
+        merge.lose(&lost(&["a", "b"])).unwrap();
+        assert!(merge.is_newest("c").unwrap());
+        assert!(merge.begin(&header(Kind::Snapshot, 4, 2), true));
+        let is_newest = ["a", "b", "c", "d"].map(|key| merge.is_newest(key).unwrap());
+        assert_eq!(is_newest, [false, false, false, true]);
+        let lost = merge.finish();
+        assert_eq!(lost.keys.puts, [key_hash("b")]);
+        assert_eq!((lost.unknown, lost.count(), lost.blind), (2, 3, false));
+    }
+
+    #[test]
+    fn what_is_missing_hides_whatever_is_older_than_changes_and_nothing_below_a_snapshot() {
+        let missing = Piece::Missing {
+            puts: 2,
+            removes: 1,
+        };
+        for (kind, begins) in [(CHANGES, false), (Kind::Snapshot, true)] {
+            let mut merge = Merge::new(Share { number: 0, of: 3 }, 5);
+            for share in 0..3 {
+                if share > 0 {
+                    merge.next_share(5 + share);
+                }
+                assert!(merge.begin(&header(kind, 2, 0), false));
+                merge.lose(&missing).unwrap();
+                assert_eq!(merge.begin(&header(Kind::Snapshot, 10, 0), true), begins);
+            }
+            let lost = merge.finish();
+            assert_eq!(lost.blind, !begins);
+            // In whichever share it is met, it counts once.
+            assert_eq!(lost.count(), if begins { 2 } else { 12 });
+        }
+    }
+
+    #[test]
+    fn every_key_is_of_one_share() {
+        let mut given = [0; 4];
+        let mut merge = Merge::new(Share { number: 0, of: 4 }, 5);
+        for share in 0..4 {
+            if share > 0 {
+                merge.next_share(share);
+            }
+            assert!(merge.begin(&header(Kind::Snapshot, 100, 0), true));
+            assert!(!merge.is_all_newest(), "some keys are of other shares");
+            for n in 0..100 {
+                let is_newest = merge.is_newest(&format!("{n}")).unwrap();
+                given[share as usize] += u64::from(is_newest);
+            }
+        }
+        assert_eq!(given.iter().sum::<u64>(), 100);
+        assert!(given.iter().all(|keys| *keys > 0));
+    }
+}

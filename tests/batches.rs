@@ -423,6 +423,40 @@ fn damaged_blocks_are_counted_as_lost_the_rest_is_given_and_nothing_comes_back()
     assert!(lossy > 50 && untouched > 10, "{lossy}, {untouched}");
 }
 
+/// What leads to the directory of a file leads anywhere when it is damaged, and that may be to its beginning.
+#[test]
+fn a_damaged_end_of_a_file_larger_than_the_memory_costs_nothing() {
+    let s = Subject::disk().memory(8 * MIB);
+    let mut backend = s.open();
+    let writer = backend.open_writer(CACHE).unwrap();
+    for n in 0..40 {
+        let large = entry(format!("key:{n}"), vec![n; MIB / 2], None);
+        backend.append(&writer, &batch([&large])).unwrap();
+    }
+    backend.commit(writer).unwrap();
+    let [file] = &names(&s, "larder")[..] else {
+        panic!("one save, one file");
+    };
+    let path = s.folder().join(file);
+    let size = fs::metadata(&path).unwrap().len();
+    // The offset of the directory.
+    for (at, bit) in (size - 16..size - 8).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        flip(&path, at, 1 << bit);
+        let reader = backend.open_reader(CACHE).unwrap();
+        let mut given = 0;
+        while let Some(batch) = backend.next(&reader).unwrap() {
+            given += batch.key_lengths.len();
+        }
+        assert_eq!(
+            (given, backend.lost(&reader)),
+            (40, 0),
+            "bit {bit} of byte {at}"
+        );
+        backend.close_reader(reader);
+        flip(&path, at, 1 << bit);
+    }
+}
+
 #[test]
 fn a_reader_and_a_load_of_a_file_that_is_cut_short_agree() {
     let (s, model) = chain();
@@ -662,7 +696,7 @@ fn a_cache_of_more_than_4_gib_is_written_and_read_nightly() {
     let [file] = &names_only(&s)[..] else {
         panic!("one save, one file");
     };
-    flip(file, (4 << 30) + 12_345_678);
+    flip(file, (4 << 30) + 12_345_678, 1);
     assert_eq!(read(&mut backend), 1);
     let change = [put("new", "1", None), remove("0")];
     backend.apply(CACHE, &change).unwrap();
@@ -675,12 +709,12 @@ fn names_only(s: &Subject) -> Vec<PathBuf> {
     files.map(|file| file.unwrap().path()).collect()
 }
 
-fn flip(path: &Path, at: u64) {
+fn flip(path: &Path, at: u64, bits: u8) {
     use std::io::{Read, Seek, SeekFrom, Write};
     let mut file = File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.seek(SeekFrom::Start(at)).unwrap();
     file.read_exact(&mut byte).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();
-    file.write_all(&[byte[0] ^ 1]).unwrap();
+    file.write_all(&[byte[0] ^ bits]).unwrap();
 }

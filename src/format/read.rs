@@ -495,7 +495,7 @@ fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error
         return Ok(None);
     }
     // What leads to it may be damaged, and lead to anywhere.
-    let head = source.read(offset, offset + FRAME as u64)?;
+    let head = source.read(offset, offset.saturating_add(FRAME as u64))?;
     let length = frame_length(&head).map(|length| u64::from(length) + FRAME as u64);
     if length != Some(end - offset) {
         return Ok(None);

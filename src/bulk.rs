@@ -61,6 +61,7 @@ impl GuestReader for Reader {
 fn next(stream: &mut Stream) -> Result<Option<LiveBatch>, Error> {
     let now = Deadlines::now();
     while let Some((header, block)) = stream.next()? {
+        make_room(block.columns().len() as u64, 0)?;
         if let Some(batch) = live(stream, &header, block, &now)? {
             return Ok(Some(batch));
         }

@@ -440,13 +440,12 @@ fn one_cache_that_is_too_large_does_not_hide_the_others() {
     assert_eq!(s.open().list_caches().unwrap(), ["huge", CACHE]);
 }
 
-/// No writer makes such blocks, but their checksums hold: each is given, or too large, in whatever memory there is.
+/// No writer makes such blocks, but their checksums hold: each is given, lost, or too large, in whatever memory there is.
 #[test]
 fn a_block_of_very_many_records_is_never_too_much() {
-    const RECORDS: u64 = 300_000;
+    const RECORDS: usize = 30_000;
     let keys: Vec<String> = (0..RECORDS).map(|n| format!("{n:x}")).collect();
-    let put = |ttl| Some(Put { value: b"", ttl });
-    type Of = fn(u64) -> bool;
+    type Of = fn(usize) -> bool;
     let kinds: [(&str, Of, Of); 4] = [
         ("without ttls", |_| true, |_| false),
         ("with ttls", |_| true, |_| true),
@@ -454,35 +453,45 @@ fn a_block_of_very_many_records_is_never_too_much() {
         ("that all remove", |_| false, |_| false),
     ];
     for (what, is_put, has_ttl) in kinds {
-        for kind in [Kind::Snapshot, Kind::Changes { covers: 1 }] {
-            let mut records = (0..RECORDS).zip(&keys).map(|(n, key)| Record {
+        for (kind, is_damaged) in [
+            (Kind::Snapshot, false),
+            (Kind::Snapshot, true),
+            (Kind::Changes { covers: 1 }, false),
+            (Kind::Changes { covers: 1 }, true),
+        ] {
+            let mut records = keys.iter().enumerate().map(|(n, key)| Record {
                 key,
-                put: is_put(n)
-                    .then(|| put(has_ttl(n).then_some(u64::MAX - 1)))
-                    .flatten(),
+                put: is_put(n).then(|| Put {
+                    value: b"",
+                    ttl: has_ttl(n).then_some(u64::MAX - 1),
+                }),
             });
-            let all = 1 << 28..=1 << 28;
-            let file = encode(7, kind, 0, &mut records, &LostKeys::default(), 0, all);
+            let one = 1 << 28..=1 << 28;
+            let mut file = encode(7, kind, 0, &mut records, &LostKeys::default(), 0, one);
+            file[1_000] ^= u8::from(is_damaged);
             let s = saved("full");
             fs::write(s.folder().join(CACHE).join(version(2)), file).unwrap();
-            let mut given = 0;
-            for memory in (2..=64).step_by(2) {
-                let mut backend = s.clone().memory(memory << 20).open();
+            let puts = (0..RECORDS).filter(|n| is_put(*n)).count();
+            let old = if kind == Kind::Snapshot { 0 } else { 2 };
+            let (mut given, mut refused) = (0, 0);
+            for memory in (8..48).step_by(4) {
+                let mut backend = s.clone().memory(memory << 18).open();
                 for outcome in [backend.load(CACHE), backend.load_in_batches(CACHE)] {
                     match outcome {
                         Ok(contents) => {
-                            let old = if kind == Kind::Snapshot { 0 } else { 2 };
-                            let new = (0..RECORDS).filter(|n| is_put(*n)).count();
-                            assert_eq!(contents.entries.len(), new + old, "{what}");
+                            let lost = if is_damaged { puts } else { 0 };
+                            assert_eq!(contents.lost, lost as u64, "{what}, {kind:?}");
+                            let expected = puts - lost + old;
+                            assert_eq!(contents.entries.len(), expected, "{what}, {kind:?}");
                             given += 1;
                         }
-                        Err(Error::TooLarge(_)) => {}
-                        Err(error) => panic!("{what}, {memory} MiB: {error:?}"),
+                        Err(Error::TooLarge(_)) => refused += 1,
+                        Err(error) => panic!("{what}, {memory}: {error:?}"),
                     }
                 }
                 drop(backend.verify(CACHE));
             }
-            assert!(given > 0, "{what}");
+            assert!(given > 0 && refused > 0, "{what}: {given}, {refused}");
         }
     }
 }

@@ -508,30 +508,31 @@ fn an_entry_too_large_for_the_memory_is_refused_and_the_writer_goes_on() {
     assert_holds(&s, &[first, fits]);
 }
 
-/// An entry of about 100 bytes, different for each number.
-fn small(n: u64) -> Entry {
-    entry(format!("key:{n:08}"), format!("{n:08}").repeat(11), None)
+/// An entry whose value takes so many times 8 bytes, different for each number.
+fn numbered(n: u64, times: usize) -> Entry {
+    entry(format!("key:{n:08}"), format!("{n:08}").repeat(times), None)
 }
 
 /// Saves these in batches.
-fn stream(backend: &mut Instance, numbers: impl Iterator<Item = u64>) {
+fn stream(backend: &mut Instance, numbers: impl Iterator<Item = u64>, times: usize) {
     let writer = backend.open_writer(CACHE).unwrap();
     let mut numbers = numbers.peekable();
     while numbers.peek().is_some() {
-        let entries: Vec<Entry> = numbers.by_ref().take(2_000).map(small).collect();
+        let some = numbers.by_ref().take(1_000);
+        let entries: Vec<Entry> = some.map(|n| numbered(n, times)).collect();
         backend.append(&writer, &batch(&entries)).unwrap();
     }
     backend.commit(writer).unwrap();
 }
 
 /// Reads all there is, and gives how many entries that were and the sum of their numbers.
-fn sum(backend: &mut Instance) -> (u64, u64) {
+fn sum(backend: &mut Instance, times: usize) -> (u64, u64) {
     let (mut count, mut total) = (0, 0);
     let reader = backend.open_reader(CACHE).unwrap();
     while let Some(given) = backend.next(&reader).unwrap() {
         for given in entries(given) {
             let number: u64 = given.key[4..].parse().unwrap();
-            assert_eq!(given.value, small(number).value);
+            assert_eq!(given.value, numbered(number, times).value);
             count += 1;
             total += number;
         }
@@ -543,41 +544,42 @@ fn sum(backend: &mut Instance) -> (u64, u64) {
 
 #[test]
 fn memory_stays_bounded_while_a_cache_is_written_and_read() {
-    const COUNT: u64 = 400_000;
+    const COUNT: u64 = 50_000;
+    const TIMES: usize = 110;
     let s = Subject::disk().memory(32 * MIB);
     let mut backend = s.open();
     let all = (COUNT, COUNT * (COUNT - 1) / 2);
-    stream(&mut backend, 0..COUNT);
+    stream(&mut backend, 0..COUNT, TIMES);
     let [file] = &names(&s, "larder")[..] else {
         panic!("one save, one file");
     };
     let size = fs::metadata(s.folder().join(file)).unwrap().len();
     assert!(size > 40 * MIB as u64, "{size} bytes");
-    assert_eq!(sum(&mut backend), all);
+    assert_eq!(sum(&mut backend, TIMES), all);
     // With a fifth of them twice, far from each other.
-    stream(&mut backend, (0..COUNT).chain((0..COUNT).step_by(5)));
-    assert_eq!(sum(&mut backend), all);
+    stream(&mut backend, (0..COUNT).chain((0..COUNT).step_by(5)), TIMES);
+    assert_eq!(sum(&mut backend, TIMES), all);
     // With changes upon them, half of which remove.
     let (mut count, mut total) = all;
     for n in 0..10 {
-        let numbers = (n * 5_000..(n + 1) * 5_000).map(|n| n * 7);
+        let numbers = (n * 700..(n + 1) * 700).map(|n| n * 7);
         let changes: Vec<_> = numbers
             .map(|n| match n % 2 {
                 0 => {
-                    let Entry { key, value, ttl } = small(n);
+                    let Entry { key, value, ttl } = numbered(n, TIMES);
                     put(key, value, ttl)
                 }
                 _ => {
                     count -= 1;
                     total -= n;
-                    remove(small(n).key)
+                    remove(numbered(n, TIMES).key)
                 }
             })
             .collect();
         backend.apply(CACHE, &changes).unwrap();
     }
     assert!(names(&s, "larder").len() > 1);
-    assert_eq!(sum(&mut backend), (count, total));
+    assert_eq!(sum(&mut backend, TIMES), (count, total));
     assert_no_leftovers(&s);
 }
 
@@ -649,8 +651,8 @@ fn millions_of_keys_that_repeat_are_saved_once_nightly() {
     let mut backend = s.open();
     let all = (COUNT, COUNT * (COUNT - 1) / 2);
     let again = (0..COUNT).step_by(4).chain((0..COUNT).step_by(1_000));
-    stream(&mut backend, (0..COUNT).chain(again));
-    assert_eq!(sum(&mut backend), all);
+    stream(&mut backend, (0..COUNT).chain(again), 11);
+    assert_eq!(sum(&mut backend, 11), all);
     assert_eq!(backend.stat(CACHE).unwrap().entries, COUNT);
     assert_no_leftovers(&s);
 }

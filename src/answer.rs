@@ -119,10 +119,10 @@ pub struct LiveBatch {
 }
 
 impl LiveBatch {
-    /// Entries whose keys and values are where `find` finds them.
+    /// Entries whose keys, in UTF-8, and values are where `find` finds them.
     pub fn new(
         block: Vec<u8>,
-        find: impl for<'a> FnOnce(&'a [u8]) -> (&'a str, &'a [u8]),
+        find: impl for<'a> FnOnce(&'a [u8]) -> (&'a [u8], &'a [u8]),
         key_lengths: Vec<u32>,
         value_lengths: Vec<u32>,
         expires_at: Vec<u64>,
@@ -130,7 +130,7 @@ impl LiveBatch {
         // From here on nobody changes it, and its bytes stay where they are.
         let (keys, values) = find(&block);
         LiveBatch {
-            keys: keys.as_bytes(),
+            keys,
             key_lengths,
             values,
             value_lengths,
@@ -142,12 +142,11 @@ impl LiveBatch {
 
 #[cfg(unix)]
 impl LiveBatch {
-    /// All keys, and how many bytes each takes.
-    pub fn keys(&self) -> (&str, &[u32]) {
-        // SAFETY: it is a string in the block, which is kept as it is for as
-        // long as `self` is.
-        let keys = unsafe { str::from_utf8_unchecked(&*self.keys) };
-        (keys, &self.key_lengths)
+    /// All keys, in UTF-8, and how many bytes each takes.
+    pub fn keys(&self) -> (&[u8], &[u32]) {
+        // SAFETY: they lie in the block, which is kept as it is for as long as
+        // `self` is.
+        (unsafe { &*self.keys }, &self.key_lengths)
     }
 
     /// All values, and how many bytes each takes.
@@ -344,11 +343,13 @@ mod tests {
     #[test]
     fn a_host_finds_every_column_where_the_canonical_abi_says() {
         let block = b"kkeysvalue".to_vec();
-        let find = |block: &[u8]| -> (&str, &[u8]) {
-            let (keys, values) = block[1..].split_at(4);
-            (std::str::from_utf8(keys).unwrap(), values)
-        };
-        let batch = LiveBatch::new(block, find, vec![3, 1], vec![5, 0], vec![u64::MAX, 9]);
+        let batch = LiveBatch::new(
+            block,
+            |block| block[1..].split_at(4),
+            vec![3, 1],
+            vec![5, 0],
+            vec![u64::MAX, 9],
+        );
         let answer = Box::into_raw(Box::new(Answer::batch(Ok(Some(batch)))));
         let at = answer.cast::<u8>().cast_const();
         unsafe {

@@ -106,7 +106,7 @@ fn whole(block: Block, expires_at: Vec<u64>) -> LiveBatch {
     let columns = block.columns();
     let key_lengths = columns.key_lengths().collect();
     let value_lengths = columns.value_lengths().collect();
-    fn find(block: &[u8]) -> (&str, &[u8]) {
+    fn find(block: &[u8]) -> (&[u8], &[u8]) {
         let columns = Columns::of_block(block);
         (columns.keys, columns.values)
     }
@@ -140,10 +140,7 @@ fn some(
     keys.append(&mut values);
     Ok(LiveBatch::new(
         keys,
-        |block| {
-            let (keys, values) = block.split_at_checked(end_of_keys).unwrap_or_default();
-            (str::from_utf8(keys).unwrap_or_default(), values)
-        },
+        |block| block.split_at_checked(end_of_keys).unwrap_or_default(),
         key_lengths,
         value_lengths,
         expires_at,

@@ -9,8 +9,7 @@ pub const LEGACY_SUFFIX: &str = ".postcard";
 
 /// Checks a cache name; says which rule it breaks.
 pub fn check(name: &str) -> Result<(), &'static str> {
-    let is_reserved =
-        |c: char| matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    let is_reserved = |c: char| matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
     let forbidden = |c: char| c.is_control() || is_reserved(c);
     if name.is_empty() {
         Err("a cache name is not empty")

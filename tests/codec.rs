@@ -2,8 +2,8 @@
 //! lost and counted, never wrong. Small blocks make small files have many, in
 //! many segments.
 
-use std::convert::Infallible;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
 use larder_disk::format::{

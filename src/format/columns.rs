@@ -19,9 +19,10 @@ pub struct Columns<'a> {
     pub(super) value_lengths: &'a [u8],
     #[serde(with = "serde_bytes")]
     pub(super) ttls: &'a [u8],
-    /// All keys.
-    #[serde(borrow)]
-    pub keys: &'a str,
+    /// All keys. Whether they are UTF-8 is looked at when they are decoded, and
+    /// not whenever they are handed on.
+    #[serde(with = "serde_bytes")]
+    pub keys: &'a [u8],
     /// All values.
     #[serde(with = "serde_bytes")]
     pub values: &'a [u8],
@@ -36,10 +37,10 @@ impl<'a> Columns<'a> {
             && columns.value_lengths.len() == records.checked_mul(4)?
             && columns.kinds.iter().all(|kind| *kind <= REMOVE)
             && (columns.keys.is_ascii() || columns.records().count() == records);
-        let sum = |lengths| lengths_of(lengths).try_fold(0usize, usize::checked_add);
+        let sum = |column| -> u64 { lengths(column).map(u64::from).sum() };
         (fits
-            && sum(columns.key_lengths)? == columns.keys.len()
-            && sum(columns.value_lengths)? == columns.values.len()
+            && sum(columns.key_lengths) == columns.keys.len() as u64
+            && sum(columns.value_lengths) == columns.values.len() as u64
             && columns.count(PUT_WITH_TTL).checked_mul(8)? == columns.ttls.len())
         .then_some(columns)
     }
@@ -102,7 +103,8 @@ impl<'a> Columns<'a> {
 
     /// The records. Ends early where the columns do not fit each other.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
-        let (mut keys, mut values) = (self.keys, self.values);
+        let mut keys = str::from_utf8(self.keys).unwrap_or_default();
+        let mut values = self.values;
         let lengths = lengths_of(self.key_lengths).zip(lengths_of(self.value_lengths));
         self.kinds.iter().zip(self.ttls()).zip(lengths).map_while(
             move |((kind, ttl), (key_length, value_length))| {

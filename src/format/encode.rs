@@ -211,7 +211,7 @@ impl Encoder {
             key_lengths: &block.key_lengths,
             value_lengths: &block.value_lengths,
             ttls: &block.ttls,
-            keys,
+            keys: keys.as_bytes(),
             values,
         };
         let start = begin_frame(&mut self.out);

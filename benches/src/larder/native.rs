@@ -118,7 +118,7 @@ impl Contestant for NativeBatches {
         }
         data.verify(batches.iter().flat_map(|batch| {
             let ((keys, key_lengths), values) = (batch.keys(), batch.values());
-            data::entries((keys.as_bytes(), key_lengths), values, batch.expires_at())
+            data::entries((keys, key_lengths), values, batch.expires_at())
         }))?;
         if count != data.entries.len() {
             return Err(format!("{count} entries came back").into());

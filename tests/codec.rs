@@ -7,8 +7,8 @@ use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
 use larder_disk::format::{
-    Batch, Damage, Encoder, HEAD_BYTES, Header, Kind, LostKeys, Part, Piece, Put, Reader, Record,
-    Source, UNLIMITED, Unreadable, check, decode_head, encode, header, key_hash,
+    Batch, Damage, Encoder, HEAD_BYTES, Header, Keys, Kind, LostKeys, Part, Piece, Put, Reader,
+    Record, Source, UNLIMITED, Unreadable, check, decode_head, encode, header, key_hash,
 };
 use larder_disk::merge::{Lost, Merge, Share};
 use proptest::prelude::*;
@@ -142,11 +142,15 @@ fn keys(file: &[u8]) -> Option<LostKeys> {
         let Ok(piece) = reader.next_keys();
         match piece {
             None => return Some(all),
-            Some(Piece::Lost(keys)) => {
-                all.puts.extend(keys.puts);
-                all.removes.extend(keys.removes);
+            Some(Keys::Known(index)) => {
+                for (hash, is_put) in index.puts_and_removes() {
+                    match is_put {
+                        true => all.puts.push(hash),
+                        false => all.removes.push(hash),
+                    }
+                }
             }
-            Some(_) => return None,
+            Some(Keys::Unknown { .. }) => return None,
         }
     }
 }

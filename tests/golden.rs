@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use larder_disk::format::{
-    Kind, LostKeys, Piece, Put, Reader, Record, Unreadable, check, encode, key_hash,
+    Keys, Kind, LostKeys, Put, Reader, Record, Unreadable, check, encode, key_hash,
 };
 use larder_host::{Backend, CacheStat, Change, Entry, ErrorKind};
 
@@ -103,9 +103,9 @@ fn segments_of_version_2_are_read() {
     assert_eq!((header.puts, header.removes), (34, 9));
     assert_eq!(header.saved_at, SAVED_AT);
     let (mut segments, mut hashes) = (0, Vec::new());
-    while let Ok(Some(Piece::Lost(keys))) = reader.next_keys() {
+    while let Ok(Some(Keys::Known(index))) = reader.next_keys() {
         segments += 1;
-        hashes.extend(keys.puts.into_iter().chain(keys.removes));
+        hashes.extend(index.hashes());
     }
     assert!(segments > 1);
     assert_eq!(hashes.len(), 43);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use larder_disk::format::{
-    Encoder, Header, Kind, LostKeys, Piece, Put, Reader, Record, Source, check as check_file,
+    Encoder, Header, Keys, Kind, LostKeys, Piece, Put, Reader, Record, Source, check as check_file,
     decode_head, encode, key_hash,
 };
 use larder_disk::merge::{Merge, Share};
@@ -173,12 +173,13 @@ fn check_keys(file: &Decoded) {
         let Ok(piece) = reader.next_keys();
         match piece {
             None => break,
-            Some(Piece::Lost(keys)) => {
-                puts += keys.puts.len() as u64;
-                removes += keys.removes.len() as u64;
+            Some(Keys::Known(index)) => {
+                for (_, is_put) in index.puts_and_removes() {
+                    puts += u64::from(is_put);
+                    removes += u64::from(!is_put);
+                }
             }
-            Some(Piece::Missing { .. }) => is_whole = false,
-            Some(Piece::Block(_)) => panic!("a block is no key"),
+            Some(Keys::Unknown { .. }) => is_whole = false,
         }
     }
     let header = &file.header;

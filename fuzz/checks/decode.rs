@@ -197,7 +197,9 @@ fn check_merged(files: &[Decoded]) {
         if blind {
             break;
         }
-        if !file.records.iter().map(|(key, _)| key).all(distinct()) {
+        let hashes = file.records.iter().map(|(key, _)| key_hash(key));
+        let lost = file.lost.puts.iter().chain(&file.lost.removes).copied();
+        if !hashes.chain(lost).all(distinct()) {
             // No writer makes such a file, and whoever forges one gets what is in it.
             return;
         }

@@ -565,10 +565,13 @@ fn scan<S: Source>(source: &S, size: u64, header: Header, version: u8) -> Result
             .filter(|frame| frame.holds(index_seed(header.id, position)))
             .and_then(|frame| Index::decode(frame.bytes))
             .filter(|index| index.block_bytes() == position - start);
-        if let Some(index) = index {
-            let (indexed_puts, indexed_removes) = index.records();
-            puts = puts.saturating_sub(indexed_puts);
-            removes = removes.saturating_sub(indexed_removes);
+        let indexed = index.map(|index| index.records());
+        // None has more than the header says.
+        if let Some((indexed_puts, indexed_removes)) =
+            indexed.filter(|indexed| indexed.0 <= puts && indexed.1 <= removes)
+        {
+            puts -= indexed_puts;
+            removes -= indexed_removes;
             segments.push(Segment {
                 blocks: position - start,
                 index: after - position,

@@ -473,7 +473,7 @@ fn a_block_of_very_many_records_is_never_too_much() {
             let puts = (0..RECORDS).filter(|n| is_put(*n)).count();
             let old = if kind == Kind::Snapshot { 0 } else { 2 };
             let (mut given, mut refused) = (0, 0);
-            for memory in (8..48).step_by(8) {
+            for memory in (8..96).step_by(16) {
                 let mut backend = s.clone().memory(memory << 18).open();
                 for outcome in [backend.load(CACHE), backend.load_in_batches(CACHE)] {
                     match outcome {

@@ -138,7 +138,8 @@ impl<'a> Cache<'a> {
             .collect();
         let last = last_occurrences(&keys, get_random_u64());
         let records = changes.iter().zip(last);
-        let mut records = records.filter_map(|(change, last)| last.then(|| change_record(change)));
+        let records = records.filter(|(_, last)| *last);
+        let mut records = records.map(|(change, _)| change_record(change));
         let (id, changes) = encoded(Kind::Changes { covers: 1 }, &mut records);
 
         let durability = match changes.len() as u64 > MOST_UNSYNCED {

@@ -273,7 +273,7 @@ fn follow(
         }
         instance.faults().note(|| format!("now: {action}"));
         let called = turn.now();
-        let (outcome, ended) = action.run(instance, &turn);
+        let (outcome, ended) = action.run(instance, turn);
         let returned = outcome.is_ok();
         let event = match (outcome, action) {
             (Ok(outcome), action) => {

@@ -102,7 +102,8 @@ impl<'a> Batch<'a> {
         for (key, value) in self.key_lengths.iter().zip(self.value_lengths) {
             let (more_keys, more_values) = (keys + *key as usize, values + *value as usize);
             let fits = more_keys + more_values + (count + 1) * RECORD <= room;
-            if !fits && !(at_least_one && count == 0) {
+            let has_to = at_least_one && count == 0;
+            if !fits && !has_to {
                 break;
             }
             (count, keys, values) = (count + 1, more_keys, more_values);

@@ -220,6 +220,10 @@ impl<S: Source> Reader<S> {
     }
 
     /// What comes next in the file; none at its end.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would have to say what comes after an error"
+    )]
     pub fn next(&mut self) -> Result<Option<Piece>, S::Error> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
@@ -462,9 +466,12 @@ pub fn header<S: Source>(source: &S) -> Result<Result<Header, Unreadable>, S::Er
     Ok(found.map_or(header, |found| Ok(found.header)))
 }
 
+/// How many blocks there are, and what is damaged.
+pub type Checked = (u64, Vec<Damage>);
+
 /// Checks every byte of a file; tells how many blocks there are, and what is
 /// damaged, in the order in which it lies.
-pub fn check<S: Source>(source: S) -> Result<Result<(u64, Vec<Damage>), Unreadable>, S::Error> {
+pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Error> {
     let mut reader = match Reader::begin(source, true)? {
         Ok(reader) => reader,
         Err(unreadable) => return Ok(Err(unreadable)),

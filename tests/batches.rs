@@ -94,13 +94,15 @@ fn a_part_of_a_writer_that_died_is_removed_after_ten_minutes_and_not_before() {
         |backend| backend.save(CACHE, &[]).unwrap(),
         |backend| backend.apply(CACHE, &[remove("a")]).unwrap(),
         |backend| backend.save_in_batches(CACHE, &[]).unwrap(),
-        |backend| drop(backend.open_writer(CACHE).unwrap()),
+        |backend| {
+            backend.open_writer(CACHE).unwrap();
+        },
     ];
     for write in writes {
         let s = Subject::disk();
         saved(&s);
         // The instance goes, and the writer with it, as if the process had been killed.
-        drop(writer_of(&mut s.open(), &much("killed")));
+        writer_of(&mut s.open(), &much("killed"));
         let parts = names(&s, "part");
         assert_eq!(parts.len(), 1);
         assert_holds(&s, &[entry("a", "saved", None), entry("b", "saved", None)]);
@@ -155,7 +157,7 @@ fn clear_removes_the_parts_of_writers() {
     saved(&s);
     let mut backend = s.open();
     let living = writer_of(&mut backend, &much("living"));
-    drop(writer_of(&mut s.open(), &much("dead")));
+    writer_of(&mut s.open(), &much("dead"));
     assert_eq!(names(&s, "part").len(), 2);
     s.open().clear(CACHE).unwrap();
     assert_no_leftovers(&s);

@@ -273,9 +273,9 @@ fn appended(batches: &[Columns], blocks: RangeInclusive<usize>) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(ID, Kind::Snapshot, blocks);
     for columns in batches {
-        let Ok(()) = encoder.append(columns.batch(), &mut file);
+        let Ok::<_, Infallible>(()) = encoder.append(columns.batch(), &mut file);
     }
-    let Ok(length) = encoder.finish(SAVED_AT, &LostKeys::default(), 0, &mut file);
+    let Ok::<_, Infallible>(length) = encoder.finish(SAVED_AT, &LostKeys::default(), 0, &mut file);
     assert_eq!(length, file.len() as u64);
     file
 }
@@ -872,13 +872,13 @@ fn the_header_is_written_when_everything_else_is_and_takes_the_same_place() {
             value: &value,
             ttl: None,
         });
-        let Ok(()) = encoder.push(Record { key: &key, put }, &mut writes);
+        let Ok::<_, Infallible>(()) = encoder.push(Record { key: &key, put }, &mut writes);
     }
     let lost = LostKeys {
         puts: vec![7],
         removes: vec![],
     };
-    let Ok(length) = encoder.finish(u64::MAX, &lost, u64::MAX, &mut writes);
+    let Ok::<_, Infallible>(length) = encoder.finish(u64::MAX, &lost, u64::MAX, &mut writes);
     let (last, rest) = writes.0.split_last().unwrap();
     assert_eq!(last.0 + last.1, length, "the end comes last");
     let mut next = 0;

@@ -303,9 +303,9 @@ fn check_written(bytes: &[u8]) {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(bytes.len() as u64, Kind::Changes { covers: 1 }, 100..=200);
     for owned in &made {
-        let Ok(()) = encoder.push(record(owned), &mut file);
+        let Ok::<_, Infallible>(()) = encoder.push(record(owned), &mut file);
     }
-    let Ok(length) = encoder.finish(0, &LostKeys::default(), 0, &mut file);
+    let Ok::<_, Infallible>(length) = encoder.finish(0, &LostKeys::default(), 0, &mut file);
     assert_eq!(length, file.len() as u64);
     let Ok(checked) = check_file(file.as_slice());
     assert!(checked.is_ok_and(|(_, damage)| damage.is_empty()));

@@ -47,7 +47,7 @@ fn file_with_id(
 
 fn snapshot(entries: usize, block_bytes: usize) -> (Owned, Vec<u8>) {
     let entry = |i: usize| {
-        let ttl = (i % 3 == 0).then_some(i as u64 + 1);
+        let ttl = i.is_multiple_of(3).then_some(i as u64 + 1);
         (format!("key-{i}"), Some((vec![i as u8; 5], ttl)))
     };
     let owned = (0..entries).map(entry).collect();
@@ -60,13 +60,16 @@ fn in_segments() -> (Owned, Vec<u8>) {
     snapshot(70, 40)
 }
 
+/// A value and its time to live.
+type Stored = (Vec<u8>, Option<u64>);
+
 /// All that a file gives.
 #[derive(Debug, Default)]
 struct Read {
     header: Option<Header>,
     blocks: usize,
     /// The records, in their order.
-    records: Vec<(String, Option<(Vec<u8>, Option<u64>)>)>,
+    records: Vec<(String, Option<Stored>)>,
     lost: LostKeys,
     missing_puts: u64,
     missing_removes: u64,
@@ -573,8 +576,8 @@ fn a_damaged_header_and_a_damaged_directory_each_lose_nothing() {
     assert_eq!(read_headless.owned(), owned);
     assert_eq!(damage(&headless)[0].part, Part::Header);
 
-    let whole = [directory..file.len(), directory..directory + 20];
-    for damaged in whole.into_iter().chain([file.len() - 16..file.len()]) {
+    let (all, trailer) = (directory..file.len(), file.len() - 16..file.len());
+    for damaged in [all, directory..directory + 20, trailer] {
         let mut endless = file.clone();
         endless[damaged.clone()].fill(0);
         let read_endless = read(&endless).unwrap();

@@ -331,8 +331,11 @@ fn check_written(bytes: &[u8]) {
     );
 }
 
+/// A value and its time to live.
+type Stored = (Vec<u8>, Option<u64>);
+
 /// Records as these bytes say: of each, its kind and lengths, its key, and its value.
-fn made_records(mut bytes: &[u8]) -> BTreeMap<String, Option<(Vec<u8>, Option<u64>)>> {
+fn made_records(mut bytes: &[u8]) -> BTreeMap<String, Option<Stored>> {
     let mut records = BTreeMap::new();
     let mut take = |length: usize| {
         let (taken, rest) = bytes.split_at(length.min(bytes.len()));

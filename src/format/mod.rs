@@ -41,7 +41,7 @@ pub use batch::{Batch, UNLIMITED};
 pub use columns::Columns;
 pub use encode::{BLOCKS, Encoder, Sink, encode};
 pub use index::Index;
-pub use read::{Block, Damage, Keys, Part, Piece, Reader, Source, check, header};
+pub use read::{Block, Checked, Damage, Keys, Part, Piece, Reader, Source, check, header};
 
 /// The version of the format that is written.
 pub const VERSION: u8 = 2;

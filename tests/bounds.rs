@@ -174,7 +174,7 @@ const FOLDERS: &[(&str, Family)] = &[
                 ..header(Kind::Changes { covers: 1 }, u64::MAX)
             };
             let mut file = head(&header);
-            file.resize(bytes / 2, 0);
+            file.resize(bytes, 0);
             versions([snapshot(bytes / 80, &[7; 8]), file])
         },
     ),
@@ -368,13 +368,13 @@ const DURABILITIES: [&str; 2] = ["full", "atomic"];
 const ONE_CACHE: &[Look] = &[Look::Load, Look::Stat, Look::Verify];
 
 /// How many instructions a byte may cost, beyond what a call takes that finds nothing.
-const FUEL_PER_BYTE: u64 = 300;
+const FUEL_PER_BYTE: u64 = 600;
 const FUEL: u64 = 1 << 20;
 
 /// How much memory a byte may cost, beyond that of a call that finds nothing. The least that a file can say of an entry
 /// is its kind and two lengths, in 9 bytes; the caller is handed a record of 32 bytes, and pointers to it are sorted out.
 const MEMORY_PER_BYTE: usize = 20;
-const MEMORY: usize = 4 << 20;
+const MEMORY: usize = 8 << 20;
 
 /// The same for a file from before the store's own format, three bytes of which can be an entry.
 const MEMORY_PER_OLD_BYTE: usize = 60;

@@ -35,6 +35,12 @@ impl Directory {
         end_of: impl FnOnce(&Header) -> u64,
         end: u64,
     ) -> Option<Directory> {
+        let (_, rest) = postcard::take_from_bytes::<Header>(bytes).ok()?;
+        let (segments, _) = postcard::take_from_bytes::<u64>(rest).ok()?;
+        // Each has two frames at the least.
+        if segments > end / (2 * FRAME as u64) {
+            return None;
+        }
         let directory: Directory = from_postcard(bytes)?;
         let (mut at, mut puts, mut removes) = (end_of(&directory.header), 0u64, 0u64);
         for segment in &directory.segments {

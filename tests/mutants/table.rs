@@ -155,7 +155,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "clears by deleting, without an empty snapshot in place of what was there",
         file: "src/store.rs",
         edits: &[(
-            "                let version = publish(&folder, self.durability, full, Place::Next, id, || {\n                    temporary(&folder, full, |file| file.write(&empty, 0))\n                });\n                version?.ok_or_else(busy)?\n",
+            "                let version = publish(&folder, self.durability, full, Place::Next, id, &mut || {\n                    temporary(&folder, full, &|file| file.write(&empty, 0))\n                });\n                version?.ok_or_else(busy)?\n",
             "                let _ = (id, empty, full);\n                u64::MAX\n",
         )],
         caught_by: SECOND_CRASH,
@@ -470,7 +470,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "goes on where a file cannot be synced",
         file: "src/dir.rs",
         edits: &[(
-            "            .map_err(|code| error(&format!(\"syncing {}\", self.name), code))\n",
+            "            .map_err(|code| error(\"syncing\", &self.name, code))\n",
             "            .or(Ok(()))\n",
         )],
         caught_by: FAILING_CALLS,

@@ -309,7 +309,9 @@ mod tests {
 
     #[test]
     fn a_host_finds_every_entry_where_the_canonical_abi_says() {
-        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        fn text(bytes: &[u8]) -> &str {
+            std::str::from_utf8(bytes).unwrap()
+        }
         let mut loaded = Loaded::with_room(1);
         let added = loaded.add(b"akey and a value".to_vec(), |block, mut entries| {
             entries.push(text(&block[1..4]), &block[4..], Some(u64::MAX));

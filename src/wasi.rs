@@ -53,7 +53,7 @@ pub mod clocks {
 /// `wasi:random`
 pub mod random {
     /// Numbers that nobody foresees.
-    #[allow(clippy::module_inception)] // As in WASI.
+    #[expect(clippy::module_inception, reason = "as in WASI")]
     pub mod random {
         use std::hash::{BuildHasher, RandomState};
 

@@ -4,7 +4,7 @@
 #[cfg(unix)]
 mod foreign;
 #[path = "../../fuzz/checks/forge.rs"]
-#[allow(dead_code)] // The others are for the fuzzer.
+#[expect(dead_code, reason = "the others are for the fuzzer")]
 mod forge;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The entries that are kept: made from a seed, so that every run keeps the same.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -54,6 +55,7 @@ impl Kind {
 /// Entries, and how to tell whether these are what came back.
 pub struct Data {
     pub entries: Vec<Entry>,
+    columns: OnceCell<Vec<Columns>>,
     checksum: u64,
 }
 
@@ -78,6 +80,7 @@ impl Data {
         });
         Self {
             checksum: checksum(loaded).1,
+            columns: OnceCell::new(),
             entries,
         }
     }
@@ -107,8 +110,12 @@ impl Data {
         Ok(())
     }
 
-    /// The entries in columns.
-    pub fn columns(&self) -> Vec<Columns> {
+    /// The entries in columns, gathered when they are first asked for.
+    pub fn columns(&self) -> &[Columns] {
+        self.columns.get_or_init(|| self.gathered())
+    }
+
+    fn gathered(&self) -> Vec<Columns> {
         let mut batches = vec![Columns::default()];
         let mut size = 0;
         for entry in &self.entries {

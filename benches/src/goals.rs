@@ -56,14 +56,17 @@ impl Work {
 const PLAIN: &str = "Larder, plain list";
 const BATCHES: &str = "Larder, batches";
 const LIBRARY: &str = "Larder";
+const KEPT: &str = "Larder, kept open";
 const LIMIT: &str = "the limit";
 const NATIVE: &str = "native, batches";
 const SEED: &str = "the seed";
 
 /// Contestant, what it does with which data, beside whom, and by how much at most.
-const RATIOS: [(&str, Work, Kind, &str, f64); 10] = [
+const RATIOS: [(&str, Work, Kind, &str, f64); 12] = [
     (PLAIN, Work::Persist, Kind::Small, SEED, 0.5),
     (PLAIN, Work::Load, Kind::Small, SEED, 0.12),
+    (KEPT, Work::Persist, Kind::Small, SEED, 0.5),
+    (KEPT, Work::Load, Kind::Small, SEED, 0.12),
     (BATCHES, Work::Persist, Kind::Small, LIMIT, 1.5),
     (BATCHES, Work::Persist, Kind::Medium, LIMIT, 1.15),
     (BATCHES, Work::Load, Kind::Small, LIMIT, 1.5),

@@ -11,7 +11,7 @@ use crate::stats::Times;
 
 const BAR: usize = 16;
 const ROW: usize = 22;
-const LEFT: usize = 140;
+const LEFT: usize = 200;
 const WIDTH: usize = 420;
 const PANEL: usize = LEFT + WIDTH + 130;
 /// A bar that would be more than this many times as long as Larder's is cut off.

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::contestant::Contestant;
 use crate::data::{Data, Kind};
 use crate::larder::batches::Batches;
+use crate::larder::component::Instances;
 use crate::larder::library::Library;
 use crate::larder::native::{NativeBatches, NativePlain};
 use crate::larder::plain::Plain;
@@ -54,8 +55,10 @@ fn contestants() -> Vec<Box<dyn Contestant>> {
     vec![
         Box::new(Library::Opened),
         Box::new(Library::Kept(None)),
-        Box::new(Plain),
-        Box::new(Batches::default()),
+        Box::new(Plain(Instances::Kept(None))),
+        Box::new(Plain(Instances::New)),
+        Box::new(Batches(Instances::Kept(None))),
+        Box::new(Batches(Instances::New)),
         Box::new(NativePlain::default()),
         Box::new(NativeBatches::default()),
         Box::new(Limit::Steps(Bytes::default())),

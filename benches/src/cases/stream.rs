@@ -182,9 +182,9 @@ impl Child {
                     ours += start.elapsed();
                     batch
                 });
-                write(&mut instance, batches)?;
+                write(&mut instance, CACHE, batches)?;
             }
-            What::Load => read(&mut instance, |batch| {
+            What::Load => read(&mut instance, CACHE, |batch| {
                 let start = Instant::now();
                 let (count, sum) = checksum(entries(&batch));
                 loaded = (loaded.0 + count, loaded.1.wrapping_add(sum));

@@ -4,20 +4,19 @@ use std::borrow::Borrow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::component::{Disk, Instance, cache_bulk};
+use super::component::{Instance, Instances, cache_bulk};
 use crate::Result;
 use crate::contestant::{Contestant, Role, timed};
 use crate::data::{self, Columns, Data, Loaded};
 
-const CACHE: &str = "bench";
-
-/// The entries in columns, as a caller would gather them.
-#[derive(Default)]
-pub struct Batches(Vec<Columns>);
+pub struct Batches(pub Instances);
 
 impl Contestant for Batches {
     fn name(&self) -> &'static str {
-        "Larder, batches"
+        match self.0 {
+            Instances::Kept(_) => "Larder, batches",
+            Instances::New => "Larder, batches, new instance",
+        }
     }
 
     fn role(&self) -> Role {
@@ -25,20 +24,29 @@ impl Contestant for Batches {
     }
 
     fn settings(&self) -> &'static str {
-        "`cache-bulk`, called by wasmtime in a new instance: batches of 256 KiB that are there already \
-         are appended, committed; batches are read and dropped one by one; durability `full` (synced); \
-         the component is compiled before"
+        match self.0 {
+            Instances::Kept(_) => {
+                "`cache-bulk`, called by wasmtime in one instance for all turns: batches of 256 KiB that \
+                 are there already are appended, committed; batches are read and dropped one by one; \
+                 durability `full` (synced)"
+            }
+            Instances::New => {
+                "the same, in a new instance for each turn; the component is compiled before"
+            }
+        }
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
-        self.0 = data.columns();
+        // A caller would have gathered them.
+        data.columns();
         Ok(())
     }
 
-    fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
+    fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
         let ((), time) = timed(|| {
-            let mut instance = Disk::compiled().start(folder)?;
-            write(&mut instance, self.0.iter())
+            self.0.with(folder, |instance, cache| {
+                write(instance, cache, data.columns().iter())
+            })
         })?;
         Ok(time)
     }
@@ -46,14 +54,16 @@ impl Contestant for Batches {
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
         let (count, time) = timed(|| {
             let mut count = 0;
-            let mut instance = Disk::compiled().start(folder)?;
-            read(&mut instance, |batch| count += batch.key_lengths.len())?;
+            self.0.with(folder, |instance, cache| {
+                read(instance, cache, |batch| count += batch.key_lengths.len())
+            })?;
             Ok(count)
         })?;
         // The turn drops what it reads, as the limit does; every byte is looked at once more.
         let mut batches = Vec::new();
-        let mut instance = Disk::compiled().start(folder)?;
-        read(&mut instance, |batch| batches.push(batch))?;
+        self.0.with(folder, |instance, cache| {
+            read(instance, cache, |batch| batches.push(batch))
+        })?;
         data.verify(batches.iter().flat_map(entries))?;
         if count != data.entries.len() {
             return Err(format!("{count} entries came back").into());
@@ -65,11 +75,12 @@ impl Contestant for Batches {
 /// Saves batches as a cache.
 pub fn write(
     instance: &mut Instance,
+    cache: &str,
     batches: impl Iterator<Item = impl Borrow<Columns>>,
 ) -> Result<()> {
     instance.call(async |store, exports| {
         let bulk = exports.larder_cache_cache_bulk();
-        let writer = bulk.call_open_writer(&mut *store, CACHE).await??;
+        let writer = bulk.call_open_writer(&mut *store, cache).await??;
         for columns in batches {
             let methods = bulk.writer();
             let batch = batch(columns.borrow());
@@ -80,10 +91,14 @@ pub fn write(
 }
 
 /// Hands over the batches of a cache.
-pub fn read(instance: &mut Instance, mut batch: impl FnMut(cache_bulk::LiveBatch)) -> Result<()> {
+pub fn read(
+    instance: &mut Instance,
+    cache: &str,
+    mut batch: impl FnMut(cache_bulk::LiveBatch),
+) -> Result<()> {
     instance.call(async |store, exports| {
         let bulk = exports.larder_cache_cache_bulk();
-        let reader = bulk.call_open_reader(&mut *store, CACHE).await??;
+        let reader = bulk.call_open_reader(&mut *store, cache).await??;
         while let Some(next) = bulk.reader().call_next(&mut *store, reader).await?? {
             batch(next);
         }

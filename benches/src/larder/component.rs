@@ -1,6 +1,6 @@
 //! The disk component called by wasmtime alone, set as `larder-host` sets it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use larder_host::DISK_COMPONENT;
@@ -9,6 +9,7 @@ use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, ResourceLimiter, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use super::cache;
 use crate::Result;
 
 mod generated {
@@ -121,6 +122,34 @@ impl Instance {
     /// How large the component's memory became, in bytes.
     pub fn memory(&self) -> usize {
         self.store.data().memory
+    }
+}
+
+/// How a contestant has its instance.
+pub enum Instances {
+    /// A new one for each turn.
+    New,
+    /// One for all turns, so that those after the first find its memory.
+    Kept(Option<Box<(PathBuf, Instance)>>),
+}
+
+impl Instances {
+    /// Has an instance on what the folder is in, and the name of the cache.
+    pub fn with<T>(
+        &mut self,
+        folder: &Path,
+        run: impl FnOnce(&mut Instance, &str) -> Result<T>,
+    ) -> Result<T> {
+        let (root, cache) = cache(folder)?;
+        let start = || Disk::compiled().start(root);
+        match self {
+            Self::New => run(&mut start()?, cache),
+            Self::Kept(Some(kept)) if kept.0 == root => run(&mut kept.1, cache),
+            Self::Kept(kept) => {
+                let new = Box::new((root.into(), start()?));
+                run(&mut kept.insert(new).1, cache)
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use larder_host::{Backend, Contents};
 
+use super::cache;
 use crate::Result;
 use crate::contestant::{Contestant, Role, timed};
 use crate::data::Data;
@@ -18,10 +19,9 @@ pub enum Library {
 }
 
 impl Library {
-    /// A backend on what the folder is in, and the name of the folder: a cache is a folder.
+    /// A backend on what the folder is in, and the name of the cache.
     fn backend<'a>(&mut self, folder: &'a Path) -> Result<(Backend, &'a str)> {
-        let name = folder.file_name().and_then(|name| name.to_str());
-        let root = folder.parent().ok_or("a folder without a parent")?;
+        let (root, name) = cache(folder)?;
         let open = || -> Result<Backend> {
             let backend = Backend::builtin().preopen(root, "/");
             Ok(backend.memory_limit(4 << 30).build()?)
@@ -31,7 +31,7 @@ impl Library {
             Self::Kept(Some((kept, backend))) if kept == root => backend.clone(),
             Self::Kept(kept) => kept.insert((root.into(), open()?)).1.clone(),
         };
-        Ok((backend, name.ok_or("a folder without a name")?))
+        Ok((backend, name))
     }
 }
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use larder_disk::native::{Batch, Entry, Store};
 
+use super::cache;
 use crate::Result;
 use crate::contestant::{Contestant, Owned, Role, timed, verify};
 use crate::data::{self, Data};
-
-const CACHE: &str = "bench";
 
 /// The functions with lists.
 #[derive(Default)]
@@ -40,13 +39,17 @@ impl Contestant for NativePlain {
     }
 
     fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
-        let ((), time) = timed(|| Ok(Store::open(folder)?.save(CACHE, &self.0)?))?;
+        let ((), time) = timed(|| {
+            let (root, cache) = cache(folder)?;
+            Ok(Store::open(root)?.save(cache, &self.0)?)
+        })?;
         Ok(time)
     }
 
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
         let (loaded, time) = timed(|| {
-            let loaded = Store::open(folder)?.load(CACHE)?;
+            let (root, cache) = cache(folder)?;
+            let loaded = Store::open(root)?.load(cache)?;
             if loaded.lost() > 0 {
                 return Err(format!("{} entries are lost", loaded.lost()).into());
             }
@@ -78,12 +81,12 @@ impl Contestant for NativeBatches {
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
-        let batches = data.columns().into_iter().map(|columns| Batch {
-            keys: columns.keys,
-            key_lengths: columns.key_lengths,
-            values: columns.values,
-            value_lengths: columns.value_lengths,
-            ttls: columns.ttls,
+        let batches = data.columns().iter().map(|columns| Batch {
+            keys: columns.keys.clone(),
+            key_lengths: columns.key_lengths.clone(),
+            values: columns.values.clone(),
+            value_lengths: columns.value_lengths.clone(),
+            ttls: columns.ttls.clone(),
         });
         self.0 = batches.collect();
         Ok(())
@@ -91,8 +94,9 @@ impl Contestant for NativeBatches {
 
     fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
         let ((), time) = timed(|| {
-            let store = Store::open(folder)?;
-            let writer = store.open_writer(CACHE)?;
+            let (root, cache) = cache(folder)?;
+            let store = Store::open(root)?;
+            let writer = store.open_writer(cache)?;
             for batch in &self.0 {
                 writer.append(batch)?;
             }
@@ -102,9 +106,10 @@ impl Contestant for NativeBatches {
     }
 
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
+        let (root, cache) = cache(folder)?;
         let (count, time) = timed(|| {
             let mut count = 0;
-            let reader = Store::open(folder)?.open_reader(CACHE)?;
+            let reader = Store::open(root)?.open_reader(cache)?;
             while let Some(batch) = reader.next()? {
                 count += batch.keys().1.len();
             }
@@ -112,7 +117,7 @@ impl Contestant for NativeBatches {
         })?;
         // As with the component's batches.
         let mut batches = Vec::new();
-        let reader = Store::open(folder)?.open_reader(CACHE)?;
+        let reader = Store::open(root)?.open_reader(cache)?;
         while let Some(batch) = reader.next()? {
             batches.push(batch);
         }

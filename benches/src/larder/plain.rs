@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::component::{Disk, types};
+use super::component::{Instances, types};
 use crate::Result;
 use crate::contestant::{Contestant, Role, timed};
 use crate::data::Data;
 
-pub struct Plain;
-
-const CACHE: &str = "bench";
+pub struct Plain(pub Instances);
 
 impl Contestant for Plain {
     fn name(&self) -> &'static str {
-        "Larder, plain list"
+        match self.0 {
+            Instances::Kept(_) => "Larder, plain list",
+            Instances::New => "Larder, plain list, new instance",
+        }
     }
 
     fn role(&self) -> Role {
@@ -22,25 +23,33 @@ impl Contestant for Plain {
     }
 
     fn settings(&self) -> &'static str {
-        "the typed functions `save` and `load` of the contract, called by wasmtime in a new instance; \
-         durability `full` (synced); the component is compiled before"
+        match self.0 {
+            Instances::Kept(_) => {
+                "the typed functions `save` and `load` of the contract, called by wasmtime in one \
+                 instance for all turns; durability `full` (synced)"
+            }
+            Instances::New => {
+                "the same, in a new instance for each turn; the component is compiled before"
+            }
+        }
     }
 
     fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
         let ((), time) = timed(|| {
-            let mut instance = Disk::compiled().start(folder)?;
             let entries = data.entries.iter().map(|entry| types::Entry {
                 key: &entry.key,
                 value: &entry.value,
                 ttl: entry.ttl.map(|ttl| ttl.as_nanos() as u64),
             });
             let entries: Vec<_> = entries.collect();
-            instance.call(async |store, exports| {
-                let saved = exports
-                    .larder_cache_cache_backend()
-                    .call_save(store, CACHE, &entries)
-                    .await?;
-                Ok(saved?)
+            self.0.with(folder, |instance, cache| {
+                instance.call(async |store, exports| {
+                    let saved = exports
+                        .larder_cache_cache_backend()
+                        .call_save(store, cache, &entries)
+                        .await?;
+                    Ok(saved?)
+                })
             })
         })?;
         Ok(time)
@@ -48,12 +57,13 @@ impl Contestant for Plain {
 
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration> {
         let (contents, time) = timed(|| {
-            let mut instance = Disk::compiled().start(folder)?;
-            instance.call(async |store, exports| {
-                Ok(exports
-                    .larder_cache_cache_backend()
-                    .call_load(store, CACHE)
-                    .await??)
+            self.0.with(folder, |instance, cache| {
+                instance.call(async |store, exports| {
+                    Ok(exports
+                        .larder_cache_cache_backend()
+                        .call_load(store, cache)
+                        .await??)
+                })
             })
         })?;
         if contents.lost > 0 {

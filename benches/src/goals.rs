@@ -1,6 +1,6 @@
 //! What was to be reached, and what was.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cases::stream::{FEW, MANY};
 use crate::contestant::Role;
@@ -12,11 +12,12 @@ const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * KIB;
 
 /// One number to reach, on one place where that matters.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Goal {
     pub work: String,
-    pub place: Option<&'static str>,
-    pub unit: &'static str,
+    pub place: Option<String>,
+    pub unit: String,
     pub most: f64,
     pub reached: f64,
     /// What else there is to say.
@@ -77,7 +78,7 @@ const RATIOS: [(&str, Work, Kind, &str, f64); 12] = [
     (BATCHES, Work::Load, Kind::Medium, NATIVE, 1.25),
 ];
 
-/// The goals that this run tells anything of.
+/// The goals that the results tell anything of.
 pub fn goals(results: &Results) -> Vec<Goal> {
     let mut goals = Vec::new();
     for (who, work, kind, beside, most) in RATIOS {
@@ -98,7 +99,7 @@ pub fn goals(results: &Results) -> Vec<Goal> {
         goals.push(Goal {
             work: "instance, and load of 100 entries".into(),
             place: None,
-            unit: "ms",
+            unit: "ms".into(),
             most: 0.5,
             reached: start.library.median,
             note: format!("{:.3} ms at worst", start.library.max),
@@ -107,7 +108,7 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     goals.push(Goal {
         work: "the disk component".into(),
         place: None,
-        unit: "KiB",
+        unit: "KiB".into(),
         most: 220.0,
         reached: results.component_bytes as f64 / KIB,
         note: String::new(),
@@ -120,8 +121,8 @@ fn ratio(store: &Store, who: &str, work: Work, beside: &str, most: f64) -> Optio
     let (ours, theirs) = (time(who)?, time(beside)?);
     Some(Goal {
         work: format!("{who}: {} {}, beside {beside}", work.name(), store.data),
-        place: Some(store.place),
-        unit: "times",
+        place: Some(store.place.clone()),
+        unit: "times".into(),
         most,
         reached: ours / theirs,
         note: format!("{ours:.1} ms beside {theirs:.1} ms"),
@@ -132,7 +133,7 @@ fn beside_peers(store: &Store, work: Work) -> Option<Goal> {
     let ours = work.of(store.rows.iter().find(|row| row.name == LIBRARY)?)?;
     let peers = store.rows.iter().filter(|row| row.role == Role::Peer);
     let (fastest, time) = peers
-        .filter_map(|row| Some((row.name, work.of(row)?)))
+        .filter_map(|row| Some((&row.name, work.of(row)?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
     Some(Goal {
         work: format!(
@@ -140,8 +141,8 @@ fn beside_peers(store: &Store, work: Work) -> Option<Goal> {
             work.name(),
             store.data
         ),
-        place: Some(store.place),
-        unit: "times",
+        place: Some(store.place.clone()),
+        unit: "times".into(),
         most: 1.0,
         reached: ours / time,
         note: format!("{ours:.0} ms beside {time:.0} ms of {fastest}"),
@@ -164,8 +165,8 @@ fn single_changes(results: &Results, goals: &mut Vec<Goal>) {
                     "apply of one change to {} entries, beside {beside}",
                     apply.cache
                 ),
-                place: Some(apply.place),
-                unit: "times",
+                place: Some(apply.place.clone()),
+                unit: "times".into(),
                 most: 3.0,
                 reached: ours / theirs,
                 note: format!("{ours:.3} ms beside {theirs:.3} ms"),
@@ -173,8 +174,8 @@ fn single_changes(results: &Results, goals: &mut Vec<Goal>) {
         }
         goals.push(Goal {
             work: "bytes that it writes".into(),
-            place: Some(apply.place),
-            unit: "KiB",
+            place: Some(apply.place.clone()),
+            unit: "KiB".into(),
             most: 8.0,
             reached: apply.written_median / KIB,
             note: format!(
@@ -190,8 +191,8 @@ fn single_changes(results: &Results, goals: &mut Vec<Goal>) {
                 "{} single changes: bytes written for each (changed + 200)",
                 changes.calls
             ),
-            place: Some(changes.place),
-            unit: "times",
+            place: Some(changes.place.clone()),
+            unit: "times".into(),
             most: 8.0,
             reached: changes.written as f64 / allowed as f64,
             note: format!("{:.0} MiB written", changes.written as f64 / MIB),
@@ -199,8 +200,8 @@ fn single_changes(results: &Results, goals: &mut Vec<Goal>) {
         let slowest = &changes.slowest;
         goals.push(Goal {
             work: "files at any time between them".into(),
-            place: Some(changes.place),
-            unit: "files",
+            place: Some(changes.place.clone()),
+            unit: "files".into(),
             most: 100.0,
             reached: changes.most_files as f64,
             note: format!(
@@ -223,14 +224,16 @@ fn streams(results: &Results, goals: &mut Vec<Goal>) {
         .iter()
         .filter(|stream| stream.entries == MANY)
     {
-        let what = |stream: &Stream| (stream.place, stream.through, stream.what);
-        let same = |stream: &&Stream| what(stream) == what(many);
+        let same = |stream: &&Stream| {
+            (&stream.place, &stream.through, &stream.what)
+                == (&many.place, &many.through, &many.what)
+        };
         let mut few = results.streams.iter().filter(same);
         let work = format!("{} of {MANY} entries, {}", many.what, many.through);
         let memory = |what, bytes: u64, most| Goal {
             work: format!("{work}: memory of {what}"),
-            place: Some(many.place),
-            unit: "MiB",
+            place: Some(many.place.clone()),
+            unit: "MiB".into(),
             most,
             reached: bytes as f64 / MIB,
             note: String::new(),
@@ -242,8 +245,8 @@ fn streams(results: &Results, goals: &mut Vec<Goal>) {
             let each = |stream: &Stream| stream.times.median * 1e6 / stream.entries as f64;
             goals.push(Goal {
                 work: format!("{work}: time for each, beside that of {FEW}"),
-                place: Some(many.place),
-                unit: "times",
+                place: Some(many.place.clone()),
+                unit: "times".into(),
                 most: 1.2,
                 reached: each(many) / each(few),
                 note: format!("{:.0} ns beside {:.0} ns", each(many), each(few)),

@@ -1,4 +1,4 @@
-//! Larder beside other stores, everything in one run and in turns: see `docs/performance.md`.
+//! Larder beside other stores, in turns: see `docs/performance.md`.
 
 mod cases;
 mod contestant;
@@ -32,6 +32,9 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Larder beside other stores.
+///
+/// A run replaces what it measures in results.json, and makes the tables and plots of all that is
+/// there. Remove the file to measure everything anew.
 #[derive(Parser)]
 struct Options {
     /// A folder on a real disk
@@ -113,15 +116,16 @@ fn main() -> Result<()> {
         Place::new("disk", &options.dir)?,
         Place::new("tmpfs", &options.tmpfs)?,
     ];
-    let mut results = measure(&options, &places)?;
+    let file = options.out.join("results.json");
+    let mut results = nothing(&places)?.with_earlier(&file)?;
+    measure(&options, &places, &mut results)?;
     results.goals = goals::goals(&results);
+    results.write(&file)?;
 
     let tables = tables::tables(&results);
     for table in &tables {
         println!("\n## {}\n\n{}", table.name, table.text);
     }
-    let json = serde_json::to_string_pretty(&results)?;
-    fs::write(options.out.join("results.json"), json)?;
     plot::write(&options.out, &results)?;
     if options.write_docs {
         let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -130,20 +134,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn measure(options: &Options, places: &[Place]) -> Result<Results> {
-    let asked = |case: Case| match options.only.as_slice() {
-        [] => !(options.quick && case.is_slow()),
-        only => only.contains(&case),
-    };
-    let rounds = match options.quick {
-        true => 3,
-        false => usize::from(options.rounds),
-    };
+fn nothing(places: &[Place]) -> Result<Results> {
     let kind = |place: &Place| PlaceKind {
-        name: place.name,
+        name: place.name.into(),
         storage: place.storage.clone(),
     };
-    let mut results = Results {
+    Ok(Results {
         machine: Machine::this()?,
         places: places.iter().map(kind).collect(),
         stores: Vec::new(),
@@ -153,6 +149,17 @@ fn measure(options: &Options, places: &[Place]) -> Result<Results> {
         start: None,
         component_bytes: larder_host::DISK_COMPONENT.len(),
         goals: Vec::new(),
+    })
+}
+
+fn measure(options: &Options, places: &[Place], results: &mut Results) -> Result<()> {
+    let asked = |case: Case| match options.only.as_slice() {
+        [] => !(options.quick && case.is_slow()),
+        only => only.contains(&case),
+    };
+    let rounds = match options.quick {
+        true => 3,
+        false => usize::from(options.rounds),
     };
 
     for (case, kind) in [
@@ -169,7 +176,7 @@ fn measure(options: &Options, places: &[Place]) -> Result<Results> {
                 false => rounds,
             };
             for place in places {
-                results.stores.push(store::run(place, kind, &data, rounds)?);
+                results.put_store(store::run(place, kind, &data, rounds)?);
             }
         }
     }
@@ -177,7 +184,7 @@ fn measure(options: &Options, places: &[Place]) -> Result<Results> {
         let data = Data::new(Kind::Million);
         for place in places {
             if asked(Case::Apply) {
-                results.applies.push(apply::run(place, &data, 50 * rounds)?);
+                results.put_apply(apply::run(place, &data, 50 * rounds)?);
             }
             let is_real = place.name == "disk";
             if asked(Case::Changes) && is_real == options.real {
@@ -187,13 +194,11 @@ fn measure(options: &Options, places: &[Place]) -> Result<Results> {
     }
     for place in places {
         if asked(Case::Stream) {
-            results
-                .streams
-                .extend(stream::run(place, rounds.div_ceil(4))?);
+            results.put_streams(place.name, stream::run(place, rounds.div_ceil(4))?);
         }
         if asked(Case::Start) && place.name == "disk" {
             results.start = Some(start::run(place, 50 * rounds)?);
         }
     }
-    Ok(results)
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
@@ -43,7 +43,7 @@ fn number(file: &str, field: &str) -> Result<u64> {
 }
 
 /// What the figures depend on.
-#[derive(Serialize)]
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     pub processor: String,
     pub cores: usize,

@@ -12,10 +12,11 @@ pub struct Table {
     pub text: String,
 }
 
-/// All tables that this run has anything for.
+/// All tables that there is anything for.
 pub fn tables(results: &Results) -> Vec<Table> {
     let mut tables = vec![named("machine", machine(results))];
-    if let Some(store) = results.stores.first() {
+    // The newest knows who takes part.
+    if let Some(store) = results.stores.last() {
         tables.push(named("settings", settings(store)));
     }
     for store in &results.stores {
@@ -72,7 +73,7 @@ fn machine(results: &Results) -> String {
 fn settings(store: &Store) -> String {
     let rows = store.rows.iter();
     let rows: Vec<_> = rows
-        .map(|row| vec![row.name.into(), row.settings.into()])
+        .map(|row| vec![row.name.clone(), row.settings.clone()])
         .collect();
     table(&["contestant", "settings"], &rows)
 }
@@ -84,7 +85,7 @@ fn times(store: &Store) -> String {
         .rows
         .iter()
         .map(|row| {
-            let mut cells = vec![row.name.to_owned()];
+            let mut cells = vec![row.name.clone()];
             for pick in [
                 |row: &Row| row.persist.clone(),
                 |row: &Row| row.load.clone(),
@@ -186,7 +187,7 @@ fn goals(goals: &[Goal]) -> String {
     let rows = goals.iter().map(|goal| {
         vec![
             goal.work.clone(),
-            goal.place.unwrap_or_default().into(),
+            goal.place.clone().unwrap_or_default(),
             format!("{} {}", goal.most, goal.unit),
             format!("{:.2}", goal.reached),
             if goal.is_met() { "yes" } else { "**no**" }.into(),

@@ -42,7 +42,7 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Apply> {
     }
     let mut each: Vec<_> = written.iter().map(|&bytes| bytes as f64).collect();
     Ok(Apply {
-        place: place.name,
+        place: place.name.into(),
         cache: data.entries.len(),
         apply: Times::of(&applies).ok_or("no calls")?,
         new_file: Times::of(&new_files).ok_or("no calls")?,

@@ -73,7 +73,7 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Changes> {
         return Err("after the changes, the cache does not hold what it should".into());
     }
     Ok(Changes {
-        place: place.name,
+        place: place.name.into(),
         cache: data.entries.len(),
         calls,
         times: Times::of(&times).ok_or("no calls")?,

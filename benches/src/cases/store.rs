@@ -103,17 +103,17 @@ pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Stor
         }
     }
     let row = |turns: &Turns| Row {
-        name: turns.contestant.name(),
+        name: turns.contestant.name().into(),
         role: turns.contestant.role(),
-        settings: turns.contestant.settings(),
+        settings: turns.contestant.settings().into(),
         persist: Times::of(&turns.persist),
         load: Times::of(&turns.load),
         failed: turns.failed.clone(),
     };
     Ok(Store {
-        place: place.name,
-        data: kind.name(),
-        short: kind.short(),
+        place: place.name.into(),
+        data: kind.name().into(),
+        short: kind.short().into(),
         entries: data.entries.len(),
         bytes: data.bytes(),
         rows: all.iter().map(row).collect(),

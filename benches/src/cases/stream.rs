@@ -116,9 +116,9 @@ impl Case {
         let answers = self.answers.iter();
         let times = answers.map(|answer| Duration::from_secs_f64(answer.seconds));
         Some(Stream {
-            place: place.name,
-            through: self.through(),
-            what: self.what(),
+            place: place.name.into(),
+            through: self.through().into(),
+            what: self.what().into(),
             entries: self.size,
             times: Times::of(&times.collect::<Vec<_>>())?,
             guest_bytes: self

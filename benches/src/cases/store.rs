@@ -1,6 +1,6 @@
 //! Everyone keeps the same entries, in turns: from nothing into a new folder, and all of them back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::contestant::Contestant;
@@ -21,33 +21,38 @@ use crate::place::{Place, remove};
 use crate::results::{Row, Store};
 use crate::stats::Times;
 
-/// Whose turns take longer than this sits out once it had a few.
-const PATIENCE: Duration = Duration::from_secs(10);
-const FEW: usize = 3;
+/// Whose turns keep the others waiting for longer than this sits out after so many of them.
+const PATIENCE: [(Duration, usize); 2] =
+    [(Duration::from_secs(10), 3), (Duration::from_secs(60), 1)];
 
 /// A contestant and what is known of it.
 struct Turns {
     contestant: Box<dyn Contestant>,
     persist: Vec<Duration>,
     load: Vec<Duration>,
+    /// How long the last turn took as a whole, of however much of the data.
+    waited: Duration,
     failed: Option<String>,
 }
 
 impl Turns {
     fn take(&mut self, data: &Data, place: &Place) -> Result<()> {
+        let start = Instant::now();
         let folder = place.fresh("turn")?;
         let persist = self.contestant.persist(data, &folder)?;
         place.settle()?;
         let load = self.contestant.load(data, &folder)?;
         self.persist.push(persist);
         self.load.push(load);
-        remove(&folder)
+        remove(&folder)?;
+        self.waited = start.elapsed();
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
-        let took = |times: &Vec<Duration>| times.last().copied().unwrap_or_default();
-        let slow = took(&self.persist) + took(&self.load) > PATIENCE;
-        self.failed.is_some() || (slow && self.persist.len() >= FEW)
+        let had = self.persist.len();
+        let too_slow = |&(most, turns)| self.waited > most && had >= turns;
+        self.failed.is_some() || PATIENCE.iter().any(too_slow)
     }
 }
 
@@ -81,6 +86,7 @@ pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Stor
             contestant,
             persist: Vec::new(),
             load: Vec::new(),
+            waited: Duration::ZERO,
         });
     }
     for round in 0..rounds {

@@ -80,6 +80,17 @@ impl Chain {
         Err(busy())
     }
 
+    /// The newest file alone, for whoever builds upon it; none where there is
+    /// nothing, or it went meanwhile.
+    pub fn newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+        let Some(newest) = listing.versions.last() else {
+            return Ok(None);
+        };
+        let mut chain = Chain::at(listing, *newest);
+        let is_there = chain.open_file(folder, listing, *newest)?.is_some();
+        Ok(is_there.then_some(chain))
+    }
+
     /// None where there is nothing, or a file went meanwhile.
     fn of_newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
         match listing.versions.last() {

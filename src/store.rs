@@ -9,7 +9,7 @@ use crate::bindings::exports::larder::cache::types::Entry;
 use crate::chain::{Chain, Published};
 use crate::clock::{self, Deadlines, wall_now};
 use crate::dir::Dir;
-use crate::fold::files_to_fold;
+use crate::fold::{files_to_fold, is_fold_due};
 use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
 use crate::keys::last_occurrences;
 use crate::memory::make_room;
@@ -149,27 +149,32 @@ impl<'a> Cache<'a> {
 
         let folder = self.folder()?;
         for _ in 0..ATTEMPTS {
-            let next = Listing::of(&folder)?.next()?;
-            let stored = self.open()?;
-            if let Stored::Published(chain) = &stored
-                && chain.is_on_top
-                && (chain.is_settled() || self.durability == Durability::Full)
-            {
-                chain.check_readable()?;
-                if self.durability == Durability::Full {
-                    settle(&folder, chain.id())?;
+            let listing = Listing::of(&folder)?;
+            let base = match self.durability {
+                // What lies below need not be read.
+                Durability::Full => match Chain::newest(&folder, &listing)? {
+                    // It went meanwhile, for a newer one.
+                    None if !listing.versions.is_empty() => continue,
+                    newest => newest,
+                },
+                Durability::Atomic => {
+                    Chain::open(&folder, self.durability)?.filter(Chain::is_settled)
                 }
-                let place = Place::OnTop(chain.version());
+            };
+            if let Some(base) = base.filter(|base| base.is_on_top) {
+                base.check_readable()?;
+                if self.durability == Durability::Full {
+                    settle(&folder, base.id())?;
+                }
+                let place = Place::OnTop(base.version());
                 let published =
                     publish(&folder, self.durability, durability, place, id, &mut || {
                         temporary(&folder, durability, &|file| file.write(&changes, 0))
                     });
-                if published?.is_none() {
+                let Some(version) = published? else {
                     continue;
-                }
-                let mut sizes = vec![changes.len() as u64];
-                sizes.extend(chain.files.iter().map(Published::size));
-                if files_to_fold(&sizes) > 0 {
+                };
+                if is_fold_due(version, changes.len() as u64) {
                     // The changes are made, whatever becomes of this; where it
                     // fails, a later change tries again.
                     let _ = self.fold(&folder);
@@ -179,14 +184,15 @@ impl<'a> Cache<'a> {
             // There is nothing to publish changes upon, or nothing that lasts,
             // or something foreign is in the way: a snapshot with the changes
             // made takes its place.
-            let (mut files, cut_off) = self.files_of(stored)?;
+            let (mut files, cut_off) = self.files_of(self.open()?)?;
             files.insert(0, Published::in_memory(changes.clone()));
             let stream = Stream::new(files, cut_off);
             let Some(mut snapshot) = folded(&folder, stream, Kind::Snapshot)? else {
                 continue;
             };
             let full = Durability::Full;
-            if self.publish_snapshot(&folder, full, Place::Only(next), &mut snapshot)? {
+            let place = Place::Only(listing.next()?);
+            if self.publish_snapshot(&folder, full, place, &mut snapshot)? {
                 return Ok(());
             }
         }

@@ -25,6 +25,7 @@ pub fn run(place: &Place, rounds: usize) -> Result<Start> {
         Ok(backend.preopen(&folder, "/").build()?)
     };
     kept_code_backend()?;
+    Disk::compiled();
 
     let (mut library, mut component, mut kept_code) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {

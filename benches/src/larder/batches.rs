@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::component::{Instance, Instances, cache_bulk};
+use super::component::{Disk, Instance, Instances, cache_bulk};
 use crate::Result;
 use crate::contestant::{Contestant, Role, timed};
 use crate::data::{self, Columns, Data, Loaded};
@@ -37,6 +37,7 @@ impl Contestant for Batches {
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
+        Disk::compiled();
         // A caller would have gathered them.
         data.columns();
         Ok(())

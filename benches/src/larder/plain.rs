@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::component::{Instances, types};
+use super::component::{Disk, Instances, types};
 use crate::Result;
 use crate::contestant::{Contestant, Role, timed};
 use crate::data::Data;
@@ -32,6 +32,11 @@ impl Contestant for Plain {
                 "the same, in a new instance for each turn; the component is compiled before"
             }
         }
+    }
+
+    fn prepare(&mut self, _: &Data) -> Result<()> {
+        Disk::compiled();
+        Ok(())
     }
 
     fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration> {

@@ -366,7 +366,7 @@ fn chain() -> (Subject, BTreeMap<String, Vec<u8>>) {
         .collect();
     let batches: Vec<Vec<Entry>> = entries.chunks(600).map(<[Entry]>::to_vec).collect();
     backend.save_in_batches(CACHE, &batches).unwrap();
-    for n in 0..21 {
+    for n in 0..25 {
         let mut changes = Vec::new();
         for at in 0..150 {
             let (replaced, removed) = (at * 26 + n * 7, at * 26 + n * 7 + 3);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use larder_host_test::{
-    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, When, entry, put, remove, tree,
-    values,
+    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNFOLDED, When, entry, put,
+    remove, tree, values,
 };
 
 const CACHE: &str = "sessions";
@@ -91,7 +91,7 @@ fn subject(past: Past) -> Subject {
         Past::Changed => {
             let mut backend = s.open();
             backend.save(CACHE, &old_entries()).unwrap();
-            for n in 0..15 {
+            for n in 0..UNFOLDED {
                 let changes = [put(format!("change {n}"), "old value", None)];
                 backend.apply(CACHE, &changes).unwrap();
             }
@@ -99,6 +99,17 @@ fn subject(past: Past) -> Subject {
         Past::Legacy => write_legacy(&s.folder().join("sessions.postcard"), &old_entries()),
     }
     s
+}
+
+#[test]
+fn the_change_after_the_unfolded_ones_is_folded_with_them() {
+    let s = subject(Past::Changed);
+    let files = || fs::read_dir(s.folder().join(CACHE)).unwrap().count();
+    assert_eq!(files(), 1 + UNFOLDED);
+    s.open()
+        .apply(CACHE, &[put("one more", "value", None)])
+        .unwrap();
+    assert_eq!(files(), 2);
 }
 
 fn write_legacy(path: &Path, entries: &[Entry]) {

@@ -39,4 +39,4 @@ pub use subject::{
     LiveBatch, LiveEntry, Part, Reader, Report, Subject, Writer, batch, entries, entry, put,
     remove, sorted, values,
 };
-pub use write::{Values, Write};
+pub use write::{UNFOLDED, Values, Write};

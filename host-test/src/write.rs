@@ -8,6 +8,9 @@ use crate::{Change, Entry};
 /// The contents of a cache whose entries live for ever: values by their keys.
 pub type Values = BTreeMap<String, Vec<u8>>;
 
+/// So many small changes upon the first snapshot of a cache, each by itself: the next one is folded with them.
+pub const UNFOLDED: usize = 22;
+
 /// An operation that changes a cache.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {

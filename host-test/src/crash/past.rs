@@ -1,7 +1,7 @@
 //! How a cache came to be what it is before a crash, and the operations that are crashed.
 
 use super::{CACHE, Durability, World};
-use crate::{Change, Entry, SimDisk, Subject, Write, entry, put, remove};
+use crate::{Change, Entry, SimDisk, Subject, UNFOLDED, Write, entry, put, remove};
 
 /// What happened to a cache before.
 pub(crate) struct Past {
@@ -41,7 +41,7 @@ pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
         of(vec![Write::Save(many("saved"))]),
         of(vec![saved(), Write::Clear]),
         // The next change is folded with these.
-        of([vec![saved()], changes(15)].concat()),
+        of([vec![saved()], changes(UNFOLDED)].concat()),
         // Another change of that size outgrows the cache.
         of(vec![saved(), Write::Apply(put_many("changed"))]),
         Past {

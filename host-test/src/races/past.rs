@@ -2,7 +2,9 @@
 
 use crate::crash::CACHE;
 use crate::history::{Event, Operation};
-use crate::{Call, Entry, ErrorCode, SimDisk, Subject, Values, When, Write, entry, legacy, put};
+use crate::{
+    Call, Entry, ErrorCode, SimDisk, Subject, UNFOLDED, Values, When, Write, entry, legacy, put,
+};
 
 use super::plan::KEYS;
 
@@ -25,14 +27,16 @@ pub(super) fn pasts(subject: &Subject) -> Vec<Past> {
         Past::superseded(subject, 9),
     ];
     // One of the next changes is folded with the ones before.
-    pasts.extend([13, 14, 15, 15].map(|changes| {
-        let change = |n| Write::Apply(vec![put(KEYS[0], format!("past {n}"), None)]);
-        let writes: Vec<Write> = [first()]
-            .into_iter()
-            .chain((0..changes).map(change))
-            .collect();
-        Past::of(subject, &writes)
-    }));
+    pasts.extend(
+        [UNFOLDED - 2, UNFOLDED - 1, UNFOLDED, UNFOLDED].map(|changes| {
+            let change = |n| Write::Apply(vec![put(KEYS[0], format!("past {n}"), None)]);
+            let writes: Vec<Write> = [first()]
+                .into_iter()
+                .chain((0..changes).map(change))
+                .collect();
+            Past::of(subject, &writes)
+        }),
+    );
     pasts
 }
 

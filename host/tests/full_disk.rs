@@ -196,7 +196,8 @@ impl Write {
             disk.backend.save(CACHE, entries).expect("there is room");
         }
         if matches!(self, Write::ApplyAndFold) {
-            for n in 0..15 {
+            // The next one is of the version at which all of them are folded.
+            for n in 0..22 {
                 let change = Change::Put(Entry::new(format!("key {n}"), [n; 2_000]));
                 disk.backend.apply(CACHE, [change]).expect("there is room");
             }

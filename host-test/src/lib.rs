@@ -11,6 +11,8 @@
 //! [`mod@metered`] counts what a call costs.
 
 mod clock;
+pub mod components;
+pub mod compose;
 pub mod conformance;
 pub mod crash;
 mod effort;

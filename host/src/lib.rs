@@ -92,4 +92,7 @@ pub use wasmtime_wasi;
 pub use write::Writer;
 
 /// The disk backend: the component that [`Backend::disk`] runs, as bytes of WebAssembly.
-pub static DISK_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/disk.wasm"));
+pub static DISK_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/larder-disk.wasm"));
+
+/// The cache layer: a component to be composed with a backend, as bytes of WebAssembly.
+pub static CACHE_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/larder-cache.wasm"));

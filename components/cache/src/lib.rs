@@ -1,0 +1,174 @@
+//! The cache layer: its exports, and nothing else.
+//!
+//! `entries` holds what is in memory, `layer` is one cache above a backend, and here all that open one name share it.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
+mod entries;
+mod keys;
+mod layer;
+
+mod bindings {
+    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "cache-layer",
+        generate_all,
+        merge_structurally_equal_types: true,
+    });
+    // The names of the exports mean nothing to a native linker.
+    #[cfg(target_arch = "wasm32")]
+    use super::Component;
+    #[cfg(target_arch = "wasm32")]
+    export!(Component);
+}
+
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use bindings::exports::larder::cache::cache::{
+    self, Found, Guest, GuestCache, Metrics, Options, Page,
+};
+use bindings::larder::cache::cache_backend;
+use bindings::larder::cache::cache_updates::{self, Change};
+use bindings::larder::cache::types::{Contents, Error};
+use bindings::wasi::clocks::monotonic_clock;
+use bindings::wasi::random::random::get_random_u64;
+use layer::{Backend, Layer};
+
+/// The component.
+struct Component;
+
+/// The backend that the component is composed with.
+struct Imported;
+
+/// A handle to a cache.
+struct Handle(Rc<RefCell<Layer<Imported>>>);
+
+thread_local! {
+    /// The caches that are open, by their names.
+    static OPEN: RefCell<BTreeMap<String, Weak<RefCell<Layer<Imported>>>>> = const {
+        RefCell::new(BTreeMap::new())
+    };
+}
+
+/// The monotonic clock, which a backend's deadlines are on too.
+fn now() -> u64 {
+    monotonic_clock::now()
+}
+
+impl Backend for Imported {
+    fn load(&self, cache: &str) -> Result<Contents, Error> {
+        cache_backend::load(cache)
+    }
+
+    fn clear(&self, cache: &str) -> Result<(), Error> {
+        cache_backend::clear(cache)
+    }
+
+    fn apply(&self, cache: &str, changes: &[Change]) -> Result<(), Error> {
+        cache_updates::apply(cache, changes)
+    }
+}
+
+impl Guest for Component {
+    type Cache = Handle;
+}
+
+impl Handle {
+    fn layer(&self) -> RefMut<'_, Layer<Imported>> {
+        // Nothing in a layer calls back to where another borrow is.
+        self.0.borrow_mut()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if Rc::strong_count(&self.0) == 1 {
+            // Nobody is left to hear of an error.
+            let _ = self.layer().flush(now());
+        }
+    }
+}
+
+impl GuestCache for Handle {
+    fn open(name: String, options: Options) -> Result<cache::Cache, Error> {
+        let open = OPEN.with_borrow(|open| open.get(&name).and_then(Weak::upgrade));
+        let layer = match open {
+            Some(layer) => {
+                layer.borrow_mut().adopt(options, now());
+                layer
+            }
+            None => {
+                let layer = Layer::open(Imported, &name, options, get_random_u64(), now())?;
+                let layer = Rc::new(RefCell::new(layer));
+                OPEN.with_borrow_mut(|open| {
+                    open.retain(|_, layer| layer.strong_count() > 0);
+                    open.insert(name, Rc::downgrade(&layer));
+                });
+                layer
+            }
+        };
+        Ok(cache::Cache::new(Handle(layer)))
+    }
+
+    fn get(&self, key: String) -> Option<Vec<u8>> {
+        self.layer().get(&key, now()).map(<[u8]>::to_vec)
+    }
+
+    fn get_many(&self, keys: Vec<String>) -> Vec<Option<Vec<u8>>> {
+        let (mut layer, now) = (self.layer(), now());
+        let values = keys
+            .iter()
+            .map(|key| layer.get(key, now).map(<[u8]>::to_vec));
+        values.collect()
+    }
+
+    fn get_or_claim(&self, key: String, lease: u64) -> Found {
+        self.layer().get_or_claim(&key, lease, now())
+    }
+
+    fn set(&self, key: String, value: Vec<u8>, ttl: Option<u64>) {
+        self.layer().set(key, value, ttl, now());
+    }
+
+    fn set_many(&self, entries: Vec<cache::Entry>) {
+        let (mut layer, now) = (self.layer(), now());
+        for entry in entries {
+            layer.set(entry.key, entry.value, entry.ttl, now);
+        }
+    }
+
+    fn delete(&self, key: String) -> bool {
+        self.layer().delete(&key, now())
+    }
+
+    fn contains(&self, key: String) -> bool {
+        self.layer().contains(&key, now())
+    }
+
+    fn keys(&self, after: Option<u64>, limit: u32) -> Page {
+        self.layer().keys(after, limit, now())
+    }
+
+    fn clear(&self) -> Result<(), Error> {
+        self.layer().clear()
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.layer().flush(now())
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.layer().metrics()
+    }
+}

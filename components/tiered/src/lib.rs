@@ -1,0 +1,147 @@
+//! Two backends as one: a fast one in front of one that lasts. The world `tiered` tells who is right when.
+
+mod bindings {
+    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "tiered",
+        generate_all,
+        merge_structurally_equal_types: true,
+        additional_derives: [PartialEq],
+    });
+    // The names of the exports mean nothing to a native linker.
+    #[cfg(target_arch = "wasm32")]
+    use super::Tiered;
+    #[cfg(target_arch = "wasm32")]
+    export!(Tiered);
+}
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use bindings::exports::larder::cache::cache_updates::{self, Change};
+use bindings::exports::larder::cache::{cache_backend, types};
+use bindings::larder::cache::durable_inspect::{CacheStat, stat};
+use bindings::larder::cache::{durable_backend, durable_updates, fast_backend, fast_updates};
+use bindings::wasi::clocks::monotonic_clock::now;
+use types::{Contents, Entry, Error};
+
+struct Tiered;
+
+/// What the one in front has of a cache.
+struct InFront {
+    /// What the durable backend told of it then.
+    stat: CacheStat,
+    /// How many entries were lost to damage there.
+    lost: u64,
+}
+
+thread_local! {
+    /// The caches that the one in front has.
+    static IN_FRONT: RefCell<HashMap<String, InFront>> = RefCell::default();
+}
+
+impl cache_backend::Guest for Tiered {
+    fn load(cache: String) -> Result<Contents, Error> {
+        let before = stat(&cache).ok();
+        if let Some(lost) = in_front(&cache, &before)
+            && let Ok(contents) = fast_backend::load(&cache)
+            && contents.lost == 0
+        {
+            return Ok(Contents { lost, ..contents });
+        }
+        let contents = durable_backend::load(&cache)?;
+        Ok(put_in_front(cache, before, contents))
+    }
+
+    fn save(cache: String, entries: Vec<Entry>) -> Result<(), Error> {
+        change(
+            cache,
+            |cache| durable_backend::save(cache, &entries),
+            |cache, _| fast_backend::save(cache, &entries).is_ok(),
+        )
+    }
+
+    fn clear(cache: String) -> Result<(), Error> {
+        change(cache, durable_backend::clear, |cache, _| {
+            fast_backend::clear(cache).is_ok()
+        })
+    }
+}
+
+impl cache_updates::Guest for Tiered {
+    fn apply(cache: String, changes: Vec<Change>) -> Result<(), Error> {
+        change(
+            cache,
+            |cache| durable_updates::apply(cache, &changes),
+            // A change may be to an entry that was lost: then fewer are.
+            |cache, before| {
+                in_front(cache, before) == Some(0) && fast_updates::apply(cache, &changes).is_ok()
+            },
+        )
+    }
+}
+
+/// Changes a cache where it lasts, and then in front, if nobody else changed it meanwhile.
+fn change(
+    cache: String,
+    durable: impl FnOnce(&str) -> Result<(), Error>,
+    fast: impl FnOnce(&str, &Option<CacheStat>) -> bool,
+) -> Result<(), Error> {
+    let before = stat(&cache).ok();
+    let outcome = durable(&cache);
+    let after = stat(&cache).ok();
+    // The version goes up with every change, so where it went up by one, that was this change.
+    let is_ours = match (&outcome, &before, &after) {
+        (Ok(()), Some(before), Some(after)) => after.version == before.version + 1,
+        _ => false,
+    };
+    let is_known = is_ours && fast(&cache, &before);
+    IN_FRONT.with_borrow_mut(|caches| match after {
+        Some(stat) if is_known => drop(caches.insert(cache, InFront { stat, lost: 0 })),
+        _ => drop(caches.remove(&cache)),
+    });
+    outcome
+}
+
+/// How many entries were lost of a cache that the one in front has as it is; none where it does not.
+fn in_front(cache: &str, stat: &Option<CacheStat>) -> Option<u64> {
+    IN_FRONT.with_borrow(|caches| {
+        let known = caches.get(cache)?;
+        (Some(&known.stat) == stat.as_ref()).then_some(known.lost)
+    })
+}
+
+/// Puts what was loaded in front, if it is still what is stored, and gives it back.
+fn put_in_front(cache: String, before: Option<CacheStat>, contents: Contents) -> Contents {
+    IN_FRONT.with_borrow_mut(|caches| caches.remove(&cache));
+    let Some(before) = before.filter(|before| stat(&cache).ok().as_ref() == Some(before)) else {
+        return contents;
+    };
+    let now = now();
+    let mut deadlines = Vec::with_capacity(contents.entries.len());
+    let entries = contents.entries.into_iter().map(|entry| {
+        deadlines.push(entry.expires_at);
+        Entry {
+            key: entry.key,
+            value: entry.value,
+            ttl: entry.expires_at.map(|at| at.saturating_sub(now)),
+        }
+    });
+    let entries: Vec<_> = entries.collect();
+    let lost = contents.lost;
+    if fast_backend::save(&cache, &entries).is_ok() {
+        let known = InFront { stat: before, lost };
+        IN_FRONT.with_borrow_mut(|caches| caches.insert(cache, known));
+    }
+    let entries = entries.into_iter().zip(deadlines);
+    let entries = entries.map(|(entry, expires_at)| types::LiveEntry {
+        key: entry.key,
+        value: entry.value,
+        expires_at,
+    });
+    Contents {
+        entries: entries.collect(),
+        lost,
+    }
+}

@@ -1,0 +1,1 @@
+//! The kit that certifies any backend of Larder.

@@ -23,7 +23,7 @@ use bindings::exports::larder::cache::cache_updates::{self, Change};
 use bindings::exports::larder::cache::{cache_backend, types};
 use bindings::larder::cache::durable_inspect::{CacheStat, stat};
 use bindings::larder::cache::{durable_backend, durable_updates, fast_backend, fast_updates};
-use bindings::wasi::clocks::monotonic_clock::now;
+use bindings::wasi::clocks::{monotonic_clock, wall_clock};
 use types::{Contents, Entry, Error};
 
 struct Tiered;
@@ -34,6 +34,15 @@ struct InFront {
     stat: CacheStat,
     /// How many entries were lost to damage there.
     lost: u64,
+    /// When that was, by both clocks.
+    at: Time,
+}
+
+/// One moment, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Time {
+    wall: i128,
+    monotonic: i128,
 }
 
 thread_local! {
@@ -93,13 +102,22 @@ fn change(
     let after = stat(&cache).ok();
     // The version goes up with every change, so where it went up by one, that was this change.
     let is_ours = match (&outcome, &before, &after) {
-        (Ok(()), Some(before), Some(after)) => after.version == before.version + 1,
+        (Ok(()), Some(before), Some(after)) => Some(after.version) == before.version.checked_add(1),
         _ => false,
     };
     let is_known = is_ours && fast(&cache, &before);
     IN_FRONT.with_borrow_mut(|caches| match after {
-        Some(stat) if is_known => drop(caches.insert(cache, InFront { stat, lost: 0 })),
-        _ => drop(caches.remove(&cache)),
+        Some(stat) if is_known => {
+            let known = InFront {
+                stat,
+                lost: 0,
+                at: Time::now(),
+            };
+            caches.insert(cache, known);
+        }
+        _ => {
+            caches.remove(&cache);
+        }
     });
     outcome
 }
@@ -108,17 +126,21 @@ fn change(
 fn in_front(cache: &str, stat: &Option<CacheStat>) -> Option<u64> {
     IN_FRONT.with_borrow(|caches| {
         let known = caches.get(cache)?;
-        (Some(&known.stat) == stat.as_ref()).then_some(known.lost)
+        let is_current = Some(&known.stat) == stat.as_ref() && known.at.goes_like(Time::now());
+        is_current.then_some(known.lost)
     })
 }
 
 /// Puts what was loaded in front, if it is still what is stored, and gives it back.
 fn put_in_front(cache: String, before: Option<CacheStat>, contents: Contents) -> Contents {
     IN_FRONT.with_borrow_mut(|caches| caches.remove(&cache));
-    let Some(before) = before.filter(|before| stat(&cache).ok().as_ref() == Some(before)) else {
+    // Where there is no version, nothing tells whether it has changed.
+    let is_known =
+        |before: &CacheStat| before.version > 0 && stat(&cache).is_ok_and(|after| after == *before);
+    let Some(before) = before.filter(is_known) else {
         return contents;
     };
-    let now = now();
+    let now = monotonic_clock::now();
     let mut deadlines = Vec::with_capacity(contents.entries.len());
     let entries = contents.entries.into_iter().map(|entry| {
         deadlines.push(entry.expires_at);
@@ -131,7 +153,11 @@ fn put_in_front(cache: String, before: Option<CacheStat>, contents: Contents) ->
     let entries: Vec<_> = entries.collect();
     let lost = contents.lost;
     if fast_backend::save(&cache, &entries).is_ok() {
-        let known = InFront { stat: before, lost };
+        let known = InFront {
+            stat: before,
+            lost,
+            at: Time::now(),
+        };
         IN_FRONT.with_borrow_mut(|caches| caches.insert(cache, known));
     }
     let entries = entries.into_iter().zip(deadlines);
@@ -143,5 +169,22 @@ fn put_in_front(cache: String, before: Option<CacheStat>, contents: Contents) ->
     Contents {
         entries: entries.collect(),
         lost,
+    }
+}
+
+impl Time {
+    fn now() -> Time {
+        let wall = wall_clock::now();
+        Time {
+            wall: i128::from(wall.seconds) * 1_000_000_000 + i128::from(wall.nanoseconds),
+            monotonic: monotonic_clock::now().into(),
+        }
+    }
+
+    /// Whether as much time has passed on both clocks. The wall clock counts for what lasts, and in front perhaps the
+    /// other one, which stands still while a machine sleeps.
+    fn goes_like(self, later: Time) -> bool {
+        let passed = (later.wall - self.wall) - (later.monotonic - self.monotonic);
+        passed.abs() < 1_000_000_000
     }
 }

@@ -105,6 +105,7 @@ pub fn goals(results: &Results) -> Vec<Goal> {
             note: format!("{:.3} ms at worst", start.library.max),
         });
     }
+    layers(results, &mut goals);
     goals.push(Goal {
         work: "the disk component".into(),
         place: None,
@@ -214,6 +215,34 @@ fn single_changes(results: &Results, goals: &mut Vec<Goal>) {
                 slowest.files_after,
                 slowest.written as f64 / KIB,
             ),
+        });
+    }
+}
+
+fn layers(results: &Results, goals: &mut Vec<Goal>) {
+    // In memory, an fsync costs nothing.
+    for layer in results.layers.iter().filter(|layer| layer.place == "disk") {
+        for (what, times, most) in [
+            ("a get that hits", &layer.get, 1.0),
+            ("a set that stays in memory", &layer.set, 2.0),
+        ] {
+            goals.push(Goal {
+                work: format!("cache layer, composed: {what}"),
+                place: None,
+                unit: "µs".into(),
+                most,
+                reached: times.median / 1000.0,
+                note: String::new(),
+            });
+        }
+        let (flush, fsyncs) = (layer.flush.median, layer.fsyncs.median);
+        goals.push(Goal {
+            work: "cache layer, composed: flush of 1,000 changes, beside two fsyncs".into(),
+            place: Some(layer.place.clone()),
+            unit: "times".into(),
+            most: 2.0,
+            reached: flush / fsyncs,
+            note: format!("{flush:.3} ms beside {fsyncs:.3} ms"),
         });
     }
 }

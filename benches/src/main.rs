@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use cases::{apply, changes, start, store, stream};
+use cases::{apply, changes, layer, start, store, stream};
 use data::{Data, Kind};
 use place::Place;
 use process::Machine;
@@ -93,6 +93,8 @@ enum Case {
     Stream,
     /// From a compiled component to the first entries
     Start,
+    /// The cache layer
+    Layer,
 }
 
 impl Case {
@@ -147,6 +149,7 @@ fn nothing(places: &[Place]) -> Result<Results> {
         changes: None,
         streams: Vec::new(),
         start: None,
+        layers: Vec::new(),
         component_bytes: larder_host::DISK_COMPONENT.len(),
         goals: Vec::new(),
     })
@@ -198,6 +201,9 @@ fn measure(options: &Options, places: &[Place], results: &mut Results) -> Result
         }
         if asked(Case::Start) && place.name == "disk" {
             results.start = Some(start::run(place, 50 * rounds)?);
+        }
+        if asked(Case::Layer) {
+            results.put_layer(layer::run(place, 10 * rounds)?);
         }
     }
     Ok(())

@@ -24,6 +24,8 @@ pub struct Results {
     pub changes: Option<Changes>,
     pub streams: Vec<Stream>,
     pub start: Option<Start>,
+    #[serde(default)]
+    pub layers: Vec<Layer>,
     pub component_bytes: usize,
     pub goals: Vec<Goal>,
 }
@@ -71,6 +73,12 @@ impl Results {
     pub fn put_apply(&mut self, apply: Apply) {
         self.applies.retain(|old| old.place != apply.place);
         self.applies.push(apply);
+    }
+
+    /// Puts in the cache layer on one place, instead of what was known of it.
+    pub fn put_layer(&mut self, layer: Layer) {
+        self.layers.retain(|old| old.place != layer.place);
+        self.layers.push(layer);
     }
 
     /// Puts in all streams on one place, instead of what was known of them.
@@ -188,6 +196,21 @@ pub struct Start {
     pub kept_code: Times,
 }
 
+/// The cache layer, composed with an application and the disk backend.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    pub place: String,
+    /// A million gets that hit, of values of 100 bytes.
+    pub get: Times,
+    /// A million sets that stay in memory.
+    pub set: Times,
+    /// A thousand changes handed to the backend.
+    pub flush: Times,
+    /// Two fsyncs: of a new file of 4 KiB, and of its folder.
+    pub fsyncs: Times,
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -208,6 +231,7 @@ mod tests {
             changes: None,
             streams: Vec::new(),
             start: None,
+            layers: Vec::new(),
             component_bytes: 1,
             goals: Vec::new(),
         }

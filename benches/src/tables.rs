@@ -47,6 +47,9 @@ pub fn tables(results: &Results) -> Vec<Table> {
         let rows = rows.map(|(what, times)| spread(what.into(), times, 3));
         tables.push(named("start", table(&SPREAD, &rows)));
     }
+    if !results.layers.is_empty() {
+        tables.push(named("layer", layers(results)));
+    }
     tables.push(named("goals", goals(&results.goals)));
     tables
 }
@@ -181,6 +184,24 @@ fn streams(results: &Results) -> String {
         "host above idle, MiB",
     ];
     table(&head, &rows.collect::<Vec<_>>())
+}
+
+fn layers(results: &Results) -> String {
+    let mut rows = Vec::new();
+    for layer in &results.layers {
+        for (what, times) in [
+            ("a million gets that hit", &layer.get),
+            ("a million sets that stay in memory", &layer.set),
+            ("a flush of 1,000 changes", &layer.flush),
+            (
+                "fsync of a new file of 4 KiB, and of its folder",
+                &layer.fsyncs,
+            ),
+        ] {
+            rows.push(spread(format!("{what}, {}", layer.place), times, 3));
+        }
+    }
+    table(&SPREAD, &rows)
 }
 
 fn goals(goals: &[Goal]) -> String {

@@ -61,7 +61,7 @@ pub fn put(random: &mut Rng, data: &Data) -> Change {
 }
 
 /// The two fsyncs of a new file: of itself, and of its folder.
-fn write_new(file: &Path, folder: &Path) -> Result<()> {
+pub fn write_new(file: &Path, folder: &Path) -> Result<()> {
     let mut file = File::create_new(file)?;
     file.write_all(&[0; 4096])?;
     file.sync_all()?;

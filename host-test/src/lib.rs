@@ -28,6 +28,7 @@ mod schedule;
 mod sim;
 mod strategy;
 mod subject;
+pub mod surroundings;
 mod write;
 
 pub use clock::Clock;

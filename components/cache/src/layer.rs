@@ -35,8 +35,10 @@ pub struct Layer<B: Backend> {
     most_claims: usize,
     /// Keys of which the backend has something else, or something that is no more.
     changed: Keys<()>,
-    /// What the backend has is to be removed before anything is changed.
+    /// What the backend has is to be removed.
     is_to_be_cleared: bool,
+    /// Nothing of what the backend has can be read: it is removed before anything is changed, and left alone till then.
+    is_unreadable: bool,
     /// Whether the backend may have entries that are not in memory.
     is_incomplete: bool,
     /// Since when changes have waited.
@@ -65,6 +67,7 @@ impl<B: Backend> Layer<B> {
             most_claims: FEW_CLAIMS,
             changed: Keys::new(seed),
             is_to_be_cleared: false,
+            is_unreadable: false,
             is_incomplete: false,
             waiting_since: None,
             group: flush_every(&options),
@@ -85,8 +88,8 @@ impl<B: Backend> Layer<B> {
             Err(error @ Error::InvalidName(_)) => return Err(error),
             Err(error) => {
                 // Of what cannot be read, nothing can be changed either.
-                layer.is_to_be_cleared = matches!(error, Error::Corrupt(_));
-                layer.is_incomplete = !layer.is_to_be_cleared;
+                layer.is_unreadable = matches!(error, Error::Corrupt(_));
+                layer.is_incomplete = !layer.is_unreadable;
                 layer.metrics.backend_error = Some(error);
             }
         }
@@ -205,6 +208,7 @@ impl<B: Backend> Layer<B> {
         self.waiting_since = None;
         let cleared = self.backend.clear(&self.name);
         self.is_to_be_cleared = cleared.is_err();
+        self.is_unreadable = false;
         self.is_incomplete = false;
         self.heard(cleared)
     }
@@ -227,9 +231,10 @@ impl<B: Backend> Layer<B> {
     }
 
     fn hand_over(&mut self, now: u64) -> Result<(), Error> {
-        if self.is_to_be_cleared {
+        if self.is_to_be_cleared || self.is_unreadable {
             self.backend.clear(&self.name)?;
             self.is_to_be_cleared = false;
+            self.is_unreadable = false;
         }
         while !self.changed.is_empty() {
             let (mut keys, mut changes, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -696,6 +701,9 @@ mod tests {
             Some(Error::Corrupt(_))
         ));
         fake.fail(None);
+        // Whoever only looked has removed nothing.
+        layer.flush(0).unwrap();
+        assert_eq!(fake.keys(), ["old"]);
         set(&mut layer, "new", 0);
         layer.flush(0).unwrap();
         assert_eq!(

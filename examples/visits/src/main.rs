@@ -1,3 +1,38 @@
-//! Not written yet.
+//! Counts how often it was run: the smallest application of the cache layer.
+#![allow(missing_docs)] // Generated; the documentation is in the WIT.
 
-fn main() {}
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "cache-user",
+    generate_all,
+    merge_structurally_equal_types: true,
+});
+
+use larder::cache::cache::{Cache, Error, Options};
+
+fn main() -> Result<(), Error> {
+    let options = Options {
+        capacity: None,
+        capacity_bytes: None,
+        default_ttl: None,
+        flush_every: Some(1),
+        flush_after: None,
+    };
+    let cache = Cache::open("visits", options)?;
+
+    let before = cache
+        .get("count")
+        .and_then(|count| String::from_utf8(count).ok());
+    let count = before
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0u64)
+        .saturating_add(1);
+    cache.set("count", count.to_string().as_bytes(), None);
+    println!("This is visit number {count}.");
+
+    // The cache goes on without its storage. Whoever wants to know looks.
+    match cache.metrics().backend_error {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}

@@ -1,8 +1,4 @@
-//! The built component from outside: what it exports and imports, and that
-//! wasmtime's command line can call it.
-
-use std::io::Write;
-use std::process::{Command, Output};
+//! The built component from outside: what it exports and imports.
 
 use larder_host::DISK_COMPONENT;
 use wasmtime::Engine;
@@ -57,49 +53,4 @@ fn it_takes_at_most_220_kib() {
         "{} bytes",
         DISK_COMPONENT.len()
     );
-}
-
-/// The lines of the README, one after the other.
-#[test]
-fn the_command_line_of_wasmtime_calls_it() {
-    if Command::new("wasmtime").arg("--version").output().is_err() {
-        let skipped = "SKIPPED: there is no wasmtime on the PATH to call the component with";
-        writeln!(std::io::stderr(), "{skipped}").unwrap();
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let wasm = folder.path().join("larder_disk.wasm");
-    std::fs::write(&wasm, DISK_COMPONENT).unwrap();
-    let store = folder.path().join("store");
-    std::fs::create_dir(&store).unwrap();
-    let invoke = |call: &str| {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = Command::new("wasmtime")
-            .args(["run", "--dir"])
-            .arg(format!("{}::/", store.display()))
-            .args(["--env", "LARDER_DURABILITY=atomic", "--invoke", call])
-            .arg(&wasm)
-            .output()
-            .unwrap();
-        assert!(
-            status.success(),
-            "{call}: {}",
-            String::from_utf8_lossy(&stderr)
-        );
-        String::from_utf8(stdout).unwrap().trim_end().to_owned()
-    };
-    let save = r#"save("sessions", [{key: "a", value: [104, 105], ttl: none}])"#;
-    assert_eq!(invoke(save), "ok");
-    let loaded = r#"ok({entries: [{key: "a", value: [104, 105]}], lost: 0})"#;
-    assert_eq!(invoke(r#"load("sessions")"#), loaded);
-    assert_eq!(invoke("list-caches()"), r#"ok(["sessions"])"#);
-    let apply = r#"apply("sessions", [put({key: "b", value: [], ttl: none}), remove("a")])"#;
-    assert_eq!(invoke(apply), "ok");
-    let loaded = r#"ok({entries: [{key: "b", value: []}], lost: 0})"#;
-    assert_eq!(invoke(r#"load("sessions")"#), loaded);
-    assert_eq!(invoke(r#"clear("sessions")"#), "ok");
-    assert_eq!(invoke(r#"load("sessions")"#), "ok({entries: [], lost: 0})");
 }

@@ -1,0 +1,47 @@
+//! Components under wasmtime's own command line: what the README and `examples/` tell to type.
+
+mod command;
+mod http_cache;
+mod server;
+mod upstream;
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use larder_host::{CACHE_COMPONENT, DISK_COMPONENT};
+use larder_host_test::compose::plug;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The command line, which cargo builds as an example of this package.
+fn wasmtime() -> Command {
+    let test = env::current_exe().unwrap();
+    let built = test.parent().and_then(Path::parent).unwrap();
+    let wasmtime = built
+        .join("examples/wasmtime")
+        .with_extension(env::consts::EXE_EXTENSION);
+    assert!(
+        wasmtime.exists(),
+        "{} is not built; add `--example wasmtime` to what cargo was told, or leave `--test` out",
+        wasmtime.display()
+    );
+    Command::new(wasmtime)
+}
+
+/// The folder as the one that a component sees.
+fn as_root(folder: &Path) -> String {
+    format!("{}::/", folder.display())
+}
+
+/// An application, the cache layer and the disk backend in one.
+fn composed(application: &[u8]) -> Vec<u8> {
+    let layer = plug(CACHE_COMPONENT, &[DISK_COMPONENT]).unwrap();
+    let composed = plug(application, &[&layer]).unwrap();
+    let engine = Engine::default();
+    let component = Component::new(&engine, &composed).unwrap();
+    for (import, _) in component.component_type().imports(&engine) {
+        assert!(import.starts_with("wasi:"), "{import}");
+    }
+    composed
+}

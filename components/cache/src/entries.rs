@@ -173,6 +173,7 @@ impl Entries {
     }
 
     /// All of them, in no order.
+    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref())
     }

@@ -5,9 +5,11 @@
 //! query goes upstream, so that an answer is one for everybody. `x-cache` says where it comes from: `hit`, `miss`, or
 //! `stale`, which has expired while another caller asks for a new one.
 //!
-//! `wasmtime serve` lets an instance answer several callers at once, and others after them, and starts another one
-//! where those are busy. Each begins with what is on disk. Callers of one instance wait for one another; those of two
-//! may both ask upstream. For one cache in all of them there is `larder-host`.
+//! `wasmtime serve` has an instance answer 16 callers at once and 128 in all, drops it when it has been idle for a
+//! second, and starts another one meanwhile where it is busy; `--max-instance-concurrent-reuse-count`,
+//! `--max-instance-reuse-count` and `--idle-instance-timeout` set that. Each instance begins with what is on disk, and
+//! sees nothing of what the others store later: callers of one instance wait for one another, those of two may both
+//! ask upstream. For one cache in all of them there is `larder-host`.
 #![allow(missing_docs)] // Generated; the documentation is in the WIT.
 #![deny(
     clippy::expect_used,
@@ -50,7 +52,7 @@ const TURN: u64 = 5_000_000;
 /// Every page lasts before its caller has it: the server may be killed at any time.
 const OPTIONS: Options = Options {
     capacity: None,
-    capacity_bytes: Some(256 << 20),
+    capacity_bytes: Some(64 << 20),
     default_ttl: None,
     flush_every: Some(1),
     flush_after: None,
@@ -87,7 +89,12 @@ async fn answer(request: &Request) -> Result<Response, Failure> {
     }
     let answer = upstream.ask(&path).await;
     match &answer {
-        Ok(Answer::Page(page, ttl)) => pages.set(&url, page.bytes(), Some(*ttl)),
+        Ok(Answer::Page(page, ttl)) => {
+            pages.set(&url, page.bytes(), Some(*ttl));
+            if let Some(error) = pages.metrics().backend_error {
+                eprintln!("{url} is cached, but will not outlive this instance: {error:?}");
+            }
+        }
         // Nobody has to wait for what will not come.
         _ => _ = pages.delete(&url),
     }

@@ -119,8 +119,11 @@ impl Upstream {
     }
 }
 
-/// For how long an answer may be kept; none where it may not.
+/// For how long an answer may be kept; none where it may not, or means nothing without its other headers.
 fn lifetime(headers: &Fields, otherwise: u64) -> Option<u64> {
+    if headers.has("content-encoding") || headers.has("set-cookie") {
+        return None;
+    }
     let mut lifetime = otherwise;
     for value in headers.get("cache-control") {
         let value = String::from_utf8_lossy(&value).to_ascii_lowercase();

@@ -83,7 +83,7 @@ fn an_application_without_a_folder_runs_and_says_what_it_lacks() {
         let said = String::from_utf8(output.stdout).unwrap();
         assert_eq!(said, "This is visit number 1.\n");
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(errors.contains("preopen"), "{errors}");
+        assert!(errors.contains("was given no directory"), "{errors}");
         assert_eq!(output.status.code(), Some(1));
     }
 }

@@ -1,10 +1,10 @@
 //! `wasmtime serve` as a process that can be killed, and requests to it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::{as_root, wasmtime};
@@ -14,9 +14,12 @@ pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// Killed when it is dropped.
 pub struct Server {
-    process: Child,
+    process: Process,
     address: String,
+    rest: JoinHandle<String>,
 }
+
+struct Process(Child);
 
 /// What a server answered.
 #[derive(Debug)]
@@ -28,45 +31,49 @@ pub struct Answer {
 
 impl Server {
     /// Serves a component that has this folder and this environment, and waits until it listens.
-    pub fn start(component: &Path, store: &Path, environment: &[(&str, &str)]) -> Server {
+    pub fn start(component: &Path, store: Option<&Path>, environment: &[(&str, &str)]) -> Server {
         let mut command = wasmtime();
         command
-            .args(["serve", "--addr", "127.0.0.1:0", "-S", "cli", "--dir"])
-            .arg(as_root(store))
+            .args(["serve", "--addr", "127.0.0.1:0", "-S", "cli"])
             // The command line of tests has no pool of memory for instances.
             .args(["-O", "pooling-allocator=n"])
             // One instance answers all that it can, so that there is one memory.
             .args(["--max-instance-reuse-count", "1000000"])
             .args(["--idle-instance-timeout", "600s"]);
+        if let Some(store) = store {
+            command.args(["--dir", &as_root(store)]);
+        }
         for (name, value) in environment {
             command.args(["--env", &format!("{name}={value}")]);
         }
-        let mut process = command
-            .arg(component)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(process.stderr.take().unwrap());
-        let mut server = Server {
-            process,
-            address: String::new(),
-        };
+        command.arg(component).stderr(Stdio::piped());
+        let process = Process(command.spawn().unwrap());
+        Server::listening(process)
+    }
+
+    fn listening(mut process: Process) -> Server {
+        let mut stderr = BufReader::new(process.0.stderr.take().unwrap());
         let mut said = String::new();
-        while server.address.is_empty() {
+        loop {
             let length = stderr.read_line(&mut said).unwrap();
             assert_ne!(length, 0, "the server has ended: {said}");
             let served = said.split_once("Serving HTTP on http://");
-            if let Some((address, _)) = served.and_then(|(_, rest)| rest.split_once('/')) {
-                server.address = address.into();
-            }
+            let Some((address, _)) = served.and_then(|(_, rest)| rest.split_once('/')) else {
+                continue;
+            };
+            return Server {
+                process,
+                address: address.into(),
+                // It would stop if nobody read it.
+                rest: thread::spawn(move || io::read_to_string(stderr).unwrap()),
+            };
         }
-        // Whatever else it says is for whoever reads the output of a test that failed.
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                eprintln!("{line}");
-            }
-        });
-        server
+    }
+
+    /// Kills it; what it said since it listens.
+    pub fn kill(self) -> String {
+        drop(self.process);
+        self.rest.join().unwrap()
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -92,11 +99,11 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
         // It is gone already, or goes now.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -10,7 +10,7 @@ use larder_host_test::components::HTTP_CACHE;
 use tempfile::TempDir;
 
 use crate::composed;
-use crate::server::{LONGEST, Sent, Server};
+use crate::server::{LONGEST, Server};
 use crate::upstream::{Reply, Upstream};
 
 /// The component in a file, and a store.

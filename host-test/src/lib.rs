@@ -5,20 +5,17 @@
 //! between an instance and its file system: they fail calls, cut them short, kill the instance, or do something else
 //! first. A [`SimDisk`] is storage that knows what a power cut leaves of it.
 //!
-//! The promises that every backend has to keep are functions in [`mod@conformance`], made into tests by
+//! The promises that every backend has to keep are those of [`larder_conformance`], made into tests by
 //! [`conformance!`]. The disk backend is attacked besides: [`mod@crash`] stops it at every call, [`mod@failures`] fails
 //! every call, [`mod@races`] lets instances overtake one another and [`mod@history`] judges what they saw, and
 //! [`mod@metered`] counts what a call costs.
 
-mod clock;
 pub mod components;
 pub mod compose;
-pub mod conformance;
 pub mod crash;
 mod effort;
 pub mod failures;
 mod faults;
-mod folder;
 pub mod history;
 mod legacy;
 pub mod metered;
@@ -31,15 +28,14 @@ mod subject;
 pub mod surroundings;
 mod write;
 
-pub use clock::Clock;
 pub use effort::Effort;
 pub use faults::{Call, ErrorCode, Faults, Killed, Made, When};
-pub use folder::tree;
+pub use larder_conformance::contract::{
+    Batch, CacheStat, Change, Contents, Damage, Entry, Error, LiveBatch, LiveEntry, Part, Report,
+    batch, entries, entry, put, remove, sorted, values,
+};
+pub use larder_conformance::{Clock, Reader, Writer, conformance, tree};
 pub use run::Run;
 pub use sim::{PowerCuts, SimDisk};
-pub use subject::{
-    Backend, Batch, CacheStat, Change, Contents, Damage, Entry, Error, Instance, Interface,
-    LiveBatch, LiveEntry, Part, Reader, Report, Subject, Writer, batch, entries, entry, put,
-    remove, sorted, values,
-};
+pub use subject::{Backend, Instance, Subject};
 pub use write::{UNFOLDED, Values, Write};

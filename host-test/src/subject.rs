@@ -1,156 +1,27 @@
 //! A component under test: the storage it works on, the time it lives in, and its instances.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 
+use larder_conformance::contract::{
+    Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report, batch, entries,
+};
+use larder_conformance::{
+    self as conformance, Clock, Exports, Feature, Functions, Reader, Writer, tree,
+};
 use rand::Rng;
 use tempfile::TempDir;
-use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceAny, ResourceTable};
+use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::sync::filesystem::types as filesystem;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-use crate::clock::Clock;
 use crate::faults::{Faults, FaultyFilesystem, FileSystem, HasFaulty, Killed};
-use crate::folder::tree;
 use crate::sim::{HasSimFilesystem, SimDisk, SimFilesystem};
 use crate::write::Write;
-
-mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        world: "full-backend",
-        additional_derives: [PartialEq, Clone],
-    });
-}
-
-use bindings::exports::larder::cache::{cache_backend, cache_bulk, cache_inspect, cache_updates};
-pub use bindings::exports::larder::cache::{
-    cache_bulk::{Batch, LiveBatch},
-    cache_inspect::{CacheStat, Damage, Part, Report},
-    cache_updates::Change,
-    types::{Contents, Entry, Error, LiveEntry},
-};
-
-/// An entry that is to be saved.
-pub fn entry(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) -> Entry {
-    Entry {
-        key: key.into(),
-        value: value.into(),
-        ttl,
-    }
-}
-
-/// A change that stores an entry.
-pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) -> Change {
-    Change::Put(entry(key, value, ttl))
-}
-
-/// A change that removes an entry.
-pub fn remove(key: impl Into<String>) -> Change {
-    Change::Remove(key.into())
-}
-
-/// Entries in columns.
-pub fn batch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Batch {
-    let mut batch = Batch {
-        keys: String::new(),
-        key_lengths: Vec::new(),
-        values: Vec::new(),
-        value_lengths: Vec::new(),
-        ttls: Vec::new(),
-    };
-    for entry in entries {
-        batch.keys.push_str(&entry.key);
-        batch.key_lengths.push(length(entry.key.len()));
-        batch.values.extend_from_slice(&entry.value);
-        batch.value_lengths.push(length(entry.value.len()));
-        batch.ttls.push(entry.ttl.unwrap_or(UNLIMITED));
-    }
-    if batch.ttls.iter().all(|ttl| *ttl == UNLIMITED) {
-        batch.ttls.clear();
-    }
-    batch
-}
-
-/// What stands for no time to live, and for no deadline, in columns.
-const UNLIMITED: u64 = u64::MAX;
-
-fn length(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("an entry is shorter than 4 GiB")
-}
-
-/// The entries of columns, one by one.
-///
-/// # Panics
-///
-/// Where the columns do not fit each other, or there is no entry in them.
-pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
-    let LiveBatch {
-        keys,
-        key_lengths,
-        values,
-        value_lengths,
-        expires_at,
-    } = batch;
-    assert!(!key_lengths.is_empty(), "there is an entry in a batch");
-    assert_eq!(key_lengths.len(), value_lengths.len());
-    assert!(expires_at.is_empty() || expires_at.len() == key_lengths.len());
-    let (mut keys, mut values) = (keys.as_str(), values.as_slice());
-    let mut deadlines = expires_at.into_iter();
-    let lengths = key_lengths.into_iter().zip(value_lengths);
-    let entries = lengths.map(|(key_length, value_length)| {
-        let (key, value);
-        (key, keys) = keys.split_at(key_length as usize);
-        (value, values) = values.split_at(value_length as usize);
-        LiveEntry {
-            key: key.to_owned(),
-            value: value.to_vec(),
-            expires_at: deadlines.next().filter(|deadline| *deadline != UNLIMITED),
-        }
-    });
-    let entries = entries.collect();
-    assert!(
-        keys.is_empty() && values.is_empty(),
-        "no bytes are left over"
-    );
-    entries
-}
-
-/// Entries in the order of their keys: those of a load come in any.
-pub fn sorted(mut entries: Vec<LiveEntry>) -> Vec<LiveEntry> {
-    entries.sort_by(|one, other| one.key.cmp(&other.key));
-    entries
-}
-
-/// The values of a load by their keys.
-///
-/// # Panics
-///
-/// Where a key comes twice, or entries were lost.
-pub fn values(contents: Contents) -> BTreeMap<String, Vec<u8>> {
-    assert_eq!(contents.lost, 0, "nothing was damaged");
-    let count = contents.entries.len();
-    let entries = contents.entries.into_iter();
-    let values: BTreeMap<_, _> = entries.map(|entry| (entry.key, entry.value)).collect();
-    assert_eq!(values.len(), count, "a key comes back once");
-    values
-}
-
-/// An interface of the contract that a backend may leave out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interface {
-    /// `cache-updates`
-    Updates,
-    /// `cache-bulk`
-    Bulk,
-    /// `cache-inspect`
-    Inspect,
-}
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 static DISK: LazyLock<Backend> = LazyLock::new(|| match env::var_os(DISK_COMPONENT) {
@@ -167,10 +38,7 @@ pub struct Backend {
     component: InstancePre<State>,
     /// The same on a simulated disk.
     simulated: InstancePre<State>,
-    core: cache_backend::GuestIndices,
-    updates: Option<cache_updates::GuestIndices>,
-    bulk: Option<cache_bulk::GuestIndices>,
-    inspect: Option<cache_inspect::GuestIndices>,
+    exports: Exports,
 }
 
 impl Backend {
@@ -191,10 +59,7 @@ impl Backend {
         preopens::add_to_linker::<State, HasSimFilesystem>(&mut linker, State::sim_filesystem)
             .expect("shadowing is allowed");
         Backend {
-            core: cache_backend::GuestIndices::new(&component).expect("cache-backend is exported"),
-            updates: cache_updates::GuestIndices::new(&component).ok(),
-            bulk: cache_bulk::GuestIndices::new(&component).ok(),
-            inspect: cache_inspect::GuestIndices::new(&component).ok(),
+            exports: Exports::of(&component).expect("the contract is exported"),
             simulated: ready(&linker),
             component,
         }
@@ -297,7 +162,7 @@ impl Subject {
             environment: Vec::new(),
             memory: usize::MAX,
             in_batches: false,
-            clock: Clock::new(),
+            clock: Clock::starting_now(),
         }
     }
 
@@ -413,20 +278,6 @@ impl Subject {
         &self.clock
     }
 
-    /// Whether the backend exports an interface. Says so on standard error where it does not: a case that needs
-    /// it then proves nothing.
-    pub fn has(&self, interface: Interface) -> bool {
-        let has = match interface {
-            Interface::Updates => self.backend.updates.is_some(),
-            Interface::Bulk => self.backend.bulk.is_some(),
-            Interface::Inspect => self.backend.inspect.is_some(),
-        };
-        if !has {
-            eprintln!("SKIPPED: the backend does not export the interface for {interface:?}");
-        }
-        has
-    }
-
     /// Starts the component: the instance knows nothing but what is in storage.
     ///
     /// # Panics
@@ -470,24 +321,10 @@ impl Subject {
             .instantiate(&mut store)
             .unwrap_or_else(|trap| panic!("the component does not start: {trap:?}"));
         Instance {
-            core: backend
-                .core
+            functions: backend
+                .exports
                 .load(&mut store, &instance)
-                .expect("cache-backend is as in the contract"),
-            updates: backend.updates.as_ref().map(|updates| {
-                updates
-                    .load(&mut store, &instance)
-                    .expect("cache-updates is as in the contract")
-            }),
-            bulk: backend.bulk.as_ref().map(|bulk| {
-                bulk.load(&mut store, &instance)
-                    .expect("cache-bulk is as in the contract")
-            }),
-            inspect: backend.inspect.as_ref().map(|inspect| {
-                inspect
-                    .load(&mut store, &instance)
-                    .expect("cache-inspect is as in the contract")
-            }),
+                .expect("the functions are as in the contract"),
             store,
             faults,
             in_batches: self.in_batches,
@@ -501,22 +338,103 @@ impl Subject {
 /// export the interface.
 pub struct Instance {
     store: Store<State>,
-    core: cache_backend::Guest,
-    updates: Option<cache_updates::Guest>,
-    bulk: Option<cache_bulk::Guest>,
-    inspect: Option<cache_inspect::Guest>,
+    functions: Functions,
     faults: Faults,
     in_batches: bool,
 }
 
-/// An open reader of an instance. It is closed by [`Instance::close_reader`] or with the instance.
-#[derive(Debug)]
-pub struct Reader(ResourceAny);
+impl conformance::Subject for Subject {
+    fn open(&self) -> Box<dyn conformance::Instance> {
+        Box::new(self.open())
+    }
 
-/// An open writer of an instance. It is closed by [`Instance::commit`], by [`Instance::close_writer`], or with the
-/// instance, as if that was killed.
-#[derive(Debug)]
-pub struct Writer(ResourceAny);
+    fn clock(&self) -> &Clock {
+        self.clock()
+    }
+
+    fn offers(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Durability => true,
+            // Where nothing is synced, damage may bring back an older version: the contract of the disk backend says so.
+            Feature::Files => !self.environment.iter().any(|(_, value)| value == "atomic"),
+            interface => self.backend.exports.offers(interface),
+        }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        match &self.storage {
+            Storage::Own(_) | Storage::Given(_) => Some(self.folder()),
+            Storage::Simulated(_) => None,
+        }
+    }
+}
+
+/// As the functions of the same names, which tell more of what the instance did.
+impl conformance::Instance for Instance {
+    fn load(&mut self, cache: &str) -> Result<Contents, Error> {
+        self.load(cache)
+    }
+
+    fn save(&mut self, cache: &str, entries: &[Entry]) -> Result<(), Error> {
+        self.save(cache, entries)
+    }
+
+    fn clear(&mut self, cache: &str) -> Result<(), Error> {
+        self.clear(cache)
+    }
+
+    fn apply(&mut self, cache: &str, changes: &[Change]) -> Result<(), Error> {
+        self.apply(cache, changes)
+    }
+
+    fn open_reader(&mut self, cache: &str) -> Result<Reader, Error> {
+        self.open_reader(cache)
+    }
+
+    fn next(&mut self, reader: &Reader) -> Result<Option<LiveBatch>, Error> {
+        self.next(reader)
+    }
+
+    fn lost(&mut self, reader: &Reader) -> u64 {
+        self.lost(reader)
+    }
+
+    fn count(&mut self, reader: &Reader) -> u64 {
+        self.count(reader)
+    }
+
+    fn close_reader(&mut self, reader: Reader) {
+        self.close_reader(reader);
+    }
+
+    fn open_writer(&mut self, cache: &str) -> Result<Writer, Error> {
+        self.open_writer(cache)
+    }
+
+    fn append(&mut self, writer: &Writer, entries: &Batch) -> Result<(), Error> {
+        self.append(writer, entries)
+    }
+
+    fn commit(&mut self, writer: Writer) -> Result<(), Error> {
+        self.commit(writer)
+    }
+
+    fn close_writer(&mut self, writer: Writer) {
+        self.close_writer(writer);
+    }
+
+    fn list_caches(&mut self) -> Result<Vec<String>, Error> {
+        self.list_caches()
+    }
+
+    fn stat(&mut self, cache: &str) -> Result<CacheStat, Error> {
+        self.stat(cache)
+    }
+
+    fn verify(&mut self, cache: &str) -> Result<Report, Error> {
+        self.verify(cache)
+    }
+}
 
 impl Instance {
     /// The faults of this instance's file system.
@@ -564,7 +482,9 @@ impl Instance {
 
     /// `cache-bulk.reader.lost`
     pub fn lost(&mut self, reader: &Reader) -> u64 {
-        let lost = bulk(&self.bulk)
+        let lost = self
+            .functions
+            .bulk()
             .reader()
             .call_lost(&mut self.store, reader.0);
         lost.expect("lost does not trap")
@@ -572,7 +492,9 @@ impl Instance {
 
     /// `cache-bulk.reader.count`
     pub fn count(&mut self, reader: &Reader) -> u64 {
-        let count = bulk(&self.bulk)
+        let count = self
+            .functions
+            .bulk()
             .reader()
             .call_count(&mut self.store, reader.0);
         count.expect("count does not trap")
@@ -685,7 +607,7 @@ impl Instance {
     /// `cache-inspect.list-caches`
     pub fn list_caches(&mut self) -> Result<Vec<String>, Error> {
         self.faults.start_record("list-caches", "");
-        let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
+        let inspect = self.functions.inspect();
         let outcome = inspect.call_list_caches(&mut self.store);
         self.untrapped("list-caches", outcome)
     }
@@ -693,7 +615,7 @@ impl Instance {
     /// `cache-inspect.stat`
     pub fn stat(&mut self, cache: &str) -> Result<CacheStat, Error> {
         self.faults.start_record("stat", cache);
-        let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
+        let inspect = self.functions.inspect();
         let outcome = inspect.call_stat(&mut self.store, cache);
         self.untrapped("stat", outcome)
     }
@@ -701,7 +623,7 @@ impl Instance {
     /// `cache-inspect.verify`
     pub fn verify(&mut self, cache: &str) -> Result<Report, Error> {
         self.faults.start_record("verify", cache);
-        let inspect = self.inspect.as_ref().expect("cache-inspect is exported");
+        let inspect = self.functions.inspect();
         let outcome = inspect.call_verify(&mut self.store, cache);
         self.untrapped("verify", outcome)
     }
@@ -711,7 +633,7 @@ impl Instance {
             return self.try_load_in_batches(cache);
         }
         self.faults.start_record("load", cache);
-        self.core.call_load(&mut self.store, cache)
+        self.functions.backend.call_load(&mut self.store, cache)
     }
 
     fn try_save(&mut self, cache: &str, entries: &[Entry]) -> Outcome<()> {
@@ -719,27 +641,33 @@ impl Instance {
             return self.try_save_in_batches(cache, &batches_of(entries));
         }
         self.faults.start_record("save", cache);
-        self.core.call_save(&mut self.store, cache, entries)
+        self.functions
+            .backend
+            .call_save(&mut self.store, cache, entries)
     }
 
     fn try_clear(&mut self, cache: &str) -> Outcome<()> {
         self.faults.start_record("clear", cache);
-        self.core.call_clear(&mut self.store, cache)
+        self.functions.backend.call_clear(&mut self.store, cache)
     }
 
     fn try_apply(&mut self, cache: &str, changes: &[Change]) -> Outcome<()> {
         self.faults.start_record("apply", cache);
-        let updates = self.updates.as_ref().expect("cache-updates is exported");
+        let updates = self.functions.updates();
         updates.call_apply(&mut self.store, cache, changes)
     }
 
     fn try_open_reader(&mut self, cache: &str) -> Outcome<Reader> {
-        let opened = bulk(&self.bulk).call_open_reader(&mut self.store, cache)?;
+        let opened = self
+            .functions
+            .bulk()
+            .call_open_reader(&mut self.store, cache)?;
         Ok(opened.map(Reader))
     }
 
     fn try_next(&mut self, reader: &Reader) -> Outcome<Option<LiveBatch>> {
-        bulk(&self.bulk)
+        self.functions
+            .bulk()
             .reader()
             .call_next(&mut self.store, reader.0)
     }
@@ -772,18 +700,23 @@ impl Instance {
     }
 
     fn try_open_writer(&mut self, cache: &str) -> Outcome<Writer> {
-        let opened = bulk(&self.bulk).call_open_writer(&mut self.store, cache)?;
+        let opened = self
+            .functions
+            .bulk()
+            .call_open_writer(&mut self.store, cache)?;
         Ok(opened.map(Writer))
     }
 
     fn try_append(&mut self, writer: &Writer, entries: &Batch) -> Outcome<()> {
-        bulk(&self.bulk)
+        self.functions
+            .bulk()
             .writer()
             .call_append(&mut self.store, writer.0, entries)
     }
 
     fn try_commit(&mut self, writer: Writer) -> Outcome<()> {
-        bulk(&self.bulk)
+        self.functions
+            .bulk()
             .writer()
             .call_commit(&mut self.store, writer.0)
     }
@@ -848,11 +781,6 @@ fn batches_of(mut entries: &[Entry]) -> Vec<Vec<Entry>> {
         entries = rest;
     }
     batches
-}
-
-/// The interface for batches, beside a store that is borrowed.
-fn bulk(bulk: &Option<cache_bulk::Guest>) -> &cache_bulk::Guest {
-    bulk.as_ref().expect("cache-bulk is exported")
 }
 
 /// What a function of a component gives, or why it trapped.

@@ -18,6 +18,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use larder_conformance::Clock;
 
 pub(crate) use filesystem::{HasSimFilesystem, SimFilesystem};
 use nodes::{File, Folder, Ino, Kind, Nodes, ROOT};
@@ -25,7 +28,6 @@ pub(crate) use power_cut::PowerCut;
 pub use power_cut::PowerCuts;
 pub(crate) use random::Random;
 
-use crate::clock::Clock;
 use crate::run::Run;
 
 /// A disk in memory, together with the clocks and the random numbers of the instances that use it. Clones are the
@@ -44,7 +46,7 @@ struct Shared {
 impl SimDisk {
     /// An empty disk. All that happens on it follows from the seed and from what instances are told to do.
     pub fn new(seed: u64) -> SimDisk {
-        let clock = Clock::simulated();
+        let clock = Clock::at(Duration::from_secs(1_700_000_000));
         SimDisk(Arc::new(Shared {
             nodes: Mutex::new(Nodes::new(clock.wall())),
             clock,

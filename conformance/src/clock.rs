@@ -18,26 +18,21 @@ struct Times {
 impl Clock {
     /// A wall clock that shows the real time, because the times of files are real too, and a monotonic clock
     /// that has run for an hour.
-    pub(crate) fn new() -> Clock {
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .expect("it is later than 1970");
+    pub fn starting_now() -> Clock {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Clock::at(wall.expect("it is later than 1970"))
+    }
+
+    /// A wall clock that shows this time, since 1970, and a monotonic clock that has run for an hour.
+    pub fn at(wall: Duration) -> Clock {
         Clock(Arc::new(Mutex::new(Times {
             wall,
             monotonic: nanoseconds(Duration::from_secs(3600)),
         })))
     }
 
-    /// Clocks that show the same at the start of every run.
-    pub(crate) fn simulated() -> Clock {
-        Clock(Arc::new(Mutex::new(Times {
-            wall: Duration::from_secs(1_700_000_000),
-            monotonic: nanoseconds(Duration::from_secs(3600)),
-        })))
-    }
-
     /// Other clocks that show the same time, until one is moved.
-    pub(crate) fn fork(&self) -> Clock {
+    pub fn fork(&self) -> Clock {
         Clock(Arc::new(Mutex::new(self.times().clone())))
     }
 

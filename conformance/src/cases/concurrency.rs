@@ -1,0 +1,147 @@
+//! Instances that run at once on the same storage, a thread each.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::case::spawn;
+use crate::contract::{Change, Contents, Entry, Error, entry, put, values};
+use crate::{Instance, Subject};
+
+const WRITERS: usize = 3;
+const READERS: usize = 2;
+
+/// Tells the end of the writers to the readers, in whatever way they ended.
+struct Working<'a>(&'a AtomicUsize);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Runs writers at once, which begin together, and readers until those have ended.
+fn at_once(
+    s: &dyn Subject,
+    write: impl Fn(usize, &mut Box<dyn Instance>) + Sync,
+    read: impl Fn(&mut Box<dyn Instance>) + Sync,
+) {
+    let begin = Barrier::new(WRITERS + READERS);
+    let working = AtomicUsize::new(WRITERS);
+    // Before anybody writes: what an instance knew at its start it is not to rely upon.
+    let open = || {
+        let opened = catch_unwind(AssertUnwindSafe(|| s.open()));
+        begin.wait();
+        opened.unwrap_or_else(|panic| resume_unwind(panic))
+    };
+    let write = |writer| {
+        let _working = Working(&working);
+        write(writer, &mut open());
+    };
+    let read = || {
+        let mut backend = open();
+        while working.load(Ordering::Acquire) > 0 {
+            read(&mut backend);
+        }
+    };
+    let (write, read) = (&write, &read);
+    thread::scope(|scope| {
+        let writers = (0..WRITERS).map(|writer| spawn(scope, move || write(writer)));
+        let readers = (0..READERS).map(|_| spawn(scope, read));
+        let threads: Vec<_> = writers.chain(readers).collect();
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                resume_unwind(panic);
+            }
+        }
+    });
+}
+
+/// Makes a call again for as long as the others are in its way, and not forever.
+fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
+    for _ in 0..1000 {
+        match call() {
+            Err(Error::Unavailable(_)) => thread::yield_now(),
+            answer => return answer.expect("a call works while others are made"),
+        }
+    }
+    panic!("a call is unavailable for a thousand times");
+}
+
+/// Entries that all say the same, one of which nobody else has.
+fn version(stamp: &str) -> Vec<Entry> {
+    let same = (0..12).map(|n| entry(format!("key:{n}"), stamp.repeat(300), None));
+    let own = entry(format!("only of {stamp}"), stamp.repeat(300), None);
+    same.chain([own]).collect()
+}
+
+/// The stamp of what is stored, all of which has to be of one version.
+fn stamp(contents: Contents) -> String {
+    let values = values(contents);
+    let own = values.keys().find_map(|key| key.strip_prefix("only of "));
+    let stamp = own.expect("a version has a stamp").to_owned();
+    let expected = version(&stamp).into_iter();
+    let expected: BTreeMap<_, _> = expected.map(|entry| (entry.key, entry.value)).collect();
+    assert!(
+        values == expected,
+        "it is one version, the whole of {stamp}"
+    );
+    stamp
+}
+
+/// The version that is left is the last of one of the writers.
+pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
+    const SAVES: usize = 15;
+    let saved = s.open().save("sessions", &version("before"));
+    saved.expect("nobody is in the way");
+    let name = |writer: usize, n: usize| format!("{writer}-{n}");
+    at_once(
+        s,
+        |writer, backend| {
+            for n in 0..SAVES {
+                at_last(|| backend.save("sessions", &version(&name(writer, n))));
+            }
+        },
+        |backend| {
+            stamp(at_last(|| backend.load("sessions")));
+        },
+    );
+    let left = stamp(s.open().load("sessions").expect("it can be loaded"));
+    let last: Vec<_> = (0..WRITERS).map(|writer| name(writer, SAVES - 1)).collect();
+    assert!(last.contains(&left), "{left} is not the last of a writer");
+}
+
+/// None that returned is undone by another; and the two halves of one are seen together.
+pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
+    const APPLIES: usize = 25;
+    let counted = |contents: Contents| {
+        let values = values(contents);
+        let all = (0..WRITERS).flat_map(|writer| (0..APPLIES).map(move |n| (writer, n)));
+        let mut count = 0;
+        for (writer, n) in all {
+            let half = |side| values.get(&format!("{side} of {writer}-{n}"));
+            assert_eq!(half("left"), half("right"), "changes of one call");
+            count += usize::from(half("left").is_some());
+        }
+        assert_eq!(values.len(), 2 * count, "nothing else is there");
+        count
+    };
+    at_once(
+        s,
+        |writer, backend| {
+            for n in 0..APPLIES {
+                let side =
+                    |side: &str| -> Change { put(format!("{side} of {writer}-{n}"), "1", None) };
+                let changes = [side("left"), side("right")];
+                at_last(|| backend.apply("sessions", &changes));
+            }
+        },
+        |backend| {
+            counted(at_last(|| backend.load("sessions")));
+        },
+    );
+    let left = counted(s.open().load("sessions").expect("it can be loaded"));
+    assert_eq!(left, WRITERS * APPLIES, "every change counts");
+}

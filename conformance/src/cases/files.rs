@@ -1,0 +1,201 @@
+//! What is left of damaged files, for a backend that keeps files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{SECOND, live, loaded, seconds};
+use crate::contract::{Contents, Entry, Error, LiveEntry, entry, put, remove};
+use crate::{Feature, Subject, tree};
+
+const CACHE: &str = "sessions";
+/// About how many places of a file are damaged.
+const PLACES: usize = 100;
+/// How many times the damage is repaired by a save.
+const REPAIRS: usize = 10;
+
+/// A cache, what it holds, and what is in the folder.
+struct Sample<'a> {
+    subject: &'a dyn Subject,
+    current: BTreeMap<String, LiveEntry>,
+    folder: &'a Path,
+    folders: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl<'a> Sample<'a> {
+    /// Entries of several sizes, some of which were replaced, removed or have expired.
+    fn new(subject: &'a dyn Subject) -> Sample<'a> {
+        let mut backend = subject.open();
+        let numbered = |version: &str| -> Vec<Entry> {
+            let ttl = |n: usize| (n % 3 == 0).then_some(100 * SECOND);
+            let value = |n: usize| format!("{version} {n};").repeat(1 + n * n % 23);
+            let entries = (0..24).map(|n| entry(format!("key:{n}"), value(n), ttl(n)));
+            entries.collect()
+        };
+        let mut saved = numbered("replaced");
+        saved.push(entry("expired", "nobody is to see this", Some(SECOND)));
+        for saved in [saved, numbered("current")] {
+            backend.save(CACHE, &saved).expect("storage is in order");
+        }
+        if subject.offers(Feature::Updates) {
+            for n in 0..5 {
+                let changes = [
+                    put(format!("key:{n}"), format!("newer {n}"), None),
+                    put("key:20", format!("newer {n}"), Some(50 * SECOND)),
+                    put(format!("new:{n}"), vec![n as u8; 100], None),
+                    remove(format!("key:{}", n + 10)),
+                    put("expired", "nor this", Some(SECOND)),
+                ];
+                let applied = backend.apply(CACHE, &changes);
+                applied.expect("storage is in order");
+            }
+        }
+        subject.clock().advance(seconds(2));
+        let current = loaded(&mut backend, CACHE).into_iter();
+        let current = current.map(|entry| (entry.key.clone(), entry)).collect();
+        let folder = subject.folder().expect("it keeps files");
+        let (files, folders) = tree(folder)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(path, _)| folder.join(path).is_file());
+        Sample {
+            subject,
+            current,
+            folder,
+            folders: folders.into_keys().collect(),
+            files,
+        }
+    }
+
+    /// Damages every file in turn, at places all over it.
+    fn survives(&self, damage: impl Fn(&mut Vec<u8>, usize)) {
+        let every = self.files.len() * PLACES / REPAIRS;
+        let mut count = 0;
+        for (file, bytes) in &self.files {
+            let last = bytes.len().saturating_sub(1);
+            let places = last.min(PLACES - 1);
+            for place in (0..=places).map(|n| n * last / places.max(1)) {
+                let mut damaged = bytes.clone();
+                damage(&mut damaged, place);
+                fs::write(self.folder.join(file), damaged).expect("the file can be written");
+                let case = format!("{} damaged at byte {place}", file.display());
+                self.looks_right(&case);
+                if count % every.max(1) == 0 {
+                    self.is_repaired(&case);
+                }
+                count += 1;
+                self.restore();
+            }
+        }
+        assert_eq!(self.missing(self.subject.open().load(CACHE), "repaired"), 0);
+    }
+
+    /// What is given is what the cache holds, and a loss is never silent, in whatever way it is looked at.
+    fn looks_right(&self, case: &str) {
+        let mut backend = self.subject.open();
+        let mut missing = self.missing(backend.load(CACHE), case);
+        if self.subject.offers(Feature::Bulk) {
+            let given = backend.load_in_batches(CACHE);
+            missing = missing.max(self.missing(given, case));
+        }
+        if self.subject.offers(Feature::Inspect) {
+            let report = backend.verify(CACHE);
+            let report = report.unwrap_or_else(|error| panic!("{case}: verify gives {error:?}"));
+            let is_told = missing == 0 || !report.damage.is_empty();
+            assert!(is_told, "{case}: verify finds no damage");
+        }
+    }
+
+    /// How many entries are not given. Those that are have to be those of the cache.
+    fn missing(&self, outcome: Result<Contents, Error>, case: &str) -> usize {
+        let contents = match outcome {
+            Ok(contents) => contents,
+            Err(Error::Corrupt(why)) if !why.is_empty() => return self.current.len(),
+            Err(Error::UnsupportedVersion(_) | Error::TooLarge(_)) => return self.current.len(),
+            Err(error) => panic!("{case}: the error is not about damage: {error:?}"),
+        };
+        let mut missing = self.current.clone();
+        for entry in contents.entries {
+            let current = missing.remove(&entry.key);
+            let what = "is not what the cache holds, or is given twice";
+            assert_eq!(
+                Some(&entry),
+                current.as_ref(),
+                "{case}: {:?} {what}",
+                entry.key
+            );
+        }
+        let (missing, lost) = (missing.len(), contents.lost);
+        let is_told = missing == 0 || lost > 0;
+        assert!(
+            is_told,
+            "{case}: {missing} entries are not given, and none is counted as lost"
+        );
+        missing
+    }
+
+    /// A save works upon damage, and leaves nothing of it.
+    fn is_repaired(&self, case: &str) {
+        let mut backend = self.subject.open();
+        let saved = backend.save(CACHE, &[entry("saved", "anew", None)]);
+        saved.unwrap_or_else(|error| panic!("{case}: a save gives {error:?}"));
+        let expected = [live("saved", "anew", None)];
+        assert_eq!(loaded(&mut self.subject.open(), CACHE), expected, "{case}");
+    }
+
+    /// Puts everything in the folder back as it was.
+    fn restore(&self) {
+        for found in fs::read_dir(self.folder).expect("the folder can be listed") {
+            let path = found.expect("the folder can be listed").path();
+            let removed = match path.is_dir() {
+                true => fs::remove_dir_all(path),
+                false => fs::remove_file(path),
+            };
+            removed.expect("what is in the folder can be removed");
+        }
+        for path in &self.folders {
+            let made = fs::create_dir_all(self.folder.join(path));
+            made.expect("the folder can be made");
+        }
+        for (path, bytes) in &self.files {
+            let written = fs::write(self.folder.join(path), bytes);
+            written.expect("the file can be written");
+        }
+    }
+}
+
+/// One byte of one file at a time, in whatever way.
+pub(crate) fn a_flipped_byte_gives_no_wrong_value(s: &dyn Subject) {
+    Sample::new(s).survives(|bytes, place| {
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte ^= [0x01, 0x80, 0xff][place % 3];
+        }
+    });
+}
+
+/// One file at a time, from nothing to all but its last byte.
+pub(crate) fn a_truncated_file_gives_no_wrong_value(s: &dyn Subject) {
+    Sample::new(s).survives(|bytes, place| bytes.truncate(place));
+}
+
+/// Neither what it held nor what was replaced before.
+pub(crate) fn clear_leaves_nothing_of_the_data_in_the_folder(s: &dyn Subject) {
+    const SECRET: &str = "a value that is easily found again";
+    let folder = s.folder().expect("it keeps files");
+    let mut backend = s.open();
+    for n in 0..3 {
+        let saved = [entry(format!("{SECRET} {n}"), SECRET, Some(SECOND))];
+        backend.save(CACHE, &saved).unwrap();
+        if s.offers(Feature::Updates) {
+            let changes = [put("key", SECRET, None), remove(format!("{SECRET} {n}"))];
+            backend.apply(CACHE, &changes).unwrap();
+        }
+    }
+    backend.clear(CACHE).unwrap();
+    for (path, bytes) in tree(folder) {
+        let is_found = bytes
+            .windows(SECRET.len())
+            .any(|at| at == SECRET.as_bytes());
+        assert!(!is_found, "{} holds data that was cleared", path.display());
+    }
+}

@@ -1,0 +1,127 @@
+//! Random calls, and what a map makes of them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::{live, loaded};
+use crate::contract::{Change, Entry, put, remove, sorted};
+use crate::{Feature, Subject};
+
+/// The length of a value, and its ttl.
+type Value = (u16, Option<u64>);
+
+/// A call, or something that happens between calls.
+#[derive(Clone, Debug)]
+enum Step {
+    Save(Vec<(u8, Value)>),
+    /// Puts where there is a value, and removes where there is none.
+    Apply(Vec<(u8, Option<Value>)>),
+    Clear,
+    Advance(u64),
+    Restart,
+    Reboot,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Few keys, so that they meet; ttls and times of the same size, so that some run out.
+    let key = || 0_u8..12;
+    let stored = || (0_u16..2000, proptest::option::of(0_u64..50));
+    let saved = (key(), stored());
+    let changed = (key(), proptest::option::of(stored()));
+    let step = prop_oneof![
+        2 => proptest::collection::vec(saved, 0..15).prop_map(Step::Save),
+        12 => proptest::collection::vec(changed, 0..5).prop_map(Step::Apply),
+        1 => Just(Step::Clear),
+        4 => (0_u64..20).prop_map(Step::Advance),
+        2 => Just(Step::Restart),
+        1 => Just(Step::Reboot),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// Random calls, compared with a map after each of them.
+pub(crate) fn any_sequence_of_calls_gives_what_a_model_gives(s: &dyn Subject) {
+    let config = Config {
+        cases: 32,
+        failure_persistence: None,
+        // A call that goes on without end does so in each attempt to find a shorter way there.
+        max_shrink_time: 10_000,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let cases = std::cell::Cell::new(0);
+    TestRunner::new_with_rng(config, rng)
+        .run(&steps(), |steps| {
+            cases.set(cases.get() + 1);
+            follow(s, &format!("case {}", cases.get()), &steps)
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut backend = s.open();
+    // The value, and when it expires by the wall clock.
+    let mut model: HashMap<String, (Vec<u8>, Option<u128>)> = HashMap::new();
+    for (n, step) in steps.iter().enumerate() {
+        let now = s.clock().wall().as_nanos();
+        let mut store = |key: u8, change: Option<Value>| {
+            let key = format!("key:{key}");
+            let Some((length, ttl)) = change else {
+                model.remove(&key);
+                return remove(&key);
+            };
+            let value = vec![n as u8; usize::from(length)];
+            let expires = ttl.map(|ttl| now + u128::from(ttl));
+            model.insert(key.clone(), (value.clone(), expires));
+            put(key, value, ttl)
+        };
+        match step {
+            Step::Save(saved) => {
+                let stored = saved.iter().map(|(key, value)| store(*key, Some(*value)));
+                let entries: Vec<Entry> = stored
+                    .filter_map(|change| match change {
+                        Change::Put(entry) => Some(entry),
+                        Change::Remove(_) => None,
+                    })
+                    .collect();
+                model.retain(|key, _| entries.iter().any(|entry| entry.key == *key));
+                backend.save(cache, &entries).unwrap();
+            }
+            Step::Apply(changed) => {
+                let changes: Vec<Change> = changed
+                    .iter()
+                    .map(|(key, change)| store(*key, *change))
+                    .collect();
+                backend.apply(cache, &changes).unwrap();
+            }
+            Step::Clear => {
+                backend.clear(cache).unwrap();
+                model.clear();
+            }
+            Step::Advance(by) => s.clock().advance(Duration::from_nanos(*by)),
+            Step::Restart | Step::Reboot if !s.offers(Feature::Durability) => {}
+            Step::Restart => backend = s.open(),
+            Step::Reboot => s.clock().reboot(),
+        }
+        let now = s.clock().wall().as_nanos();
+        let instant = u128::from(s.clock().instant());
+        let expected = model
+            .iter()
+            .filter(|(_, (_, expires))| expires.is_none_or(|expires| expires > now))
+            .map(|(key, (value, expires))| {
+                let deadline = expires.map(|expires| (expires - now + instant) as u64);
+                live(key, value.clone(), deadline)
+            })
+            .collect();
+        prop_assert_eq!(
+            loaded(&mut backend, cache),
+            sorted(expected),
+            "after step {}",
+            n
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The functions of a component that exports the contract.
+
+use wasmtime::AsContextMut;
+use wasmtime::component::{Instance, InstancePre};
+
+use crate::Feature;
+use crate::contract::{cache_backend, cache_bulk, cache_inspect, cache_updates};
+
+/// Where a component exports the interfaces of the contract.
+#[derive(Clone)]
+pub struct Exports {
+    backend: cache_backend::GuestIndices,
+    updates: Option<cache_updates::GuestIndices>,
+    bulk: Option<cache_bulk::GuestIndices>,
+    inspect: Option<cache_inspect::GuestIndices>,
+}
+
+/// The interfaces of a running component.
+pub struct Functions {
+    /// `cache-backend`
+    pub backend: cache_backend::Guest,
+    updates: Option<cache_updates::Guest>,
+    bulk: Option<cache_bulk::Guest>,
+    inspect: Option<cache_inspect::Guest>,
+}
+
+impl Exports {
+    /// Looks them up.
+    ///
+    /// # Errors
+    ///
+    /// Where `cache-backend` is missing, or an interface is not as in the contract.
+    pub fn of<T: 'static>(component: &InstancePre<T>) -> wasmtime::Result<Exports> {
+        let exports = |interface: &str| {
+            let name = format!("larder:cache/{interface}@0.1.0");
+            let compiled = component.component();
+            compiled.get_export_index(None, &name).is_some()
+        };
+        let unlike = |interface: &str, error: wasmtime::Error| {
+            error.context(format!("exports {interface}, but not as in the contract"))
+        };
+        if !exports("cache-backend") {
+            wasmtime::bail!("does not export larder:cache/cache-backend@0.1.0");
+        }
+        let updates = exports("cache-updates").then(|| cache_updates::GuestIndices::new(component));
+        let bulk = exports("cache-bulk").then(|| cache_bulk::GuestIndices::new(component));
+        let inspect = exports("cache-inspect").then(|| cache_inspect::GuestIndices::new(component));
+        Ok(Exports {
+            backend: cache_backend::GuestIndices::new(component)
+                .map_err(|error| unlike("cache-backend", error))?,
+            updates: updates
+                .transpose()
+                .map_err(|error| unlike("cache-updates", error))?,
+            bulk: bulk
+                .transpose()
+                .map_err(|error| unlike("cache-bulk", error))?,
+            inspect: inspect
+                .transpose()
+                .map_err(|error| unlike("cache-inspect", error))?,
+        })
+    }
+
+    /// Whether the component exports what this is about; never so of what is not an interface.
+    pub fn offers(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Updates => self.updates.is_some(),
+            Feature::Bulk => self.bulk.is_some(),
+            Feature::Inspect => self.inspect.is_some(),
+            Feature::Durability | Feature::Files => false,
+        }
+    }
+
+    /// Those of an instance of the component.
+    ///
+    /// # Errors
+    ///
+    /// Where a function is not as in the contract.
+    pub fn load(
+        &self,
+        mut store: impl AsContextMut,
+        instance: &Instance,
+    ) -> wasmtime::Result<Functions> {
+        let updates = self.updates.as_ref();
+        let updates = updates.map(|updates| updates.load(&mut store, instance));
+        let bulk = self.bulk.as_ref();
+        let bulk = bulk.map(|bulk| bulk.load(&mut store, instance));
+        let inspect = self.inspect.as_ref();
+        let inspect = inspect.map(|inspect| inspect.load(&mut store, instance));
+        Ok(Functions {
+            backend: self.backend.load(&mut store, instance)?,
+            updates: updates.transpose()?,
+            bulk: bulk.transpose()?,
+            inspect: inspect.transpose()?,
+        })
+    }
+}
+
+impl Functions {
+    /// `cache-updates`
+    ///
+    /// # Panics
+    ///
+    /// Where it is not exported; so too the other two.
+    pub fn updates(&self) -> &cache_updates::Guest {
+        self.updates.as_ref().expect("cache-updates is exported")
+    }
+
+    /// `cache-bulk`
+    pub fn bulk(&self) -> &cache_bulk::Guest {
+        self.bulk.as_ref().expect("cache-bulk is exported")
+    }
+
+    /// `cache-inspect`
+    pub fn inspect(&self) -> &cache_inspect::Guest {
+        self.inspect.as_ref().expect("cache-inspect is exported")
+    }
+}

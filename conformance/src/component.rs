@@ -17,6 +17,7 @@ use wasmtime_wasi::runtime::in_tokio;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::contract::{Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report};
+use crate::exports::exports;
 use crate::{Clock, Exports, Feature, Functions, Instance, Reader, Subject, Writer};
 
 /// How much memory an instance gets, in bytes; and what the host spends on an answer.
@@ -83,6 +84,11 @@ impl Component {
         };
         let compiled = wasmtime::component::Component::from_binary(&ENGINE, bytes)
             .map_err(unfit("is not a component: "))?;
+        if !exports(&compiled, "cache-backend") {
+            return Err(NotABackend(
+                "does not export larder:cache/cache-backend@0.1.0".into(),
+            ));
+        }
         let mut linker = Linker::new(&ENGINE);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("an empty linker takes WASI");
         linker.allow_shadowing(true);

@@ -1,10 +1,16 @@
 //! The functions of a component that exports the contract.
 
 use wasmtime::AsContextMut;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::Feature;
 use crate::contract::{cache_backend, cache_bulk, cache_inspect, cache_updates};
+
+/// Whether a component exports an interface of the contract, in whatever shape.
+pub(crate) fn exports(component: &Component, interface: &str) -> bool {
+    let name = format!("larder:cache/{interface}@0.1.0");
+    component.get_export_index(None, &name).is_some()
+}
 
 /// Where a component exports the interfaces of the contract.
 #[derive(Clone)]
@@ -31,17 +37,10 @@ impl Exports {
     ///
     /// Where `cache-backend` is missing, or an interface is not as in the contract.
     pub fn of<T: 'static>(component: &InstancePre<T>) -> wasmtime::Result<Exports> {
-        let exports = |interface: &str| {
-            let name = format!("larder:cache/{interface}@0.1.0");
-            let compiled = component.component();
-            compiled.get_export_index(None, &name).is_some()
-        };
+        let exports = |interface| exports(component.component(), interface);
         let unlike = |interface: &str, error: wasmtime::Error| {
             error.context(format!("exports {interface}, but not as in the contract"))
         };
-        if !exports("cache-backend") {
-            wasmtime::bail!("does not export larder:cache/cache-backend@0.1.0");
-        }
         let updates = exports("cache-updates").then(|| cache_updates::GuestIndices::new(component));
         let bulk = exports("cache-bulk").then(|| cache_bulk::GuestIndices::new(component));
         let inspect = exports("cache-inspect").then(|| cache_inspect::GuestIndices::new(component));

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use command::options::Options;
 use command::output::Output;
-use command::{apply, clear, demo, import, load, ls, save, stat, verify};
+use command::{apply, clear, conformance, demo, import, load, ls, save, stat, verify};
 
 /// A load of many entries spends a third of its time in the system's allocator.
 #[global_allocator]
@@ -57,6 +57,7 @@ enum Verb {
     Stat(stat::Args),
     Verify(verify::Args),
     Import(import::Args),
+    Conformance(conformance::Args),
     Demo(demo::Args),
 }
 
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Verb::Stat(args) => stat::run(&args, &options, &mut output),
         Verb::Verify(args) => verify::run(&args, &options, &mut output),
         Verb::Import(args) => import::run(&args, &options, &mut output),
+        Verb::Conformance(args) => conformance::run(&args, &mut output),
         Verb::Demo(args) => demo::run(&args, &options, &mut output),
     };
     output.finish(outcome)

@@ -1017,7 +1017,16 @@ fn every_verb_is_documented_with_an_example() {
     let help = place.run(&["--help"]).done();
     assert!(help.contains("Exit codes"));
     let verbs = [
-        "save", "load", "apply", "clear", "ls", "stat", "verify", "import", "demo",
+        "save",
+        "load",
+        "apply",
+        "clear",
+        "ls",
+        "stat",
+        "verify",
+        "import",
+        "conformance",
+        "demo",
     ];
     for verb in verbs {
         assert!(

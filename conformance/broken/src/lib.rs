@@ -19,7 +19,7 @@ mod bindings {
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use std::{env, hint, process, thread};
+use std::{env, hint, mem, process, thread};
 
 use bindings::exports::larder::cache::cache_backend::{self, Contents, Entry, Error};
 use bindings::exports::larder::cache::cache_updates::{self, Change};
@@ -73,10 +73,8 @@ impl cache_backend::Guest for Broken {
             entries.retain(|entry| keys.insert(entry.key.clone()));
         }
         if is_broken("eats-memory") && entries.is_empty() {
-            let mut eaten = Vec::new();
             loop {
-                eaten.push(vec![1_u8; 1 << 20]);
-                hint::black_box(&eaten);
+                mem::forget(hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
             }
         }
         CACHES.with_borrow_mut(|caches| {

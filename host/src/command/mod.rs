@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod clear;
+pub mod conformance;
 pub mod demo;
 pub mod import;
 pub mod load;

@@ -48,7 +48,7 @@ pub(crate) fn any_sequence_of_calls_gives_what_a_model_gives(s: &dyn Subject) {
         cases: 32,
         failure_persistence: None,
         // A call that goes on without end does so in each attempt to find a shorter way there.
-        max_shrink_time: 10_000,
+        max_shrink_time: 2_000,
         ..Config::default()
     };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);

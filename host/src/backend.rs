@@ -70,6 +70,10 @@ impl Backend {
         Builder::memory(bytes.into())
     }
 
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     pub(crate) fn new(component: &Component, settings: Settings) -> Result<Self, Error> {
         let backend = Self {
             pool: Arc::new(Pool::new(Linked::new(component)?, settings)),

@@ -7,22 +7,47 @@ use crate::{CacheStat, Change, Damage, Entry, ErrorKind, Part, Report};
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "full-backend",
-        exports: { default: async },
+        inline: "
+            package larder:host;
+
+            /// All that a host calls, and all that it gives.
+            world host {
+                include larder:cache/full-backend@0.1.0;
+                export larder:cache/cache@0.1.0;
+
+                import larder:cache/cache-backend@0.1.0;
+                import larder:cache/cache-updates@0.1.0;
+                import larder:cache/cache@0.1.0;
+            }
+        ",
+        world: "larder:host/host",
+        imports: { default: trappable },
+        exports: {
+            "larder:cache/cache-backend": async,
+            "larder:cache/cache-updates": async,
+            "larder:cache/cache-bulk": async,
+            "larder:cache/cache-inspect": async,
+        },
         // Keys and values are borrowed, and copied once: into the component's memory.
         ownership: Borrowing { duplicate_if_necessary: true },
-        with: { "wasi": wasmtime_wasi::p2::bindings },
+        with: {
+            "larder:cache/cache.cache": crate::Cache,
+            "wasi": wasmtime_wasi::p2::bindings::sync,
+        },
     });
 }
 
 pub(crate) use generated::exports::larder::cache::{
-    cache_backend, cache_bulk, cache_inspect, cache_updates, types,
+    cache, cache_backend, cache_bulk, cache_inspect, cache_updates, types,
 };
+/// What components call that the host gives something to.
+pub(crate) use generated::larder::cache as given;
 pub(crate) use types::Error;
 
 pub(crate) const CACHE_BACKEND: &str = "larder:cache/cache-backend@0.1.0";
 pub(crate) const CACHE_UPDATES: &str = "larder:cache/cache-updates@0.1.0";
 pub(crate) const CACHE_BULK: &str = "larder:cache/cache-bulk@0.1.0";
+pub(crate) const CACHE: &str = "larder:cache/cache@0.1.0";
 pub(crate) const CACHE_INSPECT: &str = "larder:cache/cache-inspect@0.1.0";
 
 impl<'a> From<&'a Entry> for types::Entry<'a> {
@@ -61,6 +86,29 @@ impl From<types::Error> for ErrorKind {
             types::Error::NoSpace => Self::NoSpace,
             types::Error::Unavailable(why) => Self::Unavailable(why),
             types::Error::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+impl From<ErrorKind> for given::types::Error {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::AccessDenied => Self::AccessDenied,
+            ErrorKind::InvalidName(why) => Self::InvalidName(why),
+            ErrorKind::InvalidArgument(why) => Self::InvalidArgument(why),
+            ErrorKind::Corrupt(what) => Self::Corrupt(what),
+            ErrorKind::UnsupportedVersion(version) => Self::UnsupportedVersion(version),
+            ErrorKind::TooLarge(bytes) => Self::TooLarge(bytes),
+            ErrorKind::NoSpace => Self::NoSpace,
+            ErrorKind::Unavailable(why) => Self::Unavailable(why),
+            ErrorKind::Other(what) => Self::Other(what),
+            // The contract has no word for what becomes of a component in a host.
+            ErrorKind::BadComponent(_)
+            | ErrorKind::MissingInterface(_)
+            | ErrorKind::Trapped(_)
+            | ErrorKind::TimedOut(_)
+            | ErrorKind::OutOfMemory(_)
+            | ErrorKind::Folder(_) => Self::Unavailable(kind.to_string()),
         }
     }
 }

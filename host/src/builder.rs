@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use same_file::Handle;
+use wasmtime::component::Component;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
-use crate::component::{self, builtin};
+use crate::component;
 use crate::{Backend, Error, ErrorKind, code_cache};
 
 /// What an error names if a backend cannot be made.
@@ -26,7 +27,6 @@ const COMPONENT: &str = "component";
 /// is kept for the message of [`ErrorKind::Trapped`].
 pub struct Builder {
     source: Source,
-    code_cache: Option<PathBuf>,
     settings: Settings,
 }
 
@@ -39,8 +39,9 @@ enum Source {
 
 type SetWasi = dyn Fn(&mut WasiCtxBuilder) + Send + Sync;
 
-/// What the instances of a component may use.
+/// How a component is compiled, and what its instances may use.
 pub(crate) struct Settings {
+    code_cache: Option<PathBuf>,
     folders: Vec<(PathBuf, String)>,
     environment: Vec<(String, String)>,
     addresses: Vec<SocketAddr>,
@@ -53,15 +54,7 @@ impl Builder {
     fn new(source: Source) -> Self {
         Self {
             source,
-            code_cache: None,
-            settings: Settings {
-                folders: Vec::new(),
-                environment: Vec::new(),
-                addresses: Vec::new(),
-                wasi: Vec::new(),
-                memory_limit: 1 << 30,
-                time_limit: Duration::from_secs(60),
-            },
+            settings: Settings::new(None),
         }
     }
 
@@ -159,7 +152,7 @@ impl Builder {
     /// file that belongs to another user, or that others may write, is not used. On other systems it
     /// is for the caller to see to.
     pub fn code_cache(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.code_cache = Some(dir.into());
+        self.settings.code_cache = Some(dir.into());
         self
     }
 
@@ -171,14 +164,11 @@ impl Builder {
     /// imports what is not there; [`ErrorKind::Folder`] for a folder that is not there or may not be
     /// opened; and what a call can give, since instances may run code as they start.
     pub fn build(self) -> Result<Backend, Error> {
-        let compile = |bytes: &[u8]| match &self.code_cache {
-            Some(folder) => code_cache::compile(folder, bytes),
-            None => component::compile(bytes),
-        };
+        let settings = &self.settings;
         let (operation, path, component) = match self.source {
-            Source::Builtin => (DISK_BACKEND, None, builtin(compile)),
-            Source::Memory(bytes) => (COMPONENT, None, compile(&bytes)),
-            Source::File(path, bytes) => (COMPONENT, Some(path), compile(&bytes)),
+            Source::Builtin => (DISK_BACKEND, None, component::DISK.compiled(settings)),
+            Source::Memory(bytes) => (COMPONENT, None, settings.compile(&bytes)),
+            Source::File(path, bytes) => (COMPONENT, Some(path), settings.compile(&bytes)),
         };
         component
             .and_then(|component| Backend::new(&component, self.settings.in_place()?))
@@ -187,6 +177,31 @@ impl Builder {
 }
 
 impl Settings {
+    /// Nothing may be used but clocks and random numbers.
+    pub(crate) fn new(code_cache: Option<PathBuf>) -> Self {
+        Self {
+            code_cache,
+            folders: Vec::new(),
+            environment: Vec::new(),
+            addresses: Vec::new(),
+            wasi: Vec::new(),
+            memory_limit: 1 << 30,
+            time_limit: Duration::from_secs(60),
+        }
+    }
+
+    /// Where compiled code is kept.
+    pub(crate) fn code_cache(&self) -> Option<&Path> {
+        self.code_cache.as_deref()
+    }
+
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, Error> {
+        match &self.code_cache {
+            Some(folder) => code_cache::compile(folder, bytes),
+            None => component::compile(bytes),
+        }
+    }
+
     /// Makes the paths independent of the current directory.
     fn in_place(mut self) -> Result<Self, Error> {
         for (path, _) in &mut self.folders {

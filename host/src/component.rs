@@ -9,9 +9,10 @@ use crate::bindings::{
     CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_bulk,
     cache_inspect, cache_updates,
 };
+use crate::builder::Settings;
 use crate::engine::{ENGINE, LINKER};
 use crate::instance::State;
-use crate::{DISK_COMPONENT, Error, ErrorKind};
+use crate::{CACHE_COMPONENT, DISK_COMPONENT, Error, ErrorKind};
 
 /// A component that exports the contract, and of the optional interfaces whichever it has.
 pub(crate) struct Linked {
@@ -74,15 +75,31 @@ pub(crate) fn compile(bytes: &[u8]) -> Result<Component, Error> {
     Err(bad(why))
 }
 
-/// The built-in component, which is compiled once in a process.
-pub(crate) fn builtin(
-    compile: impl FnOnce(&[u8]) -> Result<Component, Error>,
-) -> Result<Component, Error> {
-    static DISK: Mutex<Option<Component>> = Mutex::new(None);
-    let mut disk = DISK.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*disk {
-        Some(component) => Ok(component.clone()),
-        None => Ok(disk.insert(compile(DISK_COMPONENT)?).clone()),
+/// A component that the crate carries, which is compiled once in a process.
+pub(crate) struct Builtin {
+    bytes: &'static [u8],
+    compiled: Mutex<Option<Component>>,
+}
+
+/// The disk backend.
+pub(crate) static DISK: Builtin = Builtin::new(DISK_COMPONENT);
+/// The cache layer.
+pub(crate) static CACHE: Builtin = Builtin::new(CACHE_COMPONENT);
+
+impl Builtin {
+    const fn new(bytes: &'static [u8]) -> Self {
+        Self {
+            bytes,
+            compiled: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn compiled(&self, settings: &Settings) -> Result<Component, Error> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*compiled {
+            Some(component) => Ok(component.clone()),
+            None => Ok(compiled.insert(settings.compile(self.bytes)?).clone()),
+        }
     }
 }
 
@@ -92,7 +109,7 @@ pub(crate) fn unlike(name: &'static str) -> impl Fn(wasmtime::Error) -> Error {
 }
 
 /// Tells why a component cannot be used.
-fn unusable(error: wasmtime::Error) -> Error {
+pub(crate) fn unusable(error: wasmtime::Error) -> Error {
     bad(format!("{error:#}")).caused_by(error)
 }
 

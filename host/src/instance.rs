@@ -88,22 +88,7 @@ impl Instance {
         settings: &Settings,
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
-        let stderr = MemoryOutputPipe::new(STDERR);
-        let (wasi, folders) = settings.wasi(stderr.clone())?;
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
-        let state = State {
-            wasi,
-            table,
-            folders,
-            stderr,
-            stderr_seen: 0,
-            memory: 0,
-            memory_limit: settings.memory_limit,
-            refused: false,
-            deadline,
-            late: false,
-        };
+        let state = State::new(settings, deadline)?;
         let mut store = Store::new(linked.instance.engine(), state);
         store.limiter(|state| state);
         // What a call gives back lies in the component's memory, so this is no tighter.
@@ -170,16 +155,19 @@ impl Instance {
             .all(|folder| matches!(named.next(), Some(Ok(named)) if named == *folder))
     }
 
-    /// Tells the time by the component's monotonic clock, whatever clock that is, and by the host's.
+    /// As with [`State::tell_time`].
     pub(crate) fn clocks(&mut self) -> wasmtime::Result<Clocks> {
-        Ok(Clocks {
-            component: self.store.data_mut().clocks().now()?,
-            host: Instant::now(),
-        })
+        self.store.data_mut().tell_time()
     }
 }
 
 impl Clocks {
+    /// Translates an instant of the host's clock; one that has passed is now.
+    pub(crate) fn nanoseconds(self, at: Instant) -> u64 {
+        let left = at.saturating_duration_since(self.host);
+        self.component.saturating_add(bindings::nanoseconds(left))
+    }
+
     /// A component's clock that begins now.
     #[cfg(test)]
     pub(crate) fn at_zero() -> Self {
@@ -210,6 +198,33 @@ pub(crate) fn present<'a, T>(
 }
 
 impl State {
+    pub(crate) fn new(settings: &Settings, deadline: Option<Instant>) -> Result<Self, Error> {
+        let stderr = MemoryOutputPipe::new(STDERR);
+        let (wasi, folders) = settings.wasi(stderr.clone())?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        Ok(Self {
+            wasi,
+            table,
+            folders,
+            stderr,
+            stderr_seen: 0,
+            memory: 0,
+            memory_limit: settings.memory_limit,
+            refused: false,
+            deadline,
+            late: false,
+        })
+    }
+
+    /// Tells the time by the instance's monotonic clock, whatever clock that is, and by the host's.
+    pub(crate) fn tell_time(&mut self) -> wasmtime::Result<Clocks> {
+        Ok(Clocks {
+            component: self.clocks().now()?,
+            host: Instant::now(),
+        })
+    }
+
     /// Says why a call was broken off.
     pub(crate) fn explain(&self, error: wasmtime::Error, settings: &Settings) -> Error {
         let kind = if self.late {

@@ -74,6 +74,9 @@ mod entry;
 mod error;
 mod inspect;
 mod instance;
+mod layer;
+#[path = "../../src/name.rs"]
+mod name;
 #[cfg(feature = "pickle")]
 pub mod pickle;
 mod read;
@@ -86,7 +89,10 @@ pub use builder::Builder;
 pub use entry::{Change, Contents, Entry, LiveEntry};
 pub use error::{Error, ErrorKind};
 pub use inspect::{CacheStat, Damage, Part, Report};
+pub use layer::{Cache, Found, Guest, Keys, Layer, Limits, Metrics, Options};
 pub use read::Entries;
+/// What [`Layer::add_to_linker`] takes its linker from.
+pub use wasmtime;
 /// What [`Builder::wasi`] takes its settings from.
 pub use wasmtime_wasi;
 pub use write::Writer;

@@ -1,0 +1,302 @@
+//! The caches that are open, in whichever instance has them now.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceAny;
+
+use super::instance::{Call, Instance, Linked};
+use super::{Metrics, Options};
+use crate::instance::Failure;
+use crate::{Error, ErrorKind};
+
+/// How many caches of guests are kept in memory that no guest has open.
+const IDLE_CACHES: usize = 64;
+/// What an entry takes in memory besides its key and its value, in bytes, or not much more.
+const ENTRY: u64 = 256;
+
+/// The caches of a layer. A call that is broken off takes its instance, and what is in memory, with it;
+/// the next one starts another, in which a cache is opened again when it is used.
+pub(super) struct Caches {
+    linked: Linked,
+    /// None while a call is made, and so after one that did not return.
+    instance: Option<Instance>,
+    open: Vec<Option<Open>>,
+    places: BTreeMap<Arc<str>, usize>,
+    /// Those without handles, the longest idle first.
+    idle: VecDeque<usize>,
+}
+
+/// A cache that has handles, or is idle.
+struct Open {
+    name: Arc<str>,
+    options: Options,
+    handles: usize,
+    /// Its handle in the instance, once it was used there.
+    resource: Option<ResourceAny>,
+    /// Why what was in memory was lost, until a flush told of it.
+    loss: Option<ErrorKind>,
+    /// What it took in memory when it became idle.
+    size: u64,
+}
+
+/// What somebody may have whose caches have names that begin like this.
+#[derive(Clone, Copy)]
+pub(super) struct Quota<'a> {
+    pub(super) prefix: &'a str,
+    /// How many caches may be in memory at once.
+    pub(super) caches: usize,
+    /// How many bytes may go into one or come out of it in one go.
+    pub(super) largest: usize,
+}
+
+impl Caches {
+    pub(super) fn new(linked: Linked) -> Result<Self, Error> {
+        Ok(Self {
+            instance: Some(linked.start()?),
+            linked,
+            open: Vec::new(),
+            places: BTreeMap::new(),
+            idle: VecDeque::new(),
+        })
+    }
+
+    /// As with [`Linked::largest`].
+    pub(super) fn largest(&self) -> usize {
+        self.linked.largest()
+    }
+
+    /// Opens a cache under one more handle; says at which place it is.
+    pub(super) fn open(
+        &mut self,
+        name: &str,
+        options: Options,
+        quota: Option<Quota<'_>>,
+    ) -> Result<usize, ErrorKind> {
+        let known = self.places.get(name).copied();
+        if let Some(quota) = quota {
+            self.make_room(quota, known)?;
+        }
+        // Even where it is open, so that the options become these.
+        let resource = self.run(|instance| instance.open(name, &options))?;
+        let place = known.unwrap_or_else(|| self.add(name));
+        let open = self.at(place);
+        open.options = options;
+        open.handles += 1;
+        let before = open.resource.replace(resource);
+        self.idle.retain(|idle| *idle != place);
+        if let Some(before) = before {
+            self.run(|instance| instance.close(before))?;
+        }
+        Ok(place)
+    }
+
+    /// Opens a cache that is open under one more handle.
+    pub(super) fn share(&mut self, place: usize) {
+        self.at(place).handles += 1;
+    }
+
+    /// Closes a handle. With the last one, what changed is handed over; then the cache stays in memory
+    /// where it is to be kept, for as long as there is room.
+    pub(super) fn close(&mut self, place: usize, keep: bool) {
+        let open = self.at(place);
+        open.handles -= 1;
+        if open.handles > 0 {
+            return;
+        }
+        let measured = keep.then(|| {
+            // What fails is tried again when the cache is removed. Nobody is left to hear of it.
+            let _ = self.hand_over(place);
+            self.call(place, |cache, store, this| cache.call_metrics(store, this))
+        });
+        let Some(Ok(metrics)) = measured else {
+            return self.remove(place);
+        };
+        let size = metrics.entries.saturating_mul(ENTRY);
+        self.at(place).size = metrics.bytes.saturating_add(size);
+        self.idle.push_back(place);
+        while self.idle.len() > IDLE_CACHES || self.idle_size() > self.largest() as u64 {
+            self.remove(self.idle[0]);
+        }
+    }
+
+    /// Makes a call on a cache.
+    pub(super) fn call<T>(&mut self, place: usize, call: impl Call<T>) -> Result<T, ErrorKind> {
+        if self.instance.is_none() {
+            self.start()?;
+        }
+        let resource = match self.at(place).resource {
+            Some(resource) => resource,
+            None => self.reopen(place)?,
+        };
+        self.run(|instance| instance.call(resource, call))
+    }
+
+    /// Hands what changed to the backend. Fails once if anything was lost before.
+    pub(super) fn flush(&mut self, place: usize) -> Result<(), ErrorKind> {
+        self.hand_over(place)?;
+        self.at(place).loss.take().map_or(Ok(()), Err)
+    }
+
+    /// What became of a cache.
+    pub(super) fn metrics(&mut self, place: usize) -> Metrics {
+        let told = self.call(place, |cache, store, this| cache.call_metrics(store, this));
+        match told {
+            Ok(told) => {
+                let mut metrics = Metrics::from(told);
+                let loss = self.at(place).loss.clone();
+                metrics.backend_error = metrics.backend_error.or(loss);
+                metrics
+            }
+            Err(error) => Metrics {
+                backend_error: Some(error),
+                ..Metrics::default()
+            },
+        }
+    }
+
+    fn hand_over(&mut self, place: usize) -> Result<(), ErrorKind> {
+        Ok(self.call(place, |cache, store, this| cache.call_flush(store, this))??)
+    }
+
+    fn at(&mut self, place: usize) -> &mut Open {
+        let open = self.open[place].as_mut();
+        open.expect("a cache has its place while it has handles or is idle")
+    }
+
+    fn add(&mut self, name: &str) -> usize {
+        let name = Arc::from(name);
+        let open = Some(Open {
+            name: Arc::clone(&name),
+            options: Options::default(),
+            handles: 0,
+            resource: None,
+            loss: None,
+            size: 0,
+        });
+        let place = match self.open.iter().position(Option::is_none) {
+            Some(free) => {
+                self.open[free] = open;
+                free
+            }
+            None => {
+                self.open.push(open);
+                self.open.len() - 1
+            }
+        };
+        self.places.insert(name, place);
+        place
+    }
+
+    /// Lets go of a cache that has no handles.
+    fn remove(&mut self, place: usize) {
+        let Some(open) = self.open[place].take() else {
+            return;
+        };
+        self.places.remove(&open.name);
+        self.idle.retain(|idle| *idle != place);
+        // Without an instance, nothing of it is anywhere.
+        if let Some(resource) = open.resource
+            && self.instance.is_some()
+        {
+            // Nobody is left to hear of it; the others hear of what they lost.
+            let _ = self.run(|instance| instance.close(resource));
+        }
+    }
+
+    /// Sees to it that one more cache may be in memory, besides the one that is at this place.
+    fn make_room(&mut self, quota: Quota<'_>, known: Option<usize>) -> Result<(), ErrorKind> {
+        let Quota { prefix, caches, .. } = quota;
+        loop {
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            let places = self.places.range::<str, _>(from);
+            let places = places.take_while(|(name, _)| name.starts_with(prefix));
+            let places = places.map(|(_, place)| *place);
+            let others: Vec<_> = places.filter(|place| Some(*place) != known).collect();
+            if others.len() < caches {
+                return Ok(());
+            }
+            let Some(idle) = self.idle.iter().find(|place| others.contains(place)) else {
+                let why = format!("no more than {caches} caches may be open at once");
+                return Err(ErrorKind::Other(why));
+            };
+            self.remove(*idle);
+        }
+    }
+
+    fn idle_size(&mut self) -> u64 {
+        let idle = self.idle.iter().flat_map(|place| &self.open[*place]);
+        idle.map(|open| open.size).fold(0, u64::saturating_add)
+    }
+
+    fn reopen(&mut self, place: usize) -> Result<ResourceAny, ErrorKind> {
+        let open = self.at(place);
+        let (name, options) = (Arc::clone(&open.name), open.options.clone());
+        let resource = self.run(|instance| instance.open(&name, &options))?;
+        self.at(place).resource = Some(resource);
+        Ok(resource)
+    }
+
+    /// Makes a call into the instance, or into another if it is gone.
+    fn run<T>(
+        &mut self,
+        call: impl FnOnce(&mut Instance) -> Result<T, Failure>,
+    ) -> Result<T, ErrorKind> {
+        if self.instance.is_none() {
+            self.start()?;
+        }
+        let Some(mut instance) = self.instance.take() else {
+            unreachable!();
+        };
+        let kind = match call(&mut instance) {
+            Ok(answer) => {
+                self.instance = Some(instance);
+                return Ok(answer);
+            }
+            Err(Failure::Answered(kind)) => {
+                self.instance = Some(instance);
+                kind
+            }
+            Err(Failure::BrokenOff(error)) => {
+                let kind = self.linked.why(&instance, error);
+                self.lose(&kind);
+                kind
+            }
+        };
+        Err(kind)
+    }
+
+    /// Starts another instance.
+    fn start(&mut self) -> Result<(), ErrorKind> {
+        let stale = self.open.iter().flatten();
+        if stale.filter(|open| open.resource.is_some()).count() > 0 {
+            self.lose(&ErrorKind::Trapped("a call panicked".into()));
+        }
+        let started = self.linked.start().map_err(|error| error.kind().clone())?;
+        self.instance = Some(started);
+        Ok(())
+    }
+
+    /// Notes that all that was in memory is gone, and why.
+    fn lose(&mut self, why: &ErrorKind) {
+        for place in mem::take(&mut self.idle) {
+            if let Some(open) = self.open[place].take() {
+                self.places.remove(&open.name);
+            }
+        }
+        for open in self.open.iter_mut().flatten() {
+            open.resource = None;
+            open.loss = Some(why.clone());
+        }
+    }
+}
+
+impl Drop for Caches {
+    fn drop(&mut self) {
+        while let Some(place) = self.idle.front() {
+            self.remove(*place);
+        }
+    }
+}

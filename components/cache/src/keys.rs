@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub struct Keys<T> {
     table: HashTable<(Rc<str>, T)>,
     seed: u64,
+    bytes: u64,
 }
 
 impl<T> Keys<T> {
@@ -17,6 +18,7 @@ impl<T> Keys<T> {
         Keys {
             table: HashTable::new(),
             seed,
+            bytes: 0,
         }
     }
 
@@ -28,6 +30,11 @@ impl<T> Keys<T> {
     /// There are none.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// What the keys take, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// What there is for a key.
@@ -44,6 +51,7 @@ impl<T> Keys<T> {
         match self.table.find_mut(hash, |(other, _)| *other == key) {
             Some(found) => found.1 = item,
             None => {
+                self.bytes += key.len() as u64;
                 let hash_of = |(key, _): &(Rc<str>, T)| xxh3_64_with_seed(key.as_bytes(), seed);
                 self.table.insert_unique(hash, (key, item), hash_of);
             }
@@ -55,17 +63,24 @@ impl<T> Keys<T> {
         let hash = self.hash(key);
         if let Ok(found) = self.table.find_entry(hash, |(other, _)| &**other == key) {
             found.remove();
+            self.bytes -= key.len() as u64;
         }
     }
 
     /// Keeps those of which this is true.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        self.table.retain(|(_, item)| keep(item));
+        let bytes = &mut self.bytes;
+        self.table.retain(|(key, item)| {
+            let is_kept = keep(item);
+            *bytes -= if is_kept { 0 } else { key.len() as u64 };
+            is_kept
+        });
     }
 
     /// Takes all away, and the memory for them.
     pub fn clear(&mut self) {
         self.table = HashTable::new();
+        self.bytes = 0;
     }
 
     /// The keys, in no order.

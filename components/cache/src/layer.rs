@@ -13,6 +13,13 @@ const LARGEST_GROUP: u64 = 8 << 20;
 /// How many claims are no burden.
 const FEW_CLAIMS: usize = 16;
 
+/// How many keys may be in memory that have no entry there: as many as these to be removed from the backend, and as
+/// many that are claimed.
+const MOST_KEYS: usize = 1 << 14;
+
+/// How many bytes those may take.
+const MOST_KEY_BYTES: u64 = 1 << 20;
+
 /// What keeps the entries for the next process.
 pub trait Backend {
     /// `cache-backend.load`
@@ -324,6 +331,10 @@ impl<B: Backend> Layer<B> {
             self.claims.retain(|until| *until > now);
             self.most_claims = FEW_CLAIMS.max(2 * self.claims.len());
         }
+        if self.claims.len() >= MOST_KEYS || self.claims.bytes() >= MOST_KEY_BYTES {
+            // Some values may be made twice then, and nothing else comes of it.
+            self.claims.clear();
+        }
     }
 
     fn hand_over_if_due(&mut self, now: u64) {
@@ -335,6 +346,27 @@ impl<B: Backend> Layer<B> {
             let _ = self.flush(now);
         }
         self.hand_over_in_time(now);
+        if self.has_too_many_changes() && self.flush(now).is_err() {
+            self.start_over();
+        }
+    }
+
+    /// Whether very many keys wait whose entries have made room for others, or were removed.
+    fn has_too_many_changes(&self) -> bool {
+        let (keys, bytes) = (self.entries.len(), self.entries.bytes());
+        self.changed.len() > keys + MOST_KEYS || self.changed.bytes() > bytes + MOST_KEY_BYTES
+    }
+
+    /// Has the backend hold what is in memory and nothing else, instead of remembering every key that it is to
+    /// remove.
+    fn start_over(&mut self) {
+        self.is_to_be_cleared = true;
+        self.is_incomplete = false;
+        self.changed.clear();
+        for entry in self.entries.iter() {
+            self.changed.insert(entry.key.clone(), ());
+        }
+        self.group = (self.changed.len() as u64).saturating_add(flush_every(&self.options));
     }
 
     fn hand_over_in_time(&mut self, now: u64) {
@@ -839,6 +871,46 @@ mod tests {
             layer.get_or_claim(&n.to_string(), 1, n);
         }
         assert!(layer.claims.len() <= FEW_CLAIMS);
+    }
+
+    #[test]
+    fn claims_that_are_never_over_do_not_pile_up() {
+        let mut layer = Fake::default().open(UNLIMITED);
+        for n in 0..100_000 {
+            layer.get_or_claim(&n.to_string(), NEVER, 0);
+            assert!(layer.claims.len() <= MOST_KEYS);
+        }
+        for n in 0..1000 {
+            layer.get_or_claim(&format!("{n:10000}"), NEVER, 0);
+            assert!(layer.claims.bytes() <= MOST_KEY_BYTES + 10_000);
+        }
+    }
+
+    #[test]
+    fn keys_that_made_room_do_not_pile_up() {
+        for fails in [None, down()] {
+            let fake = Fake::default();
+            let old = ("old".into(), (Vec::new(), None));
+            fake.0.borrow_mut().stored.extend([old]);
+            let mut layer = fake.open(Options {
+                capacity: Some(10),
+                ..UNLIMITED
+            });
+            fake.fail(fails);
+            for n in 0..100_000 {
+                set(&mut layer, &n.to_string(), 0);
+                assert!(layer.changed.len() <= MOST_KEYS + 11);
+            }
+            for n in 0..1000 {
+                set(&mut layer, &format!("{n:10000}"), 0);
+                assert!(layer.changed.bytes() <= MOST_KEY_BYTES + 11 * 20_000);
+            }
+            fake.fail(None);
+            layer.flush(0).unwrap();
+            let mut keys: Vec<_> = (990..1000).map(|n| format!("{n:10000}")).collect();
+            keys.sort();
+            assert_eq!(fake.keys(), keys);
+        }
     }
 
     #[test]

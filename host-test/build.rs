@@ -10,6 +10,7 @@ fn main() {
         "larder-tiered",
         "larder-keyvalue",
         "larder-broken",
+        "larder-guest",
         "example-visits",
         "example-keyvalue-visits",
         "example-http-cache",
@@ -21,6 +22,7 @@ fn main() {
             "components",
             "conformance/broken",
             "examples",
+            "host-test/guest",
         ],
     );
 }

@@ -16,6 +16,8 @@ pub static TIERED: &[u8] = component!("larder-tiered");
 pub static KEYVALUE: &[u8] = component!("larder-keyvalue");
 /// A backend that breaks the promise that `LARDER_FAULT` names.
 pub static BROKEN: &[u8] = component!("larder-broken");
+/// What does to its caches whatever a test asks for.
+pub static GUEST: &[u8] = component!("larder-guest");
 /// The smallest application of the cache layer.
 pub static VISITS: &[u8] = component!("example-visits");
 /// An application that knows only wasi:keyvalue.

@@ -59,6 +59,35 @@
 //! # }
 //! ```
 //!
+//! A [`Layer`] keeps entries in memory above a backend, for this program and for components that it runs
+//! with wasmtime and that import `larder:cache/cache`:
+//!
+//! ```
+//! # use std::time::Duration;
+//! use larder_host::wasmtime::{Engine, component::Linker};
+//! use larder_host::{Backend, Guest, Layer, Options};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let ten_minutes = Duration::from_secs(600);
+//! let layer = Layer::new(Backend::disk(&folder)?)?;
+//! let options = Options { capacity: Some(10_000), ..Options::default() };
+//! let sessions = layer.open("sessions", &options)?;
+//! sessions.set("user:1", "alice", Some(ten_minutes));
+//! assert_eq!(sessions.get("user:1").unwrap(), b"alice");
+//!
+//! struct State {
+//!     larder: Guest,
+//! }
+//! let mut linker = Linker::new(&Engine::default());
+//! Layer::add_to_linker(&mut linker, |state: &mut State| &mut state.larder)?;
+//! // For each instance, in its store:
+//! let state = State { larder: layer.guest("tenant-1")? };
+//! # let _ = state;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! A component that traps, loops, sleeps or eats memory gives an [`Error`], and leaves the program
 //! and later calls alone.
 

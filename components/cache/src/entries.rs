@@ -173,7 +173,6 @@ impl Entries {
     }
 
     /// All of them, in no order.
-    #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref())
     }

@@ -64,7 +64,7 @@ impl Default for Surroundings {
             folder: None,
             access: FsPerms::ReadWrite,
             arguments: Vec::new(),
-            clock: Clock::new(),
+            clock: Clock::starting_now(),
             stdout: MemoryOutputPipe::new(1 << 20),
         }
     }

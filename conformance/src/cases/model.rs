@@ -104,7 +104,11 @@ fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseEr
             Step::Advance(by) => s.clock().advance(Duration::from_nanos(*by)),
             Step::Restart | Step::Reboot if !s.offers(Feature::Durability) => {}
             Step::Restart => backend = s.open(),
-            Step::Reboot => s.clock().reboot(),
+            Step::Reboot => {
+                s.clock().reboot();
+                // No instance lives through that.
+                backend = s.open();
+            }
         }
         let now = s.clock().wall().as_nanos();
         let instant = u128::from(s.clock().instant());

@@ -20,13 +20,9 @@ fn main() -> Result<(), Error> {
     };
     let cache = Cache::open("visits", options)?;
 
-    let before = cache
-        .get("count")
-        .and_then(|count| String::from_utf8(count).ok());
-    let count = before
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(0u64)
-        .saturating_add(1);
+    let before = cache.get("count").unwrap_or_default();
+    let before: u64 = String::from_utf8_lossy(&before).parse().unwrap_or(0);
+    let count = before.saturating_add(1);
     cache.set("count", count.to_string().as_bytes(), None);
     println!("This is visit number {count}.");
 

@@ -5,21 +5,17 @@
 //! ```no_run
 //! use larder_conformance::{Component, Verdict, certify};
 //!
-//! #[test]
-//! # fn doc() {}
-//! fn it_keeps_what_it_promises() {
-//!     let component = std::fs::read("my_backend.wasm").expect("it was built");
-//!     let backend = Component::new(&component).expect("a backend");
-//!     for (case, verdict) in certify(|| backend.subject()) {
-//!         if let Verdict::Broken(why) = verdict {
-//!             panic!("{}: {why}", case.promise);
-//!         }
+//! let component = std::fs::read("my_backend.wasm").expect("it was built");
+//! let backend = Component::new(&component).expect("it is a backend");
+//! for (case, verdict) in certify(|| backend.subject()) {
+//!     if let Verdict::Broken(why) = verdict {
+//!         panic!("{}: {why}", case.promise);
 //!     }
 //! }
 //! ```
 //!
-//! [`conformance!`] makes a test of each case instead. Whatever can be opened, called, and given a [`Clock`] is
-//! certified too: it is a [`Subject`], whose instances are an [`Instance`] each.
+//! [`conformance!`] makes a test of each case instead. A [`Component`] is the usual [`Subject`]; whatever else can be
+//! opened, called, and given a [`Clock`] is one if it says how.
 
 mod case;
 mod cases;

@@ -28,7 +28,7 @@ impl<'a> Sample<'a> {
     fn new(subject: &'a dyn Subject) -> Sample<'a> {
         let mut backend = subject.open();
         let numbered = |version: &str| -> Vec<Entry> {
-            let ttl = |n: usize| (n % 3 == 0).then_some(100 * SECOND);
+            let ttl = |n: usize| n.is_multiple_of(3).then_some(100 * SECOND);
             let value = |n: usize| format!("{version} {n};").repeat(1 + n * n % 23);
             let entries = (0..24).map(|n| entry(format!("key:{n}"), value(n), ttl(n)));
             entries.collect()
@@ -69,8 +69,8 @@ impl<'a> Sample<'a> {
 
     /// Damages every file in turn, at places all over it.
     fn survives(&self, damage: impl Fn(&mut Vec<u8>, usize)) {
-        let every = self.files.len() * PLACES / REPAIRS;
-        let mut count = 0;
+        let every = (self.files.len() * PLACES / REPAIRS).max(1);
+        let mut count: usize = 0;
         for (file, bytes) in &self.files {
             let last = bytes.len().saturating_sub(1);
             let places = last.min(PLACES - 1);
@@ -80,7 +80,7 @@ impl<'a> Sample<'a> {
                 fs::write(self.folder.join(file), damaged).expect("the file can be written");
                 let case = format!("{} damaged at byte {place}", file.display());
                 self.looks_right(&case);
-                if count % every.max(1) == 0 {
+                if count.is_multiple_of(every) {
                     self.is_repaired(&case);
                 }
                 count += 1;

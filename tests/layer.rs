@@ -344,13 +344,18 @@ fn a_guest_goes_on_while_the_backend_fails_and_hears_of_it() {
 fn guests_outlive_an_instance_of_the_layer_that_breaks_down() {
     let (_folder, backend) = disk();
     let layer = Layer::with_memory_limit(backend, 16 << 20).unwrap();
-    let (mut one, mut two) = (Running::of(&layer, "one"), Running::of(&layer, "two"));
+    let all = Limits {
+        capacity_bytes: u64::MAX,
+        ..Limits::default()
+    };
+    let hungry = layer.guest("two").unwrap().limits(all);
+    let (mut one, mut two) = (Running::of(&layer, "one"), Running::new(hungry));
     one.open("cache").unwrap();
     one.set("cache", "flushed", "value");
     let flushed: Result<(), String> = one.call("flush", ("cache",));
     flushed.unwrap();
     one.set("cache", "lost", "value");
-    // What its limits allow is more than there is, which is for the host to see to.
+    // Its limits are more than there is, which is for the host to see to.
     two.open("cache").unwrap();
     for n in 0..16 {
         two.set("cache", &n.to_string(), &"x".repeat(MIB as usize));

@@ -75,12 +75,12 @@ impl Caches {
         options: Options,
         quota: Option<Quota<'_>>,
     ) -> Result<usize, ErrorKind> {
-        let known = self.places.get(name).copied();
         if let Some(quota) = quota {
-            self.make_room(quota, known)?;
+            self.make_room(quota, name)?;
         }
         // Even where it is open, so that the options become these.
         let resource = self.run(|instance| instance.open(name, &options))?;
+        let known = self.places.get(name).copied();
         let place = known.unwrap_or_else(|| self.add(name));
         let open = self.at(place);
         open.options = options;
@@ -125,7 +125,7 @@ impl Caches {
     /// Makes a call on a cache.
     pub(super) fn call<T>(&mut self, place: usize, call: impl Call<T>) -> Result<T, ErrorKind> {
         if self.instance.is_none() {
-            self.start()?;
+            self.instance = Some(self.start()?);
         }
         let resource = match self.at(place).resource {
             Some(resource) => resource,
@@ -136,8 +136,8 @@ impl Caches {
 
     /// Hands what changed to the backend. Fails once if anything was lost before.
     pub(super) fn flush(&mut self, place: usize) -> Result<(), ErrorKind> {
-        self.hand_over(place)?;
-        self.at(place).loss.take().map_or(Ok(()), Err)
+        let flushed = self.hand_over(place);
+        self.at(place).loss.take().map_or(flushed, Err)
     }
 
     /// What became of a cache.
@@ -192,11 +192,11 @@ impl Caches {
 
     /// Lets go of a cache that has no handles.
     fn remove(&mut self, place: usize) {
+        self.idle.retain(|idle| *idle != place);
         let Some(open) = self.open[place].take() else {
             return;
         };
         self.places.remove(&open.name);
-        self.idle.retain(|idle| *idle != place);
         // Without an instance, nothing of it is anywhere.
         if let Some(resource) = open.resource
             && self.instance.is_some()
@@ -206,15 +206,15 @@ impl Caches {
         }
     }
 
-    /// Sees to it that one more cache may be in memory, besides the one that is at this place.
-    fn make_room(&mut self, quota: Quota<'_>, known: Option<usize>) -> Result<(), ErrorKind> {
+    /// Sees to it that the cache of this name may be in memory.
+    fn make_room(&mut self, quota: Quota<'_>, name: &str) -> Result<(), ErrorKind> {
         let Quota { prefix, caches, .. } = quota;
         loop {
             let from = (Bound::Included(prefix), Bound::Unbounded);
             let places = self.places.range::<str, _>(from);
-            let places = places.take_while(|(name, _)| name.starts_with(prefix));
-            let places = places.map(|(_, place)| *place);
-            let others: Vec<_> = places.filter(|place| Some(*place) != known).collect();
+            let places = places.take_while(|(other, _)| other.starts_with(prefix));
+            let others = places.filter(|(other, _)| ***other != *name);
+            let others: Vec<_> = others.map(|(_, place)| *place).collect();
             if others.len() < caches {
                 return Ok(());
             }
@@ -244,39 +244,32 @@ impl Caches {
         &mut self,
         call: impl FnOnce(&mut Instance) -> Result<T, Failure>,
     ) -> Result<T, ErrorKind> {
-        if self.instance.is_none() {
-            self.start()?;
-        }
-        let Some(mut instance) = self.instance.take() else {
-            unreachable!();
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self.start()?,
         };
-        let kind = match call(&mut instance) {
+        match call(&mut instance) {
             Ok(answer) => {
                 self.instance = Some(instance);
-                return Ok(answer);
+                Ok(answer)
             }
             Err(Failure::Answered(kind)) => {
                 self.instance = Some(instance);
-                kind
+                Err(kind)
             }
             Err(Failure::BrokenOff(error)) => {
-                let kind = self.linked.why(&instance, error);
-                self.lose(&kind);
-                kind
+                let why = self.linked.why(&instance, error);
+                self.lose(&why);
+                Err(why)
             }
-        };
-        Err(kind)
+        }
     }
 
-    /// Starts another instance.
-    fn start(&mut self) -> Result<(), ErrorKind> {
-        let stale = self.open.iter().flatten();
-        if stale.filter(|open| open.resource.is_some()).count() > 0 {
-            self.lose(&ErrorKind::Trapped("a call panicked".into()));
-        }
-        let started = self.linked.start().map_err(|error| error.kind().clone())?;
-        self.instance = Some(started);
-        Ok(())
+    /// Starts another instance, in which nothing is open.
+    fn start(&mut self) -> Result<Instance, ErrorKind> {
+        // There is nothing more to lose, unless a call did not return.
+        self.lose(&ErrorKind::Trapped("a call panicked".into()));
+        self.linked.start().map_err(|error| error.kind().clone())
     }
 
     /// Notes that all that was in memory is gone, and why.
@@ -287,8 +280,9 @@ impl Caches {
             }
         }
         for open in self.open.iter_mut().flatten() {
-            open.resource = None;
-            open.loss = Some(why.clone());
+            if open.resource.take().is_some() {
+                open.loss = Some(why.clone());
+            }
         }
     }
 }

@@ -32,11 +32,11 @@ pub struct Guest {
     open: ResourceTable,
 }
 
-/// How much of the layer's memory a tenant may have: no more than `caches` times all else, and of an entry
-/// its key and value twice over and 256 bytes besides.
+/// How much of the layer's memory a tenant may have. At worst, a cache takes twice its `capacity_bytes`,
+/// 256 bytes for each entry, and 4 MiB.
 ///
-/// It is for the host to see to it that all tenants together have less than the layer has memory. Storage
-/// is not limited, nor is time: a tenant that opens large caches, or flushes without a pause, makes others
+/// It is for the host to see to it that all tenants together get no more than the layer has. Storage is
+/// not limited, nor is time: a tenant that opens large caches, or flushes without a pause, makes others
 /// wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
@@ -52,12 +52,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 8 caches of 65,536 entries in 16 MiB.
+    /// 8 caches of 16,384 entries in 4 MiB: 128 MiB at worst.
     fn default() -> Self {
         Self {
             caches: 8,
-            capacity: 1 << 16,
-            capacity_bytes: 16 << 20,
+            capacity: 1 << 14,
+            capacity_bytes: 4 << 20,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Many components share one cache layer: those of one tenant its caches, those of several nothing at all.
 
 use std::sync::LazyLock;
-use std::thread;
+use std::{fs, thread};
 
 use larder_host::wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2};
 use larder_host::{Backend, Guest, Layer, Limits, Options};
@@ -212,6 +212,63 @@ fn a_cache_stays_warm_between_guests_and_is_handed_over_when_the_last_is_gone() 
 }
 
 #[test]
+fn caches_that_no_guest_has_open_make_room_for_one_another() {
+    let (_folder, backend) = disk();
+    let layer = Layer::new(backend.clone()).unwrap();
+    let tenants: Vec<String> = (0..65).map(|n| format!("tenant-{n}")).collect();
+    for tenant in &tenants {
+        let mut guest = Running::of(&layer, tenant);
+        guest.open("cache").unwrap();
+        guest.set("cache", "key", "value");
+        drop(guest);
+        backend.clear(&format!("{tenant}~cache")).unwrap();
+    }
+    for (tenant, is_warm) in [
+        (&tenants[1], true),
+        (&tenants[64], true),
+        (&tenants[0], false),
+    ] {
+        let mut guest = Running::of(&layer, tenant);
+        guest.open("cache").unwrap();
+        assert_eq!(guest.get("cache", "key").is_some(), is_warm, "{tenant}");
+    }
+
+    // They have a quarter of the memory between them.
+    let layer = Layer::with_memory_limit(backend.clone(), 16 << 20).unwrap();
+    for tenant in &tenants[..3] {
+        let mut guest = Running::of(&layer, tenant);
+        guest.open("cache").unwrap();
+        guest.set("cache", "key", &"x".repeat(2 * MIB as usize - 512));
+        drop(guest);
+        backend.clear(&format!("{tenant}~cache")).unwrap();
+    }
+    for (tenant, is_warm) in [
+        (&tenants[2], true),
+        (&tenants[1], true),
+        (&tenants[0], false),
+    ] {
+        let mut guest = Running::of(&layer, tenant);
+        guest.open("cache").unwrap();
+        assert_eq!(guest.get("cache", "key").is_some(), is_warm, "{tenant}");
+    }
+}
+
+#[test]
+fn what_could_not_be_handed_over_is_when_the_layer_is_dropped() {
+    let (folder, layer) = layer();
+    let mut guest = Running::of(&layer, "tenant");
+    guest.open("cache").unwrap();
+    guest.set("cache", "key", "value");
+    let away = folder.path().with_extension("away");
+    fs::rename(folder.path(), &away).unwrap();
+    drop(guest);
+    fs::rename(&away, folder.path()).unwrap();
+    drop(layer);
+    let backend = Backend::disk(folder.path()).unwrap();
+    assert_eq!(backend.load("tenant~cache").unwrap().entries.len(), 1);
+}
+
+#[test]
 fn what_a_guest_leaves_open_is_closed_however_it_ends() {
     let (_folder, backend) = disk();
     let layer = Layer::new(backend.clone()).unwrap();
@@ -328,14 +385,14 @@ fn a_guest_goes_on_while_the_backend_fails_and_hears_of_it() {
     let mut guest = Running::of(&layer, "tenant");
     guest.open("cache").unwrap();
     let away = folder.path().with_extension("away");
-    std::fs::rename(folder.path(), &away).unwrap();
+    fs::rename(folder.path(), &away).unwrap();
     guest.set("cache", "key", "value");
     let flushed: Result<(), String> = guest.call("flush", ("cache",));
     let error = flushed.unwrap_err();
     assert!(error.contains("Unavailable"), "{error}");
     assert_eq!(guest.metrics("cache").2, Some(error));
     assert_eq!(guest.get("cache", "key").unwrap(), "value");
-    std::fs::rename(&away, folder.path()).unwrap();
+    fs::rename(&away, folder.path()).unwrap();
     let flushed: Result<(), String> = guest.call("flush", ("cache",));
     flushed.unwrap();
 }

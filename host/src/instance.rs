@@ -293,3 +293,25 @@ impl WasiView for State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_goes_to_a_component_and_back() {
+        let host = Instant::now();
+        let clocks = Clocks {
+            component: 1000,
+            host,
+        };
+        let later = host + Duration::from_nanos(7);
+        assert_eq!(clocks.nanoseconds(later), 1007);
+        assert_eq!(clocks.instant(1007), Some(later));
+        assert_eq!(clocks.nanoseconds(host), 1000);
+        let earlier = host - Duration::from_nanos(7);
+        assert_eq!(clocks.nanoseconds(earlier), 1000);
+        let never = host + Duration::from_secs(1 << 35);
+        assert_eq!(clocks.nanoseconds(never), u64::MAX);
+    }
+}

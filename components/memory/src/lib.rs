@@ -1,4 +1,11 @@
 //! A backend in memory: what it keeps is gone with the instance. The smallest example of how to write one.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.

@@ -1,4 +1,11 @@
 //! Gives changes to a backend that can only load, save and clear.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.

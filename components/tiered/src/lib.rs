@@ -1,4 +1,11 @@
 //! Two backends as one: a fast one in front of one that lasts. The world `tiered` tells who is right when.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 mod bindings {
     #![allow(missing_docs)] // Generated; the documentation is in the WIT.

@@ -21,9 +21,10 @@ static MEMORY_BEFORE_DISK: LazyLock<Backend> =
     LazyLock::new(|| Backend::compile(&tiered(MEMORY, DISK_COMPONENT)));
 
 mod simple_updates {
-    larder_host_test::conformance!(larder_host_test::Subject::new(
-        super::SIMPLE_UPDATES_ABOVE_DISK.clone()
-    ));
+    // Of two that load, change and save one cache at once, one may lose: its world says so.
+    larder_host_test::conformance!(
+        larder_host_test::Subject::new(super::SIMPLE_UPDATES_ABOVE_DISK.clone()).alone()
+    );
 }
 
 mod tiers {

@@ -196,13 +196,15 @@ pub struct Start {
     pub kept_code: Times,
 }
 
-/// The cache layer, composed with an application and the disk backend.
+/// The cache layer, composed with an application and the disk backend where nothing else is said.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
     pub place: String,
     /// A million gets that hit, of values of 100 bytes.
     pub get: Times,
+    /// The same by the host, through a layer of `larder-host`.
+    pub library_get: Times,
     /// A million sets that stay in memory.
     pub set: Times,
     /// A thousand changes handed to the backend.

@@ -191,6 +191,10 @@ fn layers(results: &Results) -> String {
     for layer in &results.layers {
         for (what, times) in [
             ("a million gets that hit", &layer.get),
+            (
+                "a million gets that hit, by the host through `larder-host`",
+                &layer.library_get,
+            ),
             ("a million sets that stay in memory", &layer.set),
             ("a flush of 1,000 changes", &layer.flush),
             (

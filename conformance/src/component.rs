@@ -55,6 +55,7 @@ pub struct Component {
     exports: Exports,
     environment: Vec<(String, String)>,
     volatile: bool,
+    alone: bool,
     time_limit: Duration,
 }
 
@@ -102,6 +103,7 @@ impl Component {
             component,
             environment: Vec::new(),
             volatile: false,
+            alone: false,
             time_limit: TIME,
         })
     }
@@ -117,6 +119,14 @@ impl Component {
     pub fn volatile(self) -> Component {
         Component {
             volatile: true,
+            ..self
+        }
+    }
+
+    /// The same, known to be for one instance at a time: promises about several at once are not offered.
+    pub fn alone(self) -> Component {
+        Component {
+            alone: true,
             ..self
         }
     }
@@ -174,6 +184,7 @@ impl Subject for ComponentSubject {
     fn offers(&self, feature: Feature) -> bool {
         match feature {
             Feature::Durability | Feature::Files => !self.backend.volatile,
+            Feature::Concurrency => !self.backend.volatile && !self.backend.alone,
             interface => self.backend.exports.offers(interface),
         }
     }

@@ -65,8 +65,10 @@ pub enum Feature {
     Bulk,
     /// `cache-inspect`
     Inspect,
-    /// Storage that outlives an instance, and is shared by those that run at once.
+    /// Storage that outlives an instance.
     Durability,
+    /// Storage that several instances may use at once.
+    Concurrency,
     /// Files in a folder of the host's, damage to which is survived.
     Files,
 }
@@ -78,6 +80,7 @@ impl fmt::Display for Feature {
             Feature::Bulk => "cache-bulk",
             Feature::Inspect => "cache-inspect",
             Feature::Durability => "storage that outlives an instance",
+            Feature::Concurrency => "storage for several instances at once",
             Feature::Files => "files in a folder",
         })
     }

@@ -135,6 +135,7 @@ pub struct Subject {
     environment: Vec<(String, String)>,
     memory: usize,
     in_batches: bool,
+    alone: bool,
     clock: Clock,
 }
 
@@ -162,6 +163,7 @@ impl Subject {
             environment: Vec::new(),
             memory: usize::MAX,
             in_batches: false,
+            alone: false,
             clock: Clock::starting_now(),
         }
     }
@@ -188,6 +190,7 @@ impl Subject {
             environment: Vec::new(),
             memory: usize::MAX,
             in_batches: false,
+            alone: false,
             clock: disk.clock().clone(),
         }
     }
@@ -199,6 +202,7 @@ impl Subject {
             environment: self.environment.clone(),
             memory: self.memory,
             in_batches: self.in_batches,
+            alone: self.alone,
             ..Subject::simulated(self.backend.clone(), disk)
         }
     }
@@ -215,6 +219,7 @@ impl Subject {
             environment: self.environment.clone(),
             memory: self.memory,
             in_batches: self.in_batches,
+            alone: self.alone,
             ..Subject::new(self.backend.clone())
         };
         for (path, bytes) in tree(self.folder()) {
@@ -248,6 +253,14 @@ impl Subject {
     pub fn memory(self, bytes: usize) -> Subject {
         Subject {
             memory: bytes,
+            ..self
+        }
+    }
+
+    /// The same, known to be for one instance at a time.
+    pub fn alone(self) -> Subject {
+        Subject {
+            alone: true,
             ..self
         }
     }
@@ -355,6 +368,7 @@ impl conformance::Subject for Subject {
     fn offers(&self, feature: Feature) -> bool {
         match feature {
             Feature::Durability => true,
+            Feature::Concurrency => !self.alone,
             // Where nothing is synced, damage may bring back an older version: the contract of the disk backend says so.
             Feature::Files => !self.environment.iter().any(|(_, value)| value == "atomic"),
             interface => self.backend.exports.offers(interface),

@@ -101,7 +101,7 @@ impl Subject for Plain {
     fn offers(&self, feature: Feature) -> bool {
         matches!(
             feature,
-            Feature::Updates | Feature::Durability | Feature::Files
+            Feature::Updates | Feature::Durability | Feature::Concurrency | Feature::Files
         )
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use larder_host::{CACHE_COMPONENT, DISK_COMPONENT};
+use larder_host::{Backend, CACHE_COMPONENT, Cache, DISK_COMPONENT, Entry, Options};
 use larder_host_test::compose::plug;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -42,12 +42,14 @@ const GROUP: u32 = 1_000;
 pub fn run(place: &Place, rounds: usize) -> Result<Layer> {
     eprintln!("the cache layer, {rounds} rounds, {}", place.name);
     let mut application = Application::start(&place.fresh("layer")?)?;
+    let library = Library::start(&place.fresh("library")?)?;
     let beside = place.fresh("beside")?;
     place.settle()?;
-    let (mut gets, mut sets) = (Vec::new(), Vec::new());
+    let (mut gets, mut library_gets, mut sets) = (Vec::new(), Vec::new(), Vec::new());
     let (mut flushes, mut fsyncs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         gets.push(application.get(CALLS)?);
+        library_gets.push(library.get(CALLS)?);
         sets.push(application.set(CALLS)?);
         application.flush()?;
         application.set(GROUP)?;
@@ -59,6 +61,7 @@ pub fn run(place: &Place, rounds: usize) -> Result<Layer> {
     Ok(Layer {
         place: place.name.into(),
         get: times(&gets)?,
+        library_get: times(&library_gets)?,
         set: times(&sets)?,
         flush: times(&flushes)?,
         fsyncs: times(&fsyncs)?,
@@ -117,5 +120,38 @@ impl Application {
 
     fn flush(&mut self) -> Result<Duration> {
         Ok(timed(|| Ok(self.guest.call_flush(&mut self.store)??))?.1)
+    }
+}
+
+/// The same entries in a layer of this program.
+struct Library {
+    cache: Cache,
+    keys: Vec<String>,
+}
+
+impl Library {
+    fn start(folder: &Path) -> Result<Self> {
+        let layer = larder_host::Layer::new(Backend::disk(folder)?)?;
+        let cache = layer.open("bench", &Options::default())?;
+        let keys: Vec<_> = (0..ENTRIES).map(|n| format!("user:{n}")).collect();
+        cache.set_many(keys.iter().map(|key| Entry::new(key, [7; 100])));
+        Ok(Self { cache, keys })
+    }
+
+    /// In the order of the guest.
+    fn get(&self, times: u32) -> Result<Duration> {
+        const STRIDE: usize = 7919;
+        let (mut next, mut found) = (0, 0);
+        let ((), time) = timed(|| {
+            for _ in 0..times {
+                next = (next + STRIDE) % self.keys.len();
+                found += u32::from(self.cache.get(&self.keys[next]).is_some());
+            }
+            Ok(())
+        })?;
+        if found != times {
+            return Err(format!("{found} of {times} values were found").into());
+        }
+        Ok(time)
     }
 }

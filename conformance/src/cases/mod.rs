@@ -133,9 +133,9 @@ macro_rules! __cases {
                 "a check finds no damage where there is none"
         }
         concurrency {
-            saves_at_once_leave_one_whole_version [Durability]
+            saves_at_once_leave_one_whole_version [Concurrency]
                 "of saves at once one counts, whole, and readers see whole ones"
-            applies_at_once_all_count [Updates Durability]
+            applies_at_once_all_count [Updates Concurrency]
                 "of changes made at once none is lost, and readers see whole ones"
         }
         files {

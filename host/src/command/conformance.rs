@@ -33,6 +33,10 @@ pub struct Args {
     #[arg(long)]
     volatile: bool,
 
+    /// The component is for one instance at a time: promises about several at once are not offered
+    #[arg(long)]
+    alone: bool,
+
     /// An environment variable for the component; as many as there are to be
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     environment: Vec<(String, String)>,
@@ -46,10 +50,13 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
         let bytes = fs::read(&args.component).map_err(|error| failed(error.to_string()))?;
         Component::new(&bytes).map_err(|error| failed(error.to_string()))?
     };
-    let mut backend = match args.volatile {
-        true => component.volatile(),
-        false => component,
-    };
+    let mut backend = component;
+    if args.volatile {
+        backend = backend.volatile();
+    }
+    if args.alone {
+        backend = backend.alone();
+    }
     for (name, value) in &args.environment {
         backend = backend.env(name, value);
     }

@@ -203,7 +203,7 @@ fn measure(options: &Options, places: &[Place], results: &mut Results) -> Result
             results.start = Some(start::run(place, 50 * rounds)?);
         }
         if asked(Case::Layer) {
-            results.put_layer(layer::run(place, 10 * rounds)?);
+            results.put_layer(layer::run(place, 3 * rounds)?);
         }
     }
     Ok(())

@@ -14,6 +14,8 @@
 //! }
 //! ```
 //!
+//! [`Component::volatile`] and [`Component::alone`] say what a backend does not promise.
+//!
 //! [`conformance!`] makes a test of each case instead. A [`Component`] is the usual [`Subject`]; whatever else can be
 //! opened, called, and given a [`Clock`] is one if it says how.
 

@@ -42,10 +42,7 @@ pub struct Layer<B: Backend> {
     most_claims: usize,
     /// Keys of which the backend has something else, or something that is no more.
     changed: Keys<()>,
-    /// What the backend has is to be removed.
-    is_to_be_cleared: bool,
-    /// Nothing of what the backend has can be read: it is removed before anything is changed, and left alone till then.
-    is_unreadable: bool,
+    stored: Stored,
     /// Whether the backend may have entries that are not in memory.
     is_incomplete: bool,
     /// Since when changes have waited.
@@ -53,6 +50,18 @@ pub struct Layer<B: Backend> {
     /// How many keys have to have changed for the next group.
     group: u64,
     metrics: Metrics,
+}
+
+/// What the backend has, as far as changes go.
+enum Stored {
+    /// Changes are made to it.
+    Good,
+    /// Nothing of it can be read: it is removed before anything is changed, and left alone till then.
+    Unreadable,
+    /// It is to be removed.
+    ToBeCleared,
+    /// A newer Larder stored it, in this version: nothing is changed in it.
+    Newer(u32),
 }
 
 impl<B: Backend> Layer<B> {
@@ -73,8 +82,7 @@ impl<B: Backend> Layer<B> {
             claims: Keys::new(seed),
             most_claims: FEW_CLAIMS,
             changed: Keys::new(seed),
-            is_to_be_cleared: false,
-            is_unreadable: false,
+            stored: Stored::Good,
             is_incomplete: false,
             waiting_since: None,
             group: flush_every(&options),
@@ -95,8 +103,12 @@ impl<B: Backend> Layer<B> {
             Err(error @ Error::InvalidName(_)) => return Err(error),
             Err(error) => {
                 // Of what cannot be read, nothing can be changed either.
-                layer.is_unreadable = matches!(error, Error::Corrupt(_));
-                layer.is_incomplete = !layer.is_unreadable;
+                layer.stored = match error {
+                    Error::Corrupt(_) => Stored::Unreadable,
+                    Error::UnsupportedVersion(version) => Stored::Newer(version),
+                    _ => Stored::Good,
+                };
+                layer.is_incomplete = matches!(layer.stored, Stored::Good);
                 layer.metrics.backend_error = Some(error);
             }
         }
@@ -214,16 +226,25 @@ impl<B: Backend> Layer<B> {
         self.changed.clear();
         self.waiting_since = None;
         let cleared = self.backend.clear(&self.name);
-        self.is_to_be_cleared = cleared.is_err();
-        self.is_unreadable = false;
+        self.stored = match cleared {
+            Ok(()) => Stored::Good,
+            Err(_) => Stored::ToBeCleared,
+        };
         self.is_incomplete = false;
         self.heard(cleared)
     }
 
     /// Hands everything that changed to the backend.
     pub fn flush(&mut self, now: u64) -> Result<(), Error> {
-        if self.changed.is_empty() && !self.is_to_be_cleared {
-            return Ok(());
+        match self.stored {
+            Stored::Newer(version) => {
+                self.changed.clear();
+                self.waiting_since = None;
+                return self.heard(Err(Error::UnsupportedVersion(version)));
+            }
+            Stored::ToBeCleared => {}
+            Stored::Good | Stored::Unreadable if self.changed.is_empty() => return Ok(()),
+            Stored::Good | Stored::Unreadable => {}
         }
         let outcome = self.hand_over(now);
         if outcome.is_ok() {
@@ -238,10 +259,9 @@ impl<B: Backend> Layer<B> {
     }
 
     fn hand_over(&mut self, now: u64) -> Result<(), Error> {
-        if self.is_to_be_cleared || self.is_unreadable {
+        if !matches!(self.stored, Stored::Good) {
             self.backend.clear(&self.name)?;
-            self.is_to_be_cleared = false;
-            self.is_unreadable = false;
+            self.stored = Stored::Good;
         }
         while !self.changed.is_empty() {
             let (mut keys, mut changes, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -346,7 +366,7 @@ impl<B: Backend> Layer<B> {
             let _ = self.flush(now);
         }
         self.hand_over_in_time(now);
-        if self.has_too_many_changes() && self.flush(now).is_err() {
+        if self.has_too_many_changes() && self.flush(now).is_err() && self.has_too_many_changes() {
             self.start_over();
         }
     }
@@ -360,7 +380,7 @@ impl<B: Backend> Layer<B> {
     /// Has the backend hold what is in memory and nothing else, instead of remembering every key that it is to
     /// remove.
     fn start_over(&mut self) {
-        self.is_to_be_cleared = true;
+        self.stored = Stored::ToBeCleared;
         self.is_incomplete = false;
         self.changed.clear();
         for entry in self.entries.iter() {
@@ -742,6 +762,27 @@ mod tests {
             (fake.keys(), fake.0.borrow().cleared),
             (vec!["new".into()], 1)
         );
+    }
+
+    #[test]
+    fn a_cache_of_a_newer_larder_is_left_alone() {
+        let fake = Fake::default();
+        let newer = Some(Error::UnsupportedVersion(9));
+        fake.fail(newer);
+        let mut layer = fake.open(UNLIMITED);
+        fake.fail(None);
+        for n in 0..2 * MOST_KEYS {
+            set(&mut layer, &n.to_string(), 0);
+            layer.delete(&n.to_string(), 0);
+        }
+        set(&mut layer, "key", 0);
+        assert!(layer.contains("key", 0));
+        for _ in 0..2 {
+            let flushed = layer.flush(0);
+            assert!(matches!(flushed, Err(Error::UnsupportedVersion(9))));
+        }
+        let told = fake.0.borrow();
+        assert_eq!((told.applied.len(), told.cleared), (0, 0));
     }
 
     #[test]

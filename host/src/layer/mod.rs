@@ -26,7 +26,7 @@ const LAYER: &str = "cache layer";
 /// The cache layer above a backend: entries in memory, of which the backend is told in groups.
 ///
 /// There is one instance of it, whoever calls. Any number of threads may share it, clones of it are the
-/// same layer, and calls wait for one another: a `get` takes a microsecond or two, and one that
+/// same layer, and calls wait for one another: a `get` takes about a microsecond, and one that
 /// hands changes over, or opens a cache, as long as the backend does. That blocks the thread, which may be
 /// one that runs asynchronous tasks; where it must not, calls belong on a thread for blocking ones.
 ///
@@ -81,7 +81,8 @@ impl Layer {
     ///
     /// A backend that fails is in the [`metrics`](Cache::metrics): the cache begins empty then, and what is
     /// set is handed over all the same. So it is with a cache that takes more than a quarter of the
-    /// layer's memory. A cache of which nothing can be read is replaced.
+    /// layer's memory. One that is corrupt is replaced as soon as something is
+    /// changed; one that a newer Larder stored is left alone.
     ///
     /// What a tenant's guest knows as `pages` is `tenant~pages` here.
     ///

@@ -108,9 +108,9 @@ impl Entries {
         self.entry(at)
     }
 
-    /// Puts an entry in place of what its key held, as the most recently used.
-    pub fn put(&mut self, entry: Entry) {
-        self.remove(&entry.key);
+    /// Puts an entry in place of what its key held, as the most recently used. Gives what that was.
+    pub fn put(&mut self, entry: Entry) -> Option<Entry> {
+        let replaced = self.remove(&entry.key);
         self.bytes += entry.bytes();
         let hash = self.hash(&entry.key);
         let slot = Slot {
@@ -133,6 +133,7 @@ impl Entries {
         let (slots, seed) = (&self.slots, self.seed);
         self.index
             .insert_unique(hash, at, |at| hash_of(slots, *at, seed));
+        replaced
     }
 
     /// Takes one away.

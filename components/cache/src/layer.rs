@@ -47,8 +47,8 @@ pub struct Layer<B: Backend> {
     is_incomplete: bool,
     /// Since when changes have waited.
     waiting_since: Option<u64>,
-    /// How many keys have to have changed for the next group.
-    group: u64,
+    /// After how many changes it is tried again, where the backend failed.
+    retry_in: Option<u64>,
     metrics: Metrics,
 }
 
@@ -85,7 +85,7 @@ impl<B: Backend> Layer<B> {
             stored: Stored::Good,
             is_incomplete: false,
             waiting_since: None,
-            group: flush_every(&options),
+            retry_in: None,
             metrics: NOTHING_YET,
         };
         match loaded {
@@ -99,6 +99,9 @@ impl<B: Backend> Layer<B> {
                     });
                 }
                 layer.make_room(now);
+                if !layer.changed.is_empty() {
+                    layer.waiting_since = Some(now);
+                }
             }
             Err(error @ Error::InvalidName(_)) => return Err(error),
             Err(error) => {
@@ -118,7 +121,7 @@ impl<B: Backend> Layer<B> {
     /// Goes on with other options.
     pub fn adopt(&mut self, options: Options, now: u64) {
         self.options = options;
-        self.group = flush_every(&options);
+        self.retry_in = None;
         self.make_room(now);
         self.hand_over_if_due(now);
     }
@@ -179,7 +182,10 @@ impl<B: Backend> Layer<B> {
         self.drop_some_expired(now);
         if entry.is_live(now) && entry.bytes() <= limits.bytes && limits.count > 0 {
             self.changed.insert(entry.key.clone(), ());
-            self.entries.put(entry);
+            let replaced = self.entries.put(entry);
+            if replaced.is_some_and(|entry| !entry.is_live(now)) {
+                self.metrics.expirations += 1;
+            }
             self.make_room(now);
         } else if self.entries.remove(&entry.key).is_some() || self.is_incomplete {
             self.changed.insert(entry.key, ());
@@ -220,12 +226,12 @@ impl<B: Backend> Layer<B> {
     }
 
     /// Removes everything.
-    pub fn clear(&mut self) -> Result<(), Error> {
+    pub fn clear(&mut self, now: u64) -> Result<(), Error> {
         self.entries.clear();
         self.claims.clear();
         self.changed.clear();
-        self.waiting_since = None;
         let cleared = self.backend.clear(&self.name);
+        self.waiting_since = cleared.is_err().then_some(now);
         self.stored = match cleared {
             Ok(()) => Stored::Good,
             Err(_) => Stored::ToBeCleared,
@@ -249,11 +255,15 @@ impl<B: Backend> Layer<B> {
         let outcome = self.hand_over(now);
         if outcome.is_ok() {
             self.waiting_since = None;
-            self.group = flush_every(&self.options);
+            self.retry_in = None;
         } else {
-            // It is tried again when as much has come together once more.
+            // It is tried again after as many changes as make a group.
             self.waiting_since = Some(now);
-            self.group = (self.changed.len() as u64).saturating_add(flush_every(&self.options));
+            self.retry_in = Some(flush_every(&self.options));
+        }
+        if matches!(outcome, Err(Error::Corrupt(_))) {
+            // It was damaged meanwhile. What is in memory takes its place.
+            self.start_over();
         }
         self.heard(outcome)
     }
@@ -331,7 +341,9 @@ impl<B: Backend> Layer<B> {
             return false;
         };
         let is_live = entry.is_live(now);
-        if !is_live && self.claims.get(key).is_none() {
+        // One that has expired is kept for as long as somebody makes another.
+        let is_claimed = self.claims.get(key).is_some_and(|until| *until > now);
+        if !is_live && !is_claimed {
             self.entries.remove(key);
             self.metrics.expirations += 1;
         }
@@ -341,7 +353,8 @@ impl<B: Backend> Layer<B> {
     /// Lets go of a few entries that have expired. Nobody may ever ask for them again.
     fn drop_some_expired(&mut self, now: u64) {
         let claims = &self.claims;
-        let is_over = |entry: &Entry| !entry.is_live(now) && claims.get(&entry.key).is_none();
+        let is_claimed = |entry: &Entry| claims.get(&entry.key).is_some_and(|until| *until > now);
+        let is_over = |entry: &Entry| !entry.is_live(now) && !is_claimed(entry);
         self.metrics.expirations += self.entries.drop_some(is_over);
     }
 
@@ -361,7 +374,14 @@ impl<B: Backend> Layer<B> {
         if !self.changed.is_empty() && self.waiting_since.is_none() {
             self.waiting_since = Some(now);
         }
-        if self.changed.len() as u64 >= self.group {
+        let is_due = match &mut self.retry_in {
+            None => self.changed.len() as u64 >= flush_every(&self.options),
+            Some(changes) => {
+                *changes = changes.saturating_sub(1);
+                *changes == 0
+            }
+        };
+        if is_due {
             // Whoever wants to know of an error asks for the metrics.
             let _ = self.flush(now);
         }
@@ -386,7 +406,6 @@ impl<B: Backend> Layer<B> {
         for entry in self.entries.iter() {
             self.changed.insert(entry.key.clone(), ());
         }
-        self.group = (self.changed.len() as u64).saturating_add(flush_every(&self.options));
     }
 
     fn hand_over_in_time(&mut self, now: u64) {
@@ -740,6 +759,66 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_change_again_and_again_are_handed_over_once_the_backend_is_back() {
+        let fake = Fake::default();
+        let mut layer = fake.open(Options {
+            flush_every: Some(1),
+            ..UNLIMITED
+        });
+        fake.fail(down());
+        set(&mut layer, "counter", 0);
+        fake.fail(None);
+        layer.set("counter".into(), b"2".to_vec(), None, 0);
+        assert_eq!(fake.0.borrow().stored["counter"].0, b"2");
+    }
+
+    #[test]
+    fn what_is_damaged_meanwhile_is_replaced_by_what_is_in_memory() {
+        let fake = Fake::default();
+        let mut layer = fake.open(UNLIMITED);
+        set(&mut layer, "old", 0);
+        layer.flush(0).unwrap();
+        fake.fail(Some(Error::Corrupt("damaged".into())));
+        set(&mut layer, "new", 0);
+        assert!(layer.flush(0).is_err());
+        fake.0.borrow_mut().stored.clear();
+        fake.fail(None);
+        layer.flush(0).unwrap();
+        assert_eq!(
+            (fake.keys(), fake.0.borrow().cleared),
+            (vec!["new".into(), "old".into()], 1)
+        );
+    }
+
+    #[test]
+    fn a_clear_that_failed_is_tried_again_in_time() {
+        let fake = Fake::default();
+        let mut layer = fake.open(Options {
+            flush_after: Some(SECOND),
+            ..UNLIMITED
+        });
+        set(&mut layer, "key", 0);
+        layer.flush(0).unwrap();
+        fake.fail(down());
+        assert!(layer.clear(0).is_err());
+        fake.fail(None);
+        layer.get("key", SECOND);
+        assert!(fake.keys().is_empty());
+    }
+
+    #[test]
+    fn what_has_expired_goes_with_the_claim_to_it() {
+        let mut layer = Fake::default().open(UNLIMITED);
+        layer.set("key".into(), b"old".to_vec(), Some(1), 0);
+        assert!(matches!(layer.get_or_claim("key", 10, 1), Found::Claimed));
+        assert!(layer.get("key", 10).is_none());
+        assert_eq!(layer.metrics().entries, 1);
+        assert!(layer.get("key", 11).is_none());
+        let metrics = layer.metrics();
+        assert_eq!((metrics.entries, metrics.expirations), (0, 1));
+    }
+
+    #[test]
     fn a_cache_of_which_nothing_can_be_read_is_replaced() {
         let fake = Fake::default();
         fake.0
@@ -842,13 +921,13 @@ mod tests {
         layer.flush(0).unwrap();
         set(&mut layer, "b", 0);
         fake.fail(down());
-        assert!(layer.clear().is_err());
+        assert!(layer.clear(0).is_err());
         assert!(!layer.contains("a", 0) && layer.metrics().unflushed == 0);
         fake.fail(None);
         layer.flush(0).unwrap();
         assert!(fake.keys().is_empty());
         set(&mut layer, "c", 0);
-        layer.clear().unwrap();
+        layer.clear(0).unwrap();
         layer.flush(0).unwrap();
         assert_eq!((fake.keys().len(), fake.0.borrow().cleared), (0, 2));
     }

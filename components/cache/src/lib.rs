@@ -142,9 +142,10 @@ impl GuestCache for Handle {
     }
 
     fn set_many(&self, entries: Vec<cache::Entry>) {
-        let (mut layer, now) = (self.layer(), now());
+        let mut layer = self.layer();
         for entry in entries {
-            layer.set(entry.key, entry.value, entry.ttl, now);
+            // Some of them may make a group, which takes its time.
+            layer.set(entry.key, entry.value, entry.ttl, now());
         }
     }
 
@@ -161,7 +162,7 @@ impl GuestCache for Handle {
     }
 
     fn clear(&self) -> Result<(), Error> {
-        self.layer().clear()
+        self.layer().clear(now())
     }
 
     fn flush(&self) -> Result<(), Error> {

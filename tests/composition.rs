@@ -157,6 +157,47 @@ fn what_others_change_in_the_storage_that_lasts_is_seen_at_once() {
     assert_eq!(found(&mut tiers), []);
 }
 
+/// What the disk says afterwards is what both tiers say.
+#[test]
+fn whatever_others_store_in_the_midst_of_a_change_is_seen() {
+    type Change = fn(&mut Instance) -> Result<(), Error>;
+    let changes: [Change; 4] = [
+        |tiers| tiers.clear("sessions"),
+        |tiers| tiers.save("sessions", &[entry("ours", "1", None)]),
+        |tiers| tiers.apply("sessions", &[put("ours", "1", None)]),
+        |tiers| tiers.apply("sessions", &[]),
+    ];
+    let mut interrupted = 0;
+    for begun in [&[][..], &[entry("old", "0", None)]] {
+        for change in changes {
+            let mut nth = 1;
+            loop {
+                let subject = memory_before_disk();
+                let mut tiers = subject.open();
+                if !begun.is_empty() {
+                    tiers.save("sessions", begun).unwrap();
+                }
+                let mut other = Subject::disk().on(subject.folder()).open();
+                tiers.faults().before(When::any().nth(nth), move || {
+                    other
+                        .save("sessions", &[entry("theirs", "2", None)])
+                        .unwrap();
+                });
+                let fired = tiers.faults().fired();
+                change(&mut tiers).unwrap();
+                if tiers.faults().fired() == fired {
+                    break;
+                }
+                let stored = found(&mut Subject::disk().on(subject.folder()).open());
+                assert_eq!(found(&mut tiers), stored, "before call {nth}");
+                nth += 1;
+            }
+            interrupted += nth - 1;
+        }
+    }
+    assert!(interrupted > 100, "{interrupted}");
+}
+
 #[test]
 fn a_change_that_fails_where_it_lasts_fails_and_does_not_show() {
     let subject = memory_before_disk();

@@ -152,7 +152,7 @@ fn many_guests_in_parallel_share_what_is_their_tenants_and_see_nothing_else() {
             let mut guest = Running::of(&layer, tenant);
             let worked: Result<u32, String> = guest.call("work", ("pages", tenant, 50_u32));
             assert_eq!(worked, Ok(50));
-            let cache = layer.open(&format!("{tenant}~pages"), &Options::default());
+            let cache = layer.open(&format!("{tenant}+pages"), &Options::default());
             let keys: Vec<String> = cache.unwrap().keys().collect();
             assert_eq!(keys.len(), 100, "{tenant}: {keys:?}");
         }
@@ -194,18 +194,18 @@ fn a_cache_stays_warm_between_guests_and_is_handed_over_when_the_last_is_gone() 
     let mut guest = Running::of(&layer, "tenant");
     guest.open("cache").unwrap();
     guest.set("cache", "key", "value");
-    assert!(backend.load("tenant~cache").unwrap().entries.is_empty());
+    assert!(backend.load("tenant+cache").unwrap().entries.is_empty());
     drop(guest);
-    assert_eq!(backend.load("tenant~cache").unwrap().entries.len(), 1);
+    assert_eq!(backend.load("tenant+cache").unwrap().entries.len(), 1);
 
     // Were it loaded again, it would be empty.
-    backend.clear("tenant~cache").unwrap();
+    backend.clear("tenant+cache").unwrap();
     let mut guest = Running::of(&layer, "tenant");
     guest.open("cache").unwrap();
     assert_eq!(guest.get("cache", "key").unwrap(), "value");
     drop(guest);
     // The host lets go of it.
-    drop(layer.open("tenant~cache", &Options::default()).unwrap());
+    drop(layer.open("tenant+cache", &Options::default()).unwrap());
     let mut guest = Running::of(&layer, "tenant");
     guest.open("cache").unwrap();
     assert_eq!(guest.get("cache", "key"), None);
@@ -221,7 +221,7 @@ fn caches_that_no_guest_has_open_make_room_for_one_another() {
         guest.open("cache").unwrap();
         guest.set("cache", "key", "value");
         drop(guest);
-        backend.clear(&format!("{tenant}~cache")).unwrap();
+        backend.clear(&format!("{tenant}+cache")).unwrap();
     }
     for (tenant, is_warm) in [
         (&tenants[1], true),
@@ -240,7 +240,7 @@ fn caches_that_no_guest_has_open_make_room_for_one_another() {
         guest.open("cache").unwrap();
         guest.set("cache", "key", &"x".repeat(2 * MIB as usize - 512));
         drop(guest);
-        backend.clear(&format!("{tenant}~cache")).unwrap();
+        backend.clear(&format!("{tenant}+cache")).unwrap();
     }
     for (tenant, is_warm) in [
         (&tenants[2], true),
@@ -265,7 +265,7 @@ fn what_could_not_be_handed_over_is_when_the_layer_is_dropped() {
     fs::rename(&away, folder.path()).unwrap();
     drop(layer);
     let backend = Backend::disk(folder.path()).unwrap();
-    assert_eq!(backend.load("tenant~cache").unwrap().entries.len(), 1);
+    assert_eq!(backend.load("tenant+cache").unwrap().entries.len(), 1);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn what_a_guest_leaves_open_is_closed_however_it_ends() {
         assert!(refused.contains("no more than 1 caches"), "{refused}");
         drop(dying);
         next.open("other").unwrap();
-        let stored = backend.load(&format!("tenant~{cache}")).unwrap();
+        let stored = backend.load(&format!("tenant+{cache}")).unwrap();
         assert_eq!(stored.entries.len(), 1);
     }
 }
@@ -365,7 +365,7 @@ fn names_that_break_the_rules_are_refused_in_the_guests_terms() {
         error.contains("a cache name has at most 193 bytes here"),
         "{error}"
     );
-    let unusual = ["postcard", "~", "x~y", "tenant~x", &"x".repeat(193)];
+    let unusual = ["postcard", "+", "x+y", "tenant+x", &"x".repeat(193)];
     for name in unusual {
         guest.open(name).unwrap();
         guest.set(name, "key", name);
@@ -376,7 +376,7 @@ fn names_that_break_the_rules_are_refused_in_the_guests_terms() {
     drop((guest, layer));
     let stored = Backend::disk(folder.path()).unwrap().list().unwrap();
     assert_eq!(stored.len(), unusual.len());
-    assert!(stored.iter().all(|name| name.starts_with("tenant~")));
+    assert!(stored.iter().all(|name| name.starts_with("tenant+")));
 }
 
 #[test]

@@ -364,7 +364,7 @@ fn names_that_break_the_rules_are_refused_whatever_the_backend_says() {
 fn tenants_that_not_every_storage_tells_apart_are_refused() {
     let disk = Disk::new();
     let long = "x".repeat(101);
-    for tenant in ["", ".", ".x", "A", "é", "a~b", "a/b", "a b", "a\0", &long] {
+    for tenant in ["", ".", ".x", "A", "é", "a+b", "a/b", "a b", "a\0", &long] {
         let error = disk.layer.guest(tenant).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::InvalidName(_)),

@@ -41,7 +41,7 @@ struct Memory;
 struct Cache {
     /// By its key, each value and when it expires.
     entries: HashMap<String, (Vec<u8>, Option<u64>)>,
-    /// What keys and values take, in bytes.
+    /// What they take, in bytes.
     size: usize,
 }
 
@@ -49,9 +49,12 @@ thread_local! {
     static CACHES: RefCell<HashMap<String, Cache>> = RefCell::default();
 }
 
-/// The most bytes of keys and values in one cache. An instance has 4 GiB at most, and to save a cache anew it needs the
-/// old one and the new one, which came from the caller.
+/// The most bytes that all caches take. An instance has 4 GiB at most, and needs what it is given, and what it gives
+/// back, besides.
 const LARGEST: usize = 1 << 30;
+
+/// What an entry takes besides its key and its value, in bytes, or not much more.
+const ENTRY: usize = 128;
 
 impl cache_backend::Guest for Memory {
     fn load(cache: String) -> Result<Contents, Error> {
@@ -75,14 +78,20 @@ impl cache_backend::Guest for Memory {
 
     fn save(cache: String, entries: Vec<Entry>) -> Result<(), Error> {
         check(&cache)?;
-        let mut saved = Cache::default();
-        saved.check_room_for(&entries)?;
         let now = now();
-        for entry in entries {
-            saved.put(entry, now);
-        }
-        CACHES.with_borrow_mut(|caches| caches.insert(cache, saved));
-        Ok(())
+        CACHES.with_borrow_mut(|caches| {
+            let added = entries.iter().map(|entry| size(&entry.key, &entry.value));
+            make_room(caches, now, |caches| {
+                let replaced = caches.get(&cache).map_or(0, |cache| cache.size);
+                (added.clone().sum(), replaced)
+            })?;
+            let mut saved = Cache::default();
+            for entry in entries {
+                saved.put(entry, now);
+            }
+            caches.insert(cache, saved);
+            Ok(())
+        })
     }
 
     fn clear(cache: String) -> Result<(), Error> {
@@ -97,17 +106,15 @@ impl cache_updates::Guest for Memory {
         check(&cache)?;
         let now = now();
         CACHES.with_borrow_mut(|caches| {
+            // Of several changes to a key, the last counts.
+            let named: HashMap<_, _> = changes.iter().map(named).collect();
+            make_room(caches, now, |caches| {
+                let replaced = caches
+                    .get(&cache)
+                    .map_or(0, |cache| named.keys().map(|key| cache.size_of(key)).sum());
+                (named.values().sum(), replaced)
+            })?;
             let cache = caches.entry(cache).or_default();
-            let puts = || {
-                changes.iter().filter_map(|change| match change {
-                    Change::Put(entry) => Some(entry),
-                    Change::Remove(_) => None,
-                })
-            };
-            if cache.check_room_for(puts()).is_err() {
-                cache.drop_expired(now);
-                cache.check_room_for(puts())?;
-            }
             for change in changes {
                 match change {
                     Change::Put(entry) => cache.put(entry, now),
@@ -146,21 +153,45 @@ impl Cache {
         self.size = sizes.sum();
     }
 
-    /// Refuses more than a cache may hold, before anything is changed.
-    fn check_room_for<'a>(&self, added: impl IntoIterator<Item = &'a Entry>) -> Result<(), Error> {
-        let added = added
-            .into_iter()
-            .map(|entry| size(&entry.key, &entry.value));
-        let size = added.fold(self.size, usize::saturating_add);
-        match size <= LARGEST {
-            true => Ok(()),
-            false => Err(Error::TooLarge(size as u64)),
-        }
+    fn size_of(&self, key: &str) -> usize {
+        let entry = self.entries.get(key);
+        entry.map_or(0, |(value, _)| size(key, value))
+    }
+}
+
+/// Refuses more than may be held, before anything is changed; what has expired makes room. A change tells how many bytes
+/// it adds, and how many it replaces.
+fn make_room(
+    caches: &mut HashMap<String, Cache>,
+    now: u64,
+    change: impl Fn(&HashMap<String, Cache>) -> (usize, usize),
+) -> Result<(), Error> {
+    let size = |caches: &HashMap<String, Cache>| {
+        let (added, replaced) = change(caches);
+        let there: usize = caches.values().map(|cache| cache.size).sum();
+        there.saturating_sub(replaced).saturating_add(added)
+    };
+    if size(caches) > LARGEST {
+        caches
+            .values_mut()
+            .for_each(|cache| cache.drop_expired(now));
+    }
+    match size(caches) {
+        size if size > LARGEST => Err(Error::TooLarge(size as u64)),
+        _ => Ok(()),
+    }
+}
+
+/// The key that a change names, and how many bytes it leaves there.
+fn named(change: &Change) -> (&str, usize) {
+    match change {
+        Change::Put(entry) => (&entry.key, size(&entry.key, &entry.value)),
+        Change::Remove(key) => (key, 0),
     }
 }
 
 fn size(key: &str, value: &[u8]) -> usize {
-    key.len() + value.len()
+    ENTRY + key.len() + value.len()
 }
 
 fn check(cache: &str) -> Result<(), Error> {

@@ -73,46 +73,64 @@ impl cache_backend::Guest for Tiered {
     fn save(cache: String, entries: Vec<Entry>) -> Result<(), Error> {
         change(
             cache,
-            |cache| durable_backend::save(cache, &entries),
-            |cache, _| fast_backend::save(cache, &entries).is_ok(),
+            entries,
+            |cache, entries| durable_backend::save(cache, entries),
+            |cache, mut entries, _, passed| {
+                entries.iter_mut().for_each(|entry| age(entry, passed));
+                fast_backend::save(cache, &entries).is_ok()
+            },
         )
     }
 
     fn clear(cache: String) -> Result<(), Error> {
-        change(cache, durable_backend::clear, |cache, _| {
-            fast_backend::clear(cache).is_ok()
-        })
+        // It may be that nothing was there to be cleared, so no version tells whether somebody stored something since.
+        IN_FRONT.with_borrow_mut(|caches| caches.remove(&cache));
+        durable_backend::clear(&cache)?;
+        fast_backend::clear(&cache)
     }
 }
 
 impl cache_updates::Guest for Tiered {
     fn apply(cache: String, changes: Vec<Change>) -> Result<(), Error> {
+        if changes.is_empty() {
+            return durable_updates::apply(&cache, &changes);
+        }
         change(
             cache,
-            |cache| durable_updates::apply(cache, &changes),
-            // A change may be to an entry that was lost: then fewer are.
-            |cache, before| {
+            changes,
+            |cache, changes| durable_updates::apply(cache, changes),
+            |cache, mut changes, before, passed| {
+                for change in &mut changes {
+                    if let Change::Put(entry) = change {
+                        age(entry, passed);
+                    }
+                }
+                // A change may be to an entry that was lost: then fewer are.
                 in_front(cache, before) == Some(0) && fast_updates::apply(cache, &changes).is_ok()
             },
         )
     }
 }
 
-/// Changes a cache where it lasts, and then in front, if nobody else changed it meanwhile.
-fn change(
+/// Changes a cache where it lasts, and then in front, if nobody else changed it meanwhile. That is told what was there
+/// before, and how many nanoseconds the first took.
+fn change<T>(
     cache: String,
-    durable: impl FnOnce(&str) -> Result<(), Error>,
-    fast: impl FnOnce(&str, &Option<CacheStat>) -> bool,
+    changed: T,
+    durable: impl FnOnce(&str, &T) -> Result<(), Error>,
+    fast: impl FnOnce(&str, T, &Option<CacheStat>, u64) -> bool,
 ) -> Result<(), Error> {
     let before = stat(&cache).ok();
-    let outcome = durable(&cache);
+    let start = monotonic_clock::now();
+    let outcome = durable(&cache, &changed);
     let after = stat(&cache).ok();
     // The version goes up with every change, so where it went up by one, that was this change.
     let is_ours = match (&outcome, &before, &after) {
         (Ok(()), Some(before), Some(after)) => Some(after.version) == before.version.checked_add(1),
         _ => false,
     };
-    let is_known = is_ours && fast(&cache, &before);
+    let passed = monotonic_clock::now().saturating_sub(start);
+    let is_known = is_ours && fast(&cache, changed, &before, passed);
     IN_FRONT.with_borrow_mut(|caches| match after {
         Some(stat) if is_known => {
             let known = InFront {
@@ -127,6 +145,11 @@ fn change(
         }
     });
     outcome
+}
+
+/// Takes what has passed of the time to live of an entry, so that it does not live longer in front.
+fn age(entry: &mut Entry, passed: u64) {
+    entry.ttl = entry.ttl.map(|ttl| ttl.saturating_sub(passed));
 }
 
 /// How many entries were lost of a cache that the one in front has as it is; none where it does not.

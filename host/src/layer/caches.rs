@@ -9,6 +9,7 @@ use wasmtime::component::ResourceAny;
 
 use super::instance::{Call, Instance, Linked};
 use super::{Metrics, Options};
+use crate::bindings::cache;
 use crate::instance::Failure;
 use crate::{Error, ErrorKind};
 
@@ -111,7 +112,9 @@ impl Caches {
             let _ = self.hand_over(place);
             self.call(place, |cache, store, this| cache.call_metrics(store, this))
         });
-        let Some(Ok(metrics)) = measured else {
+        // One that the backend failed to load is loaded anew when it is opened again.
+        let is_whole = |told: &cache::Metrics| told.backend_error.is_none() || told.unflushed > 0;
+        let Some(metrics) = measured.and_then(Result::ok).filter(is_whole) else {
             return self.remove(place);
         };
         let size = metrics.entries.saturating_mul(ENTRY);

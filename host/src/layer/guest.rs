@@ -12,8 +12,8 @@ use crate::bindings::given::types;
 use crate::name::LONGEST;
 use crate::{Entry, Error, ErrorKind};
 
-/// What stands between tenant and name: any name may have it, and no tenant.
-const SEPARATOR: char = '~';
+/// What stands between tenant and name: any name may have it, no tenant, and none of the short names of Windows.
+const SEPARATOR: char = '+';
 const LONGEST_TENANT: usize = 100;
 /// How many handles a guest may have open, which take no more than a few bytes each of the host's memory.
 const HANDLES: usize = 1000;
@@ -32,8 +32,9 @@ pub struct Guest {
     open: ResourceTable,
 }
 
-/// How much of the layer's memory a tenant may have. At worst, a cache takes twice its `capacity_bytes`,
-/// 256 bytes for each entry, and 4 MiB.
+/// How much of the layer's memory a tenant may have. At worst, a cache takes four times its
+/// `capacity_bytes`, 256 bytes for each entry, and 4 MiB: what is in it, the keys of what is not any more,
+/// one that is claimed, and what is on its way in or out.
 ///
 /// It is for the host to see to it that all tenants together get no more than the layer has. Storage is
 /// not limited, nor is time: a tenant that opens large caches, or flushes without a pause, makes others

@@ -84,7 +84,7 @@ impl Layer {
     /// layer's memory. One that is corrupt is replaced as soon as something is
     /// changed; one that a newer Larder stored is left alone.
     ///
-    /// What a tenant's guest knows as `pages` is `tenant~pages` here.
+    /// What a tenant's guest knows as `pages` is `tenant+pages` here.
     ///
     /// # Errors
     ///

@@ -214,7 +214,8 @@ fn a_backend_that_fails_fails_no_get_and_no_set_and_is_told_of() {
     // Nothing can be read nor written where there is no folder, and nothing written where it may only be read.
     let nowhere = Surroundings::default();
     let read_only = Surroundings::default().on(folder.path()).read_only();
-    let is_expected: [(_, fn(&Error) -> bool); 2] = [
+    type Expected = fn(&Error) -> bool;
+    let is_expected: [(_, Expected); 2] = [
         (nowhere, |error| matches!(error, Error::Unavailable(_))),
         (read_only, |error| matches!(error, Error::AccessDenied)),
     ];

@@ -28,7 +28,7 @@ def tested(tests, env):
     """Runs the tests; gives the component, and what its counters counted."""
     command = ["cargo", "test"] + [f"--test={test}" for test in tests]
     run(*command, "--no-run", env=env)
-    built = glob.glob("target/debug/build/larder-host-*/out/disk.wasm")
+    built = glob.glob("target/debug/build/larder-host-*/out/larder-disk.wasm")
     component = max(built, key=os.path.getmtime)
     counts = collections.Counter()
     # Not captured, as it is the component that writes, and not the test.

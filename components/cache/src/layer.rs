@@ -335,13 +335,13 @@ impl<B: Backend> Layer<B> {
         }
     }
 
-    /// Lets go of an entry that has expired; false where there is none that lives. The backend knows by itself.
+    /// Lets go of an entry that has expired, unless somebody makes another; false where there is none that lives. The
+    /// backend knows by itself.
     fn drop_expired(&mut self, key: &str, now: u64) -> bool {
         let Some(entry) = self.entries.peek(key) else {
             return false;
         };
         let is_live = entry.is_live(now);
-        // One that has expired is kept for as long as somebody makes another.
         let is_claimed = self.claims.get(key).is_some_and(|until| *until > now);
         if !is_live && !is_claimed {
             self.entries.remove(key);

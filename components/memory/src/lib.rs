@@ -1,10 +1,13 @@
 //! A backend in memory: what it keeps is gone with the instance. The smallest example of how to write one.
-#![deny(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::unwrap_used
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
 )]
 
 mod bindings {
@@ -196,4 +199,68 @@ fn size(key: &str, value: &[u8]) -> usize {
 
 fn check(cache: &str) -> Result<(), Error> {
     name::check(cache).map_err(|rule| Error::InvalidName(rule.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is written to it, so that the system has nothing to give.
+    fn entry(key: &str, mebibytes: usize, ttl: Option<u64>) -> Entry {
+        Entry {
+            key: key.into(),
+            value: vec![0; mebibytes << 20],
+            ttl,
+        }
+    }
+
+    /// Caches of one entry each.
+    fn caches(entries: Vec<(&str, Entry)>) -> HashMap<String, Cache> {
+        let mut caches = HashMap::<_, Cache>::new();
+        for (cache, entry) in entries {
+            caches.entry(cache.into()).or_default().put(entry, 0);
+        }
+        caches
+    }
+
+    fn is_room(caches: &mut HashMap<String, Cache>, now: u64, added: usize, old: usize) -> bool {
+        make_room(caches, now, |_| (added << 20, old << 20)).is_ok()
+    }
+
+    #[test]
+    fn all_caches_together_take_no_more_than_they_may() {
+        let one = entry("key", 400, None);
+        let mut caches = caches(vec![("one", one), ("other", entry("key", 400, None))]);
+        assert!(is_room(&mut caches, 0, 200, 0));
+        assert!(!is_room(&mut caches, 0, 300, 0));
+        assert_eq!(caches.len(), 2, "nothing has changed");
+    }
+
+    #[test]
+    fn what_is_replaced_makes_room_for_what_replaces_it() {
+        let mut caches = caches(vec![("one", entry("key", 800, None))]);
+        assert!(is_room(&mut caches, 0, 800, 800));
+        assert!(!is_room(&mut caches, 0, 800, 0));
+    }
+
+    #[test]
+    fn what_has_expired_makes_room_in_any_cache() {
+        let lasting = entry("lasting", 300, None);
+        let mut caches = caches(vec![("one", entry("key", 600, Some(10))), ("two", lasting)]);
+        assert!(!is_room(&mut caches, 9, 500, 0));
+        assert!(is_room(&mut caches, 10, 500, 0));
+        assert!(caches["one"].entries.is_empty() && caches["two"].entries.len() == 1);
+    }
+
+    #[test]
+    fn entries_without_keys_and_values_take_room_too() {
+        let mut cache = Cache::default();
+        for key in ["", "", "a"] {
+            cache.put(entry(key, 0, None), 0);
+        }
+        assert_eq!(cache.size, 2 * ENTRY + 1);
+        cache.remove("");
+        cache.remove("none");
+        assert_eq!(cache.size, ENTRY + 1);
+    }
 }

@@ -1,28 +1,18 @@
-//! Builds the components that tests compose, besides those that `larder-host` carries.
+//! Builds the components that only tests use.
 
-#[path = "../host/build/guest.rs"]
-mod guest;
+#[path = "../crates/components/build/workspace.rs"]
+mod workspace;
 
 fn main() {
     let packages = [
-        "larder-memory",
-        "larder-simple-updates",
-        "larder-tiered",
-        "larder-keyvalue",
         "larder-broken",
         "larder-guest",
         "example-visits",
         "example-keyvalue-visits",
         "example-http-cache",
     ];
-    guest::build(
-        &packages,
-        &[
-            "src/name.rs",
-            "components",
-            "conformance/broken",
-            "examples",
-            "host-test/guest",
-        ],
-    );
+    let folders = ["crates/names", "examples", "host-test/broken", "host-test/guest"];
+    if let Err(why) = workspace::build(&packages, &folders) {
+        println!("cargo::error={why}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::dir::Dir;
 use crate::format::{self, Keys, Reader};
 use crate::keys::HashSet;
 use crate::legacy;
-use crate::name::LEGACY_SUFFIX;
+use larder_names::LEGACY_SUFFIX;
 use crate::publish::file_name;
 use crate::store::{Cache, Stored};
 use crate::wasi::random::random::get_random_u64;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::dir::Dir;
 use crate::memory::make_room;
-use crate::name::LEGACY_SUFFIX;
+use larder_names::LEGACY_SUFFIX;
 
 /// One entry of such a file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

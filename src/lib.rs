@@ -33,7 +33,6 @@ mod keys;
 mod legacy;
 mod memory;
 pub mod merge;
-mod name;
 #[cfg(unix)]
 pub mod native;
 mod part;

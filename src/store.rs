@@ -22,7 +22,7 @@ use crate::publish::{
 use crate::settings::{Durability, durability};
 use crate::stream::Stream;
 use crate::wasi::random::random::get_random_u64;
-use crate::{Error, legacy, name};
+use crate::{Error, legacy};
 
 /// One cache of the store.
 pub struct Cache<'a> {
@@ -45,7 +45,7 @@ pub enum Stored {
 impl<'a> Cache<'a> {
     /// Checks the name and the settings, and touches nothing.
     pub fn new(root: &'a Dir, name: &'a str) -> Result<Cache<'a>, Error> {
-        name::check(name).map_err(|rule| Error::InvalidName(rule.into()))?;
+        larder_names::check(name).map_err(|rule| Error::InvalidName(rule.into()))?;
         Ok(Cache {
             root,
             name,

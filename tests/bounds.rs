@@ -9,13 +9,11 @@ use std::path::Path;
 use larder_disk::format::{BLOCKS, Header, Kind, LostKeys, Put, Record, encode, key_hash};
 use larder_host_test::metered::{Cost, Look, measure};
 
-use forge::{
+use larder_fuzz_checks::forge::{
     Block, Directory, Index, OLD_PREAMBLE, OldIndex, PREAMBLE, Segment, head, old_head,
     push_directory, push_end, push_frame, push_index, push_old_index,
 };
 
-#[path = "../fuzz/checks/forge.rs"]
-mod forge;
 
 /// What a file takes at the least, besides its name and what is in it.
 const PER_FILE: usize = 128;

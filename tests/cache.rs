@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use larder_host::{CACHE_COMPONENT, DISK_COMPONENT};
-use larder_host_test::components::MEMORY;
+use larder_components::MEMORY;
 use larder_host_test::compose::plug;
 use larder_host_test::surroundings::{Inside, Surroundings, compiled, linker};
 use larder_host_test::{Subject, entry, tree, values};
@@ -28,10 +27,10 @@ use bindings::Caching;
 use bindings::exports::larder::cache::cache::{Error, Found, Metrics, Options};
 
 static ABOVE_DISK: LazyLock<Component> =
-    LazyLock::new(|| compiled(&plug(CACHE_COMPONENT, &[DISK_COMPONENT]).unwrap()));
+    LazyLock::new(|| compiled(&plug(larder_components::CACHE, &[larder_components::DISK]).unwrap()));
 
 static ABOVE_MEMORY: LazyLock<Component> =
-    LazyLock::new(|| compiled(&plug(CACHE_COMPONENT, &[MEMORY]).unwrap()));
+    LazyLock::new(|| compiled(&plug(larder_components::CACHE, &[MEMORY]).unwrap()));
 
 const SECOND: u64 = 1_000_000_000;
 

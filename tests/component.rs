@@ -1,12 +1,11 @@
 //! The built component from outside: what it exports and imports.
 
-use larder_host::DISK_COMPONENT;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 fn component() -> (Engine, Component) {
     let engine = Engine::default();
-    let component = Component::new(&engine, DISK_COMPONENT).unwrap();
+    let component = Component::new(&engine, larder_components::DISK).unwrap();
     (engine, component)
 }
 
@@ -49,8 +48,8 @@ fn it_imports_storage_clocks_randomness_and_what_std_brings_along() {
 #[test]
 fn it_takes_at_most_220_kib() {
     assert!(
-        DISK_COMPONENT.len() <= 220 * 1024,
+        larder_components::DISK.len() <= 220 * 1024,
         "{} bytes",
-        DISK_COMPONENT.len()
+        larder_components::DISK.len()
     );
 }

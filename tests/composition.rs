@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use larder_host::{CACHE_COMPONENT, DISK_COMPONENT};
-use larder_host_test::components::{KEYVALUE, MEMORY, SIMPLE_UPDATES, TIERED};
+use larder_components::{KEYVALUE, MEMORY, SIMPLE_UPDATES, TIERED};
 use larder_host_test::compose::{Part, compose, plug};
 use larder_host_test::{
     Backend, Error, ErrorCode, Instance, Subject, When, entry, put, remove, tree, values,
@@ -15,10 +14,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 static SIMPLE_UPDATES_ABOVE_DISK: LazyLock<Backend> =
-    LazyLock::new(|| Backend::compile(&plug(SIMPLE_UPDATES, &[DISK_COMPONENT]).unwrap()));
+    LazyLock::new(|| Backend::compile(&plug(SIMPLE_UPDATES, &[larder_components::DISK]).unwrap()));
 
 static MEMORY_BEFORE_DISK: LazyLock<Backend> =
-    LazyLock::new(|| Backend::compile(&tiered(MEMORY, DISK_COMPONENT)));
+    LazyLock::new(|| Backend::compile(&tiered(MEMORY, larder_components::DISK)));
 
 mod simple_updates {
     // Of two that load, change and save one cache at once, one may lose: its world says so.
@@ -276,14 +275,14 @@ fn an_export_of_another_type_is_told_and_not_passed_over() {
 
 #[test]
 fn an_import_that_nothing_was_put_into_is_told() {
-    let error = plug(CACHE_COMPONENT, &[SIMPLE_UPDATES])
+    let error = plug(larder_components::CACHE, &[SIMPLE_UPDATES])
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("nothing was put where larder:cache/"),
         "{error}"
     );
-    let error = plug(CACHE_COMPONENT, &[DISK_COMPONENT, KEYVALUE])
+    let error = plug(larder_components::CACHE, &[larder_components::DISK, KEYVALUE])
         .unwrap_err()
         .to_string();
     assert!(
@@ -294,7 +293,7 @@ fn an_import_that_nothing_was_put_into_is_told() {
 
 #[test]
 fn what_is_no_component_is_told() {
-    let error = plug(CACHE_COMPONENT, &[b"\0asm\x01\0\0\0"])
+    let error = plug(larder_components::CACHE, &[b"\0asm\x01\0\0\0"])
         .unwrap_err()
         .to_string();
     assert!(
@@ -306,8 +305,8 @@ fn what_is_no_component_is_told() {
 #[test]
 fn composed_of_everything_nothing_of_larder_is_left_to_import() {
     let engine = Engine::default();
-    let tiers = tiered(MEMORY, DISK_COMPONENT);
-    let cache = plug(CACHE_COMPONENT, &[&tiers]).unwrap();
+    let tiers = tiered(MEMORY, larder_components::DISK);
+    let cache = plug(larder_components::CACHE, &[&tiers]).unwrap();
     let keyvalue = plug(KEYVALUE, &[&cache]).unwrap();
     let component = Component::new(&engine, keyvalue).unwrap();
     for (import, _) in component.component_type().imports(&engine) {
@@ -320,7 +319,7 @@ fn composed_of_everything_nothing_of_larder_is_left_to_import() {
 
 #[test]
 fn each_component_takes_at_most_250_kib() {
-    let components = [CACHE_COMPONENT, MEMORY, SIMPLE_UPDATES, TIERED, KEYVALUE];
+    let components = [larder_components::CACHE, MEMORY, SIMPLE_UPDATES, TIERED, KEYVALUE];
     let sizes = components.map(|component| component.len().div_ceil(1024));
     assert!(sizes.iter().all(|size| *size <= 250), "{sizes:?} KiB");
 }

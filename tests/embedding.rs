@@ -237,7 +237,7 @@ fn a_file_that_is_no_component_is_named() {
     let expected = format!("{start}does not export larder:cache/cache-backend@0.1.0");
     assert_eq!(error.to_string(), expected);
 
-    std::fs::write(&path, larder_host::DISK_COMPONENT).unwrap();
+    std::fs::write(&path, larder_components::DISK).unwrap();
     let backend = Backend::component(&path).unwrap();
     let backend = backend.preopen(folder.path(), "/").build().unwrap();
     backend.save("cache", [Entry::new("key", "value")]).unwrap();

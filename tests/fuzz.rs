@@ -5,20 +5,11 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-use larder_host::pickle;
+use larder_fuzz_checks::{decode, import};
 use larder_host_test::Effort;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
-
-#[path = "../fuzz/checks/decode.rs"]
-mod decode;
-#[path = "../fuzz/checks/forge.rs"]
-mod forge;
-#[path = "../fuzz/checks/import.rs"]
-mod import;
-#[path = "../fuzz/checks/repair.rs"]
-mod repair;
 
 /// The files of a target's corpus, in the order of their names.
 fn corpus(target: &str) -> Vec<Vec<u8>> {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use larder_host::{CACHE_COMPONENT, DISK_COMPONENT};
-use larder_host_test::components::{KEYVALUE, KEYVALUE_VISITS};
+use larder_components::KEYVALUE;
+use larder_host_test::components::KEYVALUE_VISITS;
 use larder_host_test::{compose, tree};
 use wasmtime::component::{Component, InstancePre, Linker, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -31,7 +31,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 
 /// The keyvalue component, the cache layer and the disk backend as one.
 static COMPOSED: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let kept = compose::plug(CACHE_COMPONENT, &[DISK_COMPONENT]).unwrap();
+    let kept = compose::plug(larder_components::CACHE, &[larder_components::DISK]).unwrap();
     compose::plug(KEYVALUE, &[&kept]).unwrap()
 });
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use larder_host::{Backend, Builder, Change, DISK_COMPONENT, Entry, Error, ErrorKind};
+use larder_host::{Backend, Builder, Change, Entry, Error, ErrorKind};
 
 const MIB: usize = 1 << 20;
 
@@ -23,7 +23,7 @@ fn limited(folder: &Path, limit: usize) -> Backend {
 fn limited_at_once(folder: &Path, limit: usize) -> Backend {
     static AT_ONCE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let (name, other) = (b"larder:cache/cache-bulk@", b"larder:cache/cache-hulk@");
-        let mut bytes = DISK_COMPONENT.to_vec();
+        let mut bytes = larder_components::DISK.to_vec();
         for at in 0..bytes.len() - name.len() {
             if bytes[at..].starts_with(name) {
                 bytes[at..at + name.len()].copy_from_slice(other);

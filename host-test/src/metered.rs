@@ -11,7 +11,7 @@ static DISK: LazyLock<InstancePre<State>> = LazyLock::new(|| {
     let mut config = Config::new();
     config.consume_fuel(true);
     let engine = Engine::new(&config).expect("wasmtime counts instructions everywhere");
-    let component = Component::new(&engine, larder_host::DISK_COMPONENT).expect("a component");
+    let component = Component::new(&engine, larder_components::DISK).expect("a component");
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("an empty linker takes WASI");
     let instance = linker.instantiate_pre(&component);

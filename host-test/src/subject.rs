@@ -26,7 +26,7 @@ use crate::write::Write;
 static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 static DISK: LazyLock<Backend> = LazyLock::new(|| match env::var_os(DISK_COMPONENT) {
     Some(path) => Backend::compile(&fs::read(path).expect("the component can be read")),
-    None => Backend::compile(larder_host::DISK_COMPONENT),
+    None => Backend::compile(larder_components::DISK),
 });
 
 /// The variable that puts another component, by its path, in place of the disk backend under test.

@@ -3,9 +3,6 @@
 
 #[cfg(unix)]
 mod foreign;
-#[path = "../../fuzz/checks/forge.rs"]
-#[expect(dead_code, reason = "the others are for the fuzzer")]
-mod forge;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,7 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use forge::{Directory, PREAMBLE};
+use larder_fuzz_checks::forge::{Directory, PREAMBLE};
 use larder_disk::format::{Header, Kind, LostKeys, Put, Record, encode};
 use larder_host_test::{Contents, Entry, Error, Instance, Subject, When, entry, put, tree, values};
 
@@ -141,8 +138,8 @@ fn forged(header: Header, records: &[Record]) -> Vec<u8> {
     directory.header = header;
     file.truncate(offset);
     let directory = postcard::to_allocvec(&directory).unwrap();
-    forge::push_end(&mut file, &directory, DIRECTORY_SEED, PREAMBLE);
-    let head = forge::head(&header);
+    larder_fuzz_checks::forge::push_end(&mut file, &directory, DIRECTORY_SEED, PREAMBLE);
+    let head = larder_fuzz_checks::forge::head(&header);
     file[..head.len()].copy_from_slice(&head);
     file
 }

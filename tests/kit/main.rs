@@ -1,13 +1,12 @@
 //! The conformance kit tells backends that keep their promises from such as do not.
 
-#[path = "../../src/name.rs"]
-mod name;
 mod plain;
 
 use std::time::Duration;
 
 use larder_conformance::{Case, Component, Feature, Subject, Verdict, certify};
-use larder_host_test::components::{BROKEN, MEMORY};
+use larder_components::MEMORY;
+use larder_host_test::components::BROKEN;
 
 use plain::{Fault, Plain};
 
@@ -35,7 +34,7 @@ fn broken<S: Subject>(subject: impl Fn() -> S) -> Vec<&'static str> {
 
 #[test]
 fn the_disk_backend_offers_everything_and_keeps_it() {
-    let backend = component(larder_host::DISK_COMPONENT);
+    let backend = component(larder_components::DISK);
     for (case, verdict) in certify(|| backend.subject()) {
         assert_eq!(verdict, Verdict::Kept, "{}", case.name);
     }

@@ -244,7 +244,7 @@ impl Opened {
 }
 
 fn check(cache: &str) -> Result<(), Error> {
-    name::check(cache).map_err(|rule| Error::InvalidName(rule.into()))
+    larder_names::check(cache).map_err(|rule| Error::InvalidName(rule.into()))
 }
 
 fn lock(turn: &Mutex<()>) -> MutexGuard<'_, ()> {

@@ -33,10 +33,6 @@ use bindings::exports::larder::cache::cache_updates::{self, Change};
 use bindings::exports::larder::cache::types::LiveEntry;
 use bindings::wasi::clocks::monotonic_clock::now;
 
-// Every backend refuses the same names.
-#[path = "../../../src/name.rs"]
-mod name;
-
 struct Memory;
 
 /// What one cache holds.
@@ -198,7 +194,7 @@ fn size(key: &str, value: &[u8]) -> usize {
 }
 
 fn check(cache: &str) -> Result<(), Error> {
-    name::check(cache).map_err(|rule| Error::InvalidName(rule.into()))
+    larder_names::check(cache).map_err(|rule| Error::InvalidName(rule.into()))
 }
 
 #[cfg(test)]

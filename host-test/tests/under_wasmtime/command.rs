@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use larder_host::DISK_COMPONENT;
 use larder_host_test::components::VISITS;
 use tempfile::TempDir;
 
@@ -48,7 +47,7 @@ impl Fixture {
 /// The lines of the README, one after the other.
 #[test]
 fn the_disk_backend_is_called_by_the_command_line() {
-    let disk = Fixture::new(DISK_COMPONENT);
+    let disk = Fixture::new(larder_components::DISK);
     let invoke = |call| {
         let options = ["--env", "LARDER_DURABILITY=atomic", "--invoke", call];
         disk.run_on(&disk.store, &options)

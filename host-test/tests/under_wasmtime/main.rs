@@ -9,7 +9,6 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use larder_host::{CACHE_COMPONENT, DISK_COMPONENT};
 use larder_host_test::components::{HTTP_CACHE, VISITS};
 use larder_host_test::compose::plug;
 use wasmtime::Engine;
@@ -37,7 +36,7 @@ fn as_root(folder: &Path) -> String {
 
 /// An application, the cache layer and the disk backend in one.
 fn composed(application: &[u8]) -> Vec<u8> {
-    let layer = plug(CACHE_COMPONENT, &[DISK_COMPONENT]).unwrap();
+    let layer = plug(larder_components::CACHE, &[larder_components::DISK]).unwrap();
     plug(application, &[&layer]).unwrap()
 }
 

@@ -1,0 +1,85 @@
+//! `larder import`: a cache that the Python module pickled.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use larder_host::Entry;
+use serde_json::json;
+
+use crate::options::Options;
+use crate::output::{self, Failure, Output};
+
+/// Store what a pickled Python cache holds as the whole of a cache
+///
+/// Nothing that the file names is run or looked up. Text and bytes are stored as they are; numbers,
+/// lists, dicts and other plain data as JSON, and so are keys that are not text. Times to live go on
+/// running from when the file was saved. What cannot be represented is skipped and named; where that
+/// is all there is, nothing is stored and the exit code is 1.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  larder import my_cache.pkl sessions")]
+pub struct Args {
+    /// The pickle file
+    #[arg(value_name = "FILE.pkl")]
+    file: PathBuf,
+    /// The name of the cache
+    cache: String,
+    /// Store nothing if anything has to be skipped
+    #[arg(long)]
+    strict: bool,
+}
+
+pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
+    let cache = args.cache.as_str();
+    let file = args.file.display().to_string();
+    let failure = |why| options.failure("import", Some(cache), why);
+    let of_file = |why| failure(format!("{file}: {why}"));
+
+    let progress = output::working(&format!("reading {file}"));
+    let bytes = fs::read(&args.file).map_err(|error| of_file(error.to_string()))?;
+    let import =
+        larder_pickle::read(&bytes, SystemTime::now()).map_err(|error| of_file(error.to_string()))?;
+    drop(progress);
+
+    for skipped in &import.skipped {
+        output.note(format!(
+            "{file}: skipped {:?}, which {}",
+            skipped.key, skipped.reason
+        ));
+    }
+    let (imported, expired, skipped) = (import.entries.len(), import.expired, import.skipped.len());
+    if skipped > 0 && (args.strict || imported == 0) {
+        return Err(of_file(format!(
+            "nothing is stored, because {} cannot be represented",
+            output::count(skipped as u64, "entry", "entries"),
+        )));
+    }
+
+    let storage = options.created().map_err(failure)?;
+    {
+        let progress = output::counting(&format!("saving cache {cache:?}"), imported as u64);
+        let entries = progress.wrap_iter(import.entries.into_iter()).map(stored);
+        let saved = storage.backend.save(cache, entries);
+        saved.map_err(|error| failure(error.kind().to_string()))?;
+    }
+    match output.json {
+        true => output.object(&json!({
+            "operation": "import", "cache": cache, "file": file,
+            "imported": imported, "expired": expired, "skipped": import.skipped.iter().map(|skipped| {
+                json!({"key": skipped.key, "reason": skipped.reason})
+            }).collect::<Vec<_>>(),
+        })),
+        false => output.line(format!(
+            "imported {file} as cache {cache:?}: {}, {expired} expired, {skipped} skipped",
+            output::count(imported as u64, "entry", "entries"),
+        )),
+    }
+}
+
+/// An entry of a pickle, as the backend stores it.
+pub fn stored(entry: larder_pickle::Entry) -> Entry {
+    let larder_pickle::Entry { key, value, ttl } = entry;
+    Entry { ttl, ..Entry::new(key, value) }
+}

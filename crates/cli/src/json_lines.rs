@@ -1,0 +1,199 @@
+//! Entries as JSON lines: what `save` and `apply` read and `load` writes.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use indicatif::ProgressBar;
+use larder_host::{Change, Entry, LiveEntry};
+use serde::{Deserialize, Serialize};
+
+use crate::{duration, output};
+
+/// Where lines come from.
+#[derive(clap::Args)]
+pub struct Input {
+    /// A file of JSON lines [default: -, which is standard input]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// One line, before it is known what it asks for.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remove: Option<String>,
+}
+
+/// The lines of an input but blank ones, one at a time. The first that is not acceptable is an error,
+/// which names the input and the line.
+pub struct Lines<T> {
+    name: String,
+    input: Box<dyn BufRead>,
+    accept: fn(Line) -> Result<T, String>,
+    number: u64,
+    line: Vec<u8>,
+    /// Of lines; none where they are typed, since it would be written among them. A file shows how
+    /// much of it was read.
+    progress: Option<ProgressBar>,
+}
+
+impl Input {
+    /// Opens the input, and shows how much of it was taken as long as that is done.
+    pub fn open<T>(
+        &self,
+        doing: &str,
+        accept: fn(Line) -> Result<T, String>,
+    ) -> Result<Lines<T>, String> {
+        let (name, input, progress): (_, Box<dyn BufRead>, _) = match &self.file {
+            Some(file) if file != Path::new("-") => {
+                let name = file.display().to_string();
+                let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), file)));
+                let (size, file) = opened.map_err(|error| format!("{name}: {error}"))?;
+                let file = output::measuring(doing, size).wrap_read(file);
+                (
+                    name,
+                    Box::new(BufReader::with_capacity(1 << 16, file)),
+                    None,
+                )
+            }
+            _ => {
+                let stdin = io::stdin();
+                let progress = (!stdin.is_terminal()).then(|| output::going_on(doing));
+                ("standard input".into(), Box::new(stdin.lock()), progress)
+            }
+        };
+        Ok(Lines {
+            name,
+            input,
+            accept,
+            number: 0,
+            line: Vec::new(),
+            progress,
+        })
+    }
+}
+
+impl<T> Lines<T> {
+    /// Reads the next line that is not blank; none at the end.
+    fn read(&mut self) -> Result<Option<T>, String> {
+        loop {
+            self.number += 1;
+            self.line.clear();
+            let read = self.input.read_until(b'\n', &mut self.line);
+            if read.map_err(|error| error.to_string())? == 0 {
+                return Ok(None);
+            }
+            let line = self.line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            // What serde takes for the fields of an object in their order is no line.
+            if !line.starts_with(b"{") {
+                return Err("a line is a JSON object, such as {\"key\": \"k\"}".into());
+            }
+            let line = serde_json::from_slice(line).map_err(|error| without_line(&error))?;
+            return (self.accept)(line).map(Some);
+        }
+    }
+}
+
+impl<T> Iterator for Lines<T> {
+    type Item = Result<T, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(progress) = &self.progress {
+            progress.inc(1);
+        }
+        let line = self.read();
+        let at = |why| format!("{}, line {}: {why}", self.name, self.number);
+        line.map_err(at).transpose()
+    }
+}
+
+/// What is wrong with a line of JSON, which takes itself for line 1.
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&position) {
+        Some(what) => format!("{what}, at column {}", error.column()),
+        None => text,
+    }
+}
+
+impl Line {
+    /// The entry that the line puts.
+    pub fn entry(self) -> Result<Entry, String> {
+        if self.remove.is_some() {
+            return Err("\"remove\" is for `larder apply`".into());
+        }
+        let key = self.key.ok_or("there is no \"key\"")?;
+        let value = match (self.value, self.base64) {
+            (Some(text), None) => text.into_bytes(),
+            (None, Some(base64)) => STANDARD
+                .decode(base64)
+                .map_err(|error| format!("\"base64\": {error}"))?,
+            (Some(_), Some(_)) => return Err("there are both \"value\" and \"base64\"".into()),
+            (None, None) => return Err("there is neither \"value\" nor \"base64\"".into()),
+        };
+        let ttl = self.ttl.as_deref().map(duration::parse).transpose();
+        Ok(Entry {
+            key,
+            value,
+            ttl: ttl.map_err(|why| format!("\"ttl\": {why}"))?,
+        })
+    }
+
+    /// The change that the line makes.
+    pub fn change(self) -> Result<Change, String> {
+        match self {
+            Self {
+                key: None,
+                value: None,
+                base64: None,
+                ttl: None,
+                remove: Some(key),
+            } => Ok(Change::Remove(key)),
+            Self {
+                remove: Some(_), ..
+            } => Err("there is something else beside \"remove\"".into()),
+            put => put.entry().map(Change::Put),
+        }
+    }
+
+    /// The line for an entry as it is now; none where it has expired.
+    pub fn of(entry: LiveEntry) -> Option<Self> {
+        let remaining = match entry.expires_at {
+            // A deadline that has passed gives nothing, as does one that is now.
+            Some(deadline) => Some(
+                deadline
+                    .checked_duration_since(Instant::now())
+                    .filter(|ttl| !ttl.is_zero())?,
+            ),
+            None => None,
+        };
+        let (value, base64) = match String::from_utf8(entry.value) {
+            Ok(text) => (Some(text), None),
+            Err(error) => (None, Some(STANDARD.encode(error.as_bytes()))),
+        };
+        Some(Self {
+            key: Some(entry.key),
+            value,
+            base64,
+            ttl: remaining.map(duration::exact),
+            remove: None,
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! The options that every verb takes, and the storage they choose.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use clap::ValueEnum;
+use larder_host::{Backend, Builder, Error};
+use tempfile::TempDir;
+
+use crate::output::Failure;
+
+/// What the component calls the setting that `--durability` is about.
+const DURABILITY: &str = "LARDER_DURABILITY";
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The folder that holds the caches [default: $LARDER_DIR, or else larder-data]
+    ///
+    /// It is created when something is to be stored. What only reads takes a folder that does not
+    /// exist as one in which nothing is stored.
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Another component than the built-in one, which keeps files; it finds DIR at /
+    #[arg(long, global = true, value_name = "FILE.wasm")]
+    backend: Option<PathBuf>,
+
+    /// What a change withstands once it was made [default: $LARDER_DURABILITY, or else full]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    durability: Option<Durability>,
+
+    /// Write one JSON object a line, for programs, instead of text and tables
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Durability {
+    /// A power cut: file and folder are synced
+    Full,
+    /// A killed process: nothing is synced, so a power cut may bring back an older version
+    Atomic,
+}
+
+/// A backend over the folder that was chosen.
+pub struct Storage {
+    pub backend: Backend,
+    /// Stands in for a folder that does not exist, so that the component itself says what holds for
+    /// nothing stored, and which names are valid, and the folder is not created by looking at it.
+    _stand_in: Option<TempDir>,
+}
+
+impl Options {
+    /// The storage for a verb that only reads, or removes: a missing folder stays missing.
+    pub fn existing(&self) -> Result<Storage, String> {
+        let dir = self.dir();
+        let stand_in = match dir.try_exists() {
+            Ok(true) => None,
+            Ok(false) => Some(tempfile::tempdir().map_err(|error| error.to_string())?),
+            Err(error) => return Err(error.to_string()),
+        };
+        let over = stand_in.as_ref().map_or(dir.as_path(), TempDir::path);
+        Ok(Storage {
+            backend: self.over(over).map_err(|error| error.to_string())?,
+            _stand_in: stand_in,
+        })
+    }
+
+    /// The storage for a verb that stores something: a missing folder is created.
+    pub fn created(&self) -> Result<Storage, String> {
+        let dir = self.dir();
+        fs::create_dir_all(&dir).map_err(|error| format!("cannot create the folder: {error}"))?;
+        Ok(Storage {
+            backend: self.over(&dir).map_err(|error| error.to_string())?,
+            _stand_in: None,
+        })
+    }
+
+    /// The chosen component with this folder.
+    pub fn over(&self, dir: &Path) -> Result<Backend, Error> {
+        self.builder(dir)?.build()
+    }
+
+    /// The chosen component with this folder, further settings to follow.
+    pub fn builder(&self, dir: &Path) -> Result<Builder, Error> {
+        let builder = match &self.backend {
+            Some(file) => Backend::component(file)?,
+            None => Backend::builtin(),
+        };
+        let durability = match self.durability {
+            Some(Durability::Full) => Some("full".into()),
+            Some(Durability::Atomic) => Some("atomic".into()),
+            None => env::var_os(DURABILITY).map(|level| level.to_string_lossy().into_owned()),
+        };
+        let mut builder = builder.preopen(dir, "/");
+        if let Some(level) = durability {
+            builder = builder.env(DURABILITY, level);
+        }
+        if let Some(folder) = code_cache() {
+            builder = builder.code_cache(folder);
+        }
+        Ok(builder)
+    }
+
+    /// The folder that was named on the command line.
+    pub fn named_dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// The folder that holds the caches.
+    pub fn dir(&self) -> PathBuf {
+        let from_environment = || env::var_os("LARDER_DIR").filter(|dir| !dir.is_empty());
+        match &self.dir {
+            Some(dir) => dir.clone(),
+            None => from_environment().map_or_else(|| "larder-data".into(), PathBuf::from),
+        }
+    }
+
+    /// What is said of an operation that failed: which one, on what, and why.
+    pub fn failure(&self, operation: &str, cache: Option<&str>, why: impl Display) -> Failure {
+        let dir = self.dir();
+        let dir = dir.display();
+        Failure::Said(match cache {
+            Some(cache) => format!("{operation} of cache {cache:?} in {dir}: {why}"),
+            None => format!("{operation} in {dir}: {why}"),
+        })
+    }
+
+    /// What is said of a call to the backend that failed.
+    pub fn explain(&self, error: &Error) -> Failure {
+        self.failure(error.operation(), error.cache(), error.kind())
+    }
+}
+
+/// Where compiled components are kept; nowhere if that is set to nothing, or the user has no home.
+fn code_cache() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).map(PathBuf::from);
+    if let Some(folder) = set("LARDER_CODE_CACHE") {
+        return Some(folder).filter(|folder| !folder.as_os_str().is_empty());
+    }
+    let caches = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    let caches = caches.or_else(|| Some(env::home_dir()?.join(".cache")));
+    let folder = caches?.join("larder");
+    Some(folder).filter(|folder| folder.is_absolute())
+}

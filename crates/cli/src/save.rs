@@ -1,0 +1,42 @@
+//! `larder save`: entries as the whole of a cache.
+
+use crate::json_lines::Line;
+use crate::options::Options;
+use crate::output::{Failure, Output};
+use crate::store::Target;
+
+/// Store entries as the whole of a cache, in place of what it held
+///
+/// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is text,
+/// or bytes as "base64" in its place. The ttl may be left out; it is a duration such as 500ms, 90s,
+/// 15m, 2h, 7d or 1h 30m. Where a key comes twice the last line counts. Blank lines are skipped, and no
+/// lines at all leave the cache empty. They are stored all together, after the last; where a line is not
+/// acceptable, none of them is. There may be more of them than fit in memory.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  larder save sessions entries.jsonl
+  larder load sessions | larder save copy-of-sessions")]
+pub struct Args {
+    #[command(flatten)]
+    target: Target,
+}
+
+pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
+    let cache = args.target.cache.as_str();
+    let failure = |why| options.failure("save", Some(cache), why);
+    let doing = format!("saving cache {cache:?}");
+    let entries = args.target.input.open(&doing, Line::entry);
+    let entries = entries.map_err(failure)?;
+    let storage = options.created().map_err(failure)?;
+    let mut writer = storage.backend.write(cache);
+    let mut lines = 0;
+    for entry in entries {
+        let put = writer.put(&entry.map_err(failure)?);
+        put.map_err(|error| failure(error.kind().to_string()))?;
+        lines += 1;
+    }
+    let saved = writer.commit();
+    saved.map_err(|error| failure(error.kind().to_string()))?;
+    args.target.report("save", ["saved", "from"], lines, output)
+}

@@ -1,0 +1,137 @@
+//! Checksums that hold over damaged files, so that the damage gets past them.
+
+use larder_disk::format::Header;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::forge::{
+    Block, Directory, Index, OLD_PREAMBLE, OldHeader, OldIndex, PREAMBLE, head, header_seed,
+    old_head, push_directory, push_frame, push_index, push_old_index,
+};
+
+/// The length and the checksum before each part.
+const FRAME: usize = 12;
+
+/// A file with checksums, totals and offsets that fit what is in it.
+pub fn repaired(file: &[u8]) -> Vec<u8> {
+    let is_old = file.get(7) == Some(&1);
+    let preamble = if is_old { OLD_PREAMBLE } else { PREAMBLE };
+    let mut file = file.to_vec();
+    if let Some(begun) = file.first_chunk_mut() {
+        *begun = *preamble;
+    }
+    let header = sum_frame(&mut file, PREAMBLE.len(), header_seed(preamble));
+    if is_old {
+        let header = header.and_then(|bytes| postcard::from_bytes::<OldHeader>(bytes).ok());
+        repaired_old(file, header)
+    } else {
+        let header = header.and_then(|bytes| postcard::from_bytes::<Header>(bytes).ok());
+        repaired_new(file, header)
+    }
+}
+
+fn repaired_new(mut file: Vec<u8>, header: Option<Header>) -> Vec<u8> {
+    if let Some((_, Directory { header, segments })) = end(&file) {
+        let mut repaired = head(&header);
+        let (mut offset, mut kept) = (repaired.len(), Vec::new());
+        for segment in segments {
+            let start = repaired.len();
+            let blocks = usize::try_from(segment.blocks).unwrap_or(usize::MAX);
+            let index_start = offset.saturating_add(blocks).saturating_add(FRAME);
+            let index = file
+                .get(index_start..)
+                .and_then(|bytes| postcard::from_bytes(bytes).ok());
+            let mut index: Index = index.unwrap_or_default();
+            copy_blocks(&file, offset, header.id, &mut repaired, &mut index.blocks);
+            kept.push(push_index(&mut repaired, header.id, start, index));
+            let index = usize::try_from(segment.index).unwrap_or(usize::MAX);
+            offset = offset.saturating_add(blocks).saturating_add(index);
+        }
+        let segments = kept;
+        push_directory(&mut repaired, Directory { header, segments });
+        return repaired;
+    }
+    if let Some(header) = header {
+        sum_segments(&mut file, &header);
+    }
+    file
+}
+
+fn repaired_old(mut file: Vec<u8>, header: Option<OldHeader>) -> Vec<u8> {
+    if let Some((_, mut index)) = end::<OldIndex>(&file) {
+        let mut repaired = old_head(&index.header);
+        let (offset, id) = (repaired.len(), index.header.id);
+        copy_blocks(&file, offset, id, &mut repaired, &mut index.blocks);
+        push_old_index(&mut repaired, index);
+        return repaired;
+    }
+    if let Some(header) = header {
+        let mut offset = old_head(&header).len();
+        while let Some(bytes) = sum_frame(&mut file, offset, header.id.wrapping_add(offset as u64))
+        {
+            offset += FRAME + bytes.len();
+        }
+    }
+    file
+}
+
+/// Sets the checksum of the frame at `offset`; gives what is in it.
+fn sum_frame(file: &mut [u8], offset: usize, seed: u64) -> Option<&[u8]> {
+    let (head, rest) = file.get_mut(offset..)?.split_at_mut_checked(FRAME)?;
+    let (length, sum) = head.split_first_chunk_mut()?;
+    let bytes = rest.get(..u32::from_le_bytes(*length) as usize)?;
+    sum.copy_from_slice(&xxh3_64_with_seed(bytes, seed).to_le_bytes());
+    Some(bytes)
+}
+
+/// What the last bytes of a file lead to, and where that is.
+fn end<T: DeserializeOwned>(file: &[u8]) -> Option<(usize, T)> {
+    let (rest, trailer) = file.split_at_checked(file.len().checked_sub(8 + PREAMBLE.len())?)?;
+    let offset = usize::try_from(u64::from_le_bytes(*trailer.first_chunk()?)).ok()?;
+    let bytes = rest.get(offset.checked_add(FRAME)?..)?;
+    Some((offset, postcard::from_bytes(bytes).ok()?))
+}
+
+/// Copies the blocks that an index leads to, as far as they are there, with checksums that hold.
+fn copy_blocks(
+    file: &[u8],
+    mut offset: usize,
+    id: u64,
+    repaired: &mut Vec<u8>,
+    blocks: &mut Vec<Block>,
+) {
+    let mut kept = 0;
+    for block in &mut *blocks {
+        if block.length > 0 {
+            let start = offset.saturating_add(FRAME);
+            let end = start.saturating_add(block.length as usize);
+            let Some(bytes) = file.get(start..end) else {
+                break;
+            };
+            let seed = id.wrapping_add(repaired.len() as u64);
+            block.sum = push_frame(repaired, bytes, seed);
+            offset = end;
+        }
+        kept += 1;
+    }
+    blocks.truncate(kept);
+}
+
+/// Sums the blocks and the indexes that their frames lead to.
+fn sum_segments(file: &mut [u8], header: &Header) {
+    let mut offset = head(header).len();
+    let mut start = offset;
+    while let Some(bytes) = sum_frame(file, offset, header.id.wrapping_add(offset as u64)) {
+        let next = offset + FRAME + bytes.len();
+        let ends_segment = postcard::from_bytes::<Index>(bytes).is_ok_and(|index| {
+            let lengths = index.blocks.iter().filter(|block| block.length > 0);
+            let lengths: usize = lengths.map(|block| FRAME + block.length as usize).sum();
+            lengths == offset - start
+        });
+        if ends_segment {
+            sum_frame(file, offset, (!header.id).wrapping_add(offset as u64));
+            start = next;
+        }
+        offset = next;
+    }
+}

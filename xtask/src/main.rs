@@ -29,6 +29,9 @@ enum Verb {
         /// Package the tree as it is, with what is not committed
         #[arg(long)]
         dry: bool,
+        /// Leave the built components in `crates/components/built`, for `cargo publish`
+        #[arg(long)]
+        keep: bool,
     },
     /// Write all that a release publishes to a folder, with sizes and checksums
     Release {
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
     let Task::One(verb) = Task::parse();
     let outcome = match verb {
         Verb::Numbers => numbers::print(),
-        Verb::Package { dry } => package::check(dry),
+        Verb::Package { dry, keep } => package::check(dry, keep),
         Verb::Release { out, dry } => release::write(&out, dry),
         Verb::Wit { out } => fs::create_dir_all(&out)
             .map_err(about(&out))

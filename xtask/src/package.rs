@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Packages every crate, unpacks the packages beside each other with a program that depends on them,
 /// and checks it all there.
-pub fn check(dry: bool) -> Outcome {
+pub fn check(dry: bool, keep: bool) -> Outcome {
     let carried = workspace().join("crates/components/built");
     fs::create_dir_all(&carried).map_err(about(&carried))?;
     for component in larder_components::ALL {
@@ -44,7 +44,9 @@ pub fn check(dry: bool) -> Outcome {
     }
     arguments.extend(CRATES.iter().flat_map(|name| ["--package", name]));
     let packaged = cargo(workspace(), &arguments);
-    fs::remove_dir_all(&carried).map_err(about(&carried))?;
+    if !keep {
+        fs::remove_dir_all(&carried).map_err(about(&carried))?;
+    }
     packaged?;
 
     let place = target().join("packages");

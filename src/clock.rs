@@ -1,7 +1,7 @@
 //! Time: how long entries have left.
 
-use crate::wasi::clocks::monotonic_clock;
-use crate::wasi::clocks::wall_clock::{self, Datetime};
+use crate::abi::wasi::clocks::monotonic_clock;
+use crate::abi::wasi::clocks::wall_clock::{self, Datetime};
 
 /// The wall clock, in nanoseconds since 1970.
 pub fn wall_now() -> u64 {

@@ -1,18 +1,15 @@
 //! List, stat and verify.
 
-use crate::Error;
-use crate::bindings::exports::larder::cache::cache_inspect::{
+use crate::abi::Error;
+use crate::abi::bindings::exports::larder::cache::cache_inspect::{
     CacheStat, Damage, Datetime, Part, Report,
 };
-use crate::chain::{Chain, Published};
-use crate::dir::Dir;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::folder::{Chain, Dir, Published, file_name, legacy};
 use crate::format::{self, Keys, Reader};
-use crate::keys::HashSet;
-use crate::legacy;
 use crate::name::LEGACY_SUFFIX;
-use crate::publish::file_name;
+use crate::records::HashSet;
 use crate::store::{Cache, Stored};
-use crate::wasi::random::random::get_random_u64;
 
 /// Names the caches that hold anything.
 pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {

@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-pub use crate::answer::{LiveBatch, Loaded};
-pub use crate::bindings::exports::larder::cache::cache_bulk::Batch;
-pub use crate::bindings::exports::larder::cache::cache_updates::Change;
-pub use crate::bindings::exports::larder::cache::types::{Entry, Error};
+pub use crate::abi::bindings::exports::larder::cache::cache_bulk::Batch;
+pub use crate::abi::bindings::exports::larder::cache::cache_updates::Change;
+pub use crate::abi::bindings::exports::larder::cache::types::{Entry, Error};
+pub use crate::abi::lower::{Contents, LiveBatch};
 pub use crate::bulk::{Reader, Writer};
-use crate::dir::Dir;
+use crate::folder::Dir;
 use crate::store::Cache;
 
 /// The caches in a directory. The functions are those of the contract, and
@@ -23,7 +23,7 @@ impl Store {
     }
 
     /// `cache-backend.load`; deadlines count from a moment of this process.
-    pub fn load(&self, cache: &str) -> Result<Loaded, Error> {
+    pub fn load(&self, cache: &str) -> Result<Contents, Error> {
         Cache::new(&self.0, cache)?.load()
     }
 

@@ -3,26 +3,21 @@
 use std::iter;
 use std::rc::Rc;
 
-use crate::answer::Loaded;
-use crate::bindings::exports::larder::cache::cache_updates::Change;
-use crate::bindings::exports::larder::cache::types::Entry;
-use crate::chain::{Chain, Published};
+use crate::abi::Error;
+use crate::abi::bindings::exports::larder::cache::cache_updates::Change;
+use crate::abi::bindings::exports::larder::cache::types::Entry;
+use crate::abi::lower::Contents;
+use crate::abi::memory::reserve;
+use crate::abi::wasi::random::random::get_random_u64;
 use crate::clock::{self, Deadlines, wall_now};
-use crate::dir::Dir;
-use crate::fold::{files_to_fold, is_fold_due};
-use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
-use crate::keys::last_occurrences;
-use crate::memory::make_room;
-use crate::merge::Lost;
-use crate::part::{Part, Written};
-use crate::publish::{
-    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, TEMPORARY, busy,
-    publish, reap, settle, sweep, sweep_all, temporary,
+use crate::folder::{
+    ATTEMPTS, Chain, Dir, Draft, Durability, Listing, MOST_COMPACTED, MOST_SUPERSEDED,
+    MOST_UNSYNCED, Published, TEMPORARY, Target, Written, busy, delete_all, delete_superseded,
+    durability, files_to_compact, is_compaction_due, legacy, publish, reap, settle, temporary,
 };
-use crate::settings::{Durability, durability};
-use crate::stream::Stream;
-use crate::wasi::random::random::get_random_u64;
-use crate::{Error, legacy, name};
+use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
+use crate::name;
+use crate::records::{Stream, last_occurrences};
 
 /// One cache of the store.
 pub struct Cache<'a> {
@@ -77,12 +72,12 @@ impl<'a> Cache<'a> {
     }
 
     /// Gives the live entries.
-    pub fn load(&self) -> Result<Loaded, Error> {
+    pub fn load(&self) -> Result<Contents, Error> {
         let mut stream = self.stream()?;
         // A header may say anything, but no entry takes less than 9 bytes.
         let count = stream.count().min(stream.bytes() / 9);
-        make_room(count, stream.bytes())?;
-        let mut loaded = Loaded::with_room(usize::try_from(count).unwrap_or_default());
+        reserve(count, stream.bytes())?;
+        let mut loaded = Contents::with_capacity(usize::try_from(count).unwrap_or_default());
         let now = Deadlines::now();
         while let Some((header, block)) = stream.next()? {
             loaded.add(block.into_bytes(), |block, mut entries| {
@@ -102,24 +97,24 @@ impl<'a> Cache<'a> {
 
     /// Stores these entries as the whole cache.
     pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
-        make_room_to_write(entries.iter().map(put_record))?;
+        reserve_to_write(entries.iter().map(put_record))?;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.as_str()).collect();
         let last = last_occurrences(&keys, get_random_u64());
         let folder = self.folder()?;
-        let mut part = Part::create(&folder, Kind::Snapshot, TEMPORARY)?;
+        let mut draft = Draft::create(&folder, Kind::Snapshot, TEMPORARY)?;
         for (entry, is_last) in entries.iter().zip(last) {
             let record = put_record(entry);
             if is_last && record.put.is_some() {
-                part.push(record)?;
+                draft.push(record)?;
             }
         }
-        self.save_written(&folder, part.finish(wall_now(), &Lost::default())?)
+        self.save_written(&folder, draft.finish(wall_now(), &LostKeys::default(), 0)?)
     }
 
     /// Stores what was written as the whole cache.
     pub fn save_written(&self, folder: &Dir, mut snapshot: Written) -> Result<(), Error> {
         let durability = self.durability_of_save(folder)?;
-        self.publish_snapshot(folder, durability, Place::Next, &mut snapshot)?;
+        self.publish_snapshot(folder, durability, Target::Next, &mut snapshot)?;
         Ok(())
     }
 
@@ -128,10 +123,10 @@ impl<'a> Cache<'a> {
         if changes.is_empty() {
             return Ok(());
         }
-        make_room_to_write(changes.iter().map(change_record))?;
+        reserve_to_write(changes.iter().map(change_record))?;
         let bytes: u64 = changes.iter().map(change_bytes).sum();
         // They are encoded in memory, in a buffer that grows.
-        make_room(changes.len() as u64, bytes.saturating_mul(3))?;
+        reserve(changes.len() as u64, bytes.saturating_mul(3))?;
         let keys: Vec<_> = changes
             .iter()
             .map(|change| change_record(change).key)
@@ -166,18 +161,22 @@ impl<'a> Cache<'a> {
                 if self.durability == Durability::Full {
                     settle(&folder, base.id())?;
                 }
-                let place = Place::OnTop(base.version());
-                let published =
-                    publish(&folder, self.durability, durability, place, id, &mut || {
-                        temporary(&folder, durability, &|file| file.write(&changes, 0))
-                    });
+                let target = Target::OnTop(base.version());
+                let published = publish(
+                    &folder,
+                    self.durability,
+                    durability,
+                    target,
+                    id,
+                    &mut || temporary(&folder, durability, &|file| file.write(&changes, 0)),
+                );
                 let Some(version) = published? else {
                     continue;
                 };
-                if is_fold_due(version, changes.len() as u64) {
+                if is_compaction_due(version, changes.len() as u64) {
                     // The changes are made, whatever becomes of this; where it
                     // fails, a later change tries again.
-                    let _ = self.fold(&folder);
+                    let _ = self.compact(&folder);
                 }
                 return Ok(());
             }
@@ -187,12 +186,12 @@ impl<'a> Cache<'a> {
             let (mut files, cut_off) = self.files_of(self.open()?)?;
             files.insert(0, Published::in_memory(changes.clone()));
             let stream = Stream::new(files, cut_off);
-            let Some(mut snapshot) = folded(&folder, stream, Kind::Snapshot)? else {
+            let Some(mut snapshot) = compacted(&folder, stream, Kind::Snapshot)? else {
                 continue;
             };
             let full = Durability::Full;
-            let place = Place::Only(listing.next()?);
-            if self.publish_snapshot(&folder, full, place, &mut snapshot)? {
+            let target = Target::Only(listing.next()?);
+            if self.publish_snapshot(&folder, full, target, &mut snapshot)? {
                 return Ok(());
             }
         }
@@ -218,14 +217,19 @@ impl<'a> Cache<'a> {
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
                 let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty());
                 let full = Durability::Full;
-                let version = publish(&folder, self.durability, full, Place::Next, id, &mut || {
-                    temporary(&folder, full, &|file| file.write(&empty, 0))
-                });
+                let version = publish(
+                    &folder,
+                    self.durability,
+                    full,
+                    Target::Next,
+                    id,
+                    &mut || temporary(&folder, full, &|file| file.write(&empty, 0)),
+                );
                 version?.ok_or_else(busy)?
             }
             Err(error) => return Err(error),
         };
-        sweep_all(&folder, version)?;
+        delete_all(&folder, version)?;
         folder.sync()?;
         if self.root.has_file(&legacy)? {
             self.root.remove(&legacy)?;
@@ -282,16 +286,16 @@ impl<'a> Cache<'a> {
         &self,
         folder: &Dir,
         durability: Durability,
-        place: Place,
+        target: Target,
         snapshot: &mut Written,
     ) -> Result<bool, Error> {
-        let Some(version) = self.publish(folder, durability, place, snapshot)? else {
+        let Some(version) = self.publish(folder, durability, target, snapshot)? else {
             return Ok(false);
         };
         if durability == Durability::Full {
             // The cache is saved, whatever becomes of this; what stays is not
             // read any more, and a later write tries again.
-            let _ = sweep(folder, 0, version, MOST_SUPERSEDED);
+            let _ = delete_superseded(folder, 0, version, MOST_SUPERSEDED);
             self.remove_legacy();
         }
         Ok(true)
@@ -301,12 +305,12 @@ impl<'a> Cache<'a> {
         &self,
         folder: &Dir,
         durability: Durability,
-        place: Place,
+        target: Target,
         file: &mut Written,
     ) -> Result<Option<u64>, Error> {
         let id = file.id();
         let temporary = &mut || file.temporary(durability);
-        publish(folder, self.durability, durability, place, id, temporary)
+        publish(folder, self.durability, durability, target, id, temporary)
     }
 
     /// Removes a file from before the store's own format that a snapshot
@@ -336,12 +340,12 @@ impl<'a> Cache<'a> {
 
     /// Folds the newest files into one, if they are still those that there
     /// were.
-    fn fold(&self, folder: &Rc<Dir>) -> Result<(), Error> {
+    fn compact(&self, folder: &Rc<Dir>) -> Result<(), Error> {
         let Some(mut chain) = Chain::open(folder, self.durability)? else {
             return Ok(());
         };
         let sizes: Vec<u64> = chain.files.iter().map(Published::size).collect();
-        let run = files_to_fold(&sizes);
+        let run = files_to_compact(&sizes);
         let version = chain.version().saturating_add(1);
         // What the run is folded upon; none where it is all there is.
         let base = chain.files.get(run).map_or(0, |file| file.version);
@@ -359,12 +363,12 @@ impl<'a> Cache<'a> {
             return Ok(());
         }
         let stream = Stream::new(chain.files, cut_off);
-        let Some(mut file) = folded(folder, stream, kind)? else {
+        let Some(mut file) = compacted(folder, stream, kind)? else {
             return Ok(());
         };
-        let place = Place::Only(version);
-        if let Some(version) = self.publish(folder, Durability::Full, place, &mut file)? {
-            sweep(folder, base, version, MOST_FOLDED)?;
+        let target = Target::Only(version);
+        if let Some(version) = self.publish(folder, Durability::Full, target, &mut file)? {
+            delete_superseded(folder, base, version, MOST_COMPACTED)?;
             if kind == Kind::Snapshot {
                 self.remove_legacy();
             }
@@ -374,26 +378,26 @@ impl<'a> Cache<'a> {
 }
 
 /// Makes sure that there is memory for writing these records.
-fn make_room_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
+fn reserve_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
     let (count, largest) = records.fold((0, 0), |(count, largest), record| {
         let value = record.put.map_or(0, |put| put.value.len());
         (count + 1, (record.key.len() + value).max(largest))
     });
     // A block is gathered, encoded, and put where it is written from; as it
     // grows, it is there a second time.
-    Ok(make_room(count, 6 * largest as u64)?)
+    Ok(reserve(count, 6 * largest as u64)?)
 }
 
 /// Writes one file of what these say together, as of now. None where it would
 /// have to tell which keys were lost, and that is not known.
-fn folded(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
+fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
     let now = wall_now();
-    let mut part = Part::create(folder, kind, TEMPORARY)?;
+    let mut draft = Draft::create(folder, kind, TEMPORARY)?;
     while let Some((header, block)) = stream.next()? {
         for record in block.columns().records() {
             let rebased = rebased(record, header.saved_at, now);
             if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {
-                part.push(rebased)?;
+                draft.push(rebased)?;
             }
         }
     }
@@ -404,7 +408,7 @@ fn folded(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Wri
         // There is nothing older that a removal could hide.
         Kind::Snapshot => lost.keys.removes.clear(),
     }
-    part.finish(now, &lost).map(Some)
+    draft.finish(now, &lost.keys, lost.unknown).map(Some)
 }
 
 /// A file of these records in memory, and its id.

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::RECORD;
+use super::record::RECORD_OVERHEAD;
 
 /// Entries in columns that fit each other.
 #[derive(Clone, Copy, Default)]
@@ -77,7 +77,7 @@ impl<'a> Batch<'a> {
 
     /// How much of a block they take.
     pub(super) fn bytes(&self) -> usize {
-        self.keys.len() + self.values.len() + self.key_lengths.len() * RECORD
+        self.keys.len() + self.values.len() + self.key_lengths.len() * RECORD_OVERHEAD
     }
 
     /// Every key, the length of its value, and its time to live.
@@ -101,7 +101,7 @@ impl<'a> Batch<'a> {
         let (mut count, mut keys, mut values) = (0, 0, 0);
         for (key, value) in self.key_lengths.iter().zip(self.value_lengths) {
             let (more_keys, more_values) = (keys + *key as usize, values + *value as usize);
-            let fits = more_keys + more_values + (count + 1) * RECORD <= room;
+            let fits = more_keys + more_values + (count + 1) * RECORD_OVERHEAD <= room;
             let has_to = at_least_one && count == 0;
             if !fits && !has_to {
                 break;

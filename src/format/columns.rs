@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, Put, Record, from_postcard};
+use super::frame::{FRAME, from_postcard};
+use super::record::{Put, Record};
 
 pub(super) const PUT: u8 = 0;
 pub(super) const PUT_WITH_TTL: u8 = 1;

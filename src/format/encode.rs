@@ -3,14 +3,16 @@
 use std::mem;
 use std::ops::RangeInclusive;
 
-use crate::Error;
+use crate::abi::Error;
 
+use super::batch::Batch;
 use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
-use super::index::{BlockEntry, Directory, Index, Segment};
-use super::{
-    Batch, Header, Kind, LostKeys, RECORD, Record, VERSION, begin_frame, block_seed,
-    directory_seed, end_frame, extend_with_postcard, index_seed, key_hash, preamble,
+use super::frame::{
+    begin_frame, block_seed, directory_seed, end_frame, extend_with_postcard, index_seed,
 };
+use super::header::{Header, Kind, VERSION, preamble};
+use super::index::{BlockEntry, Directory, Index, Segment};
+use super::record::{LostKeys, RECORD_OVERHEAD, Record, key_hash};
 
 /// How many bytes of records make a block full: few in a small file and more in
 /// a large one. Damage costs a block, so a smaller one loses less; a larger one
@@ -18,7 +20,7 @@ use super::{
 pub const BLOCKS: RangeInclusive<usize> = 32 * 1024..=248 * 1024;
 
 /// What part of a file a block is at the most, but for the first ones.
-const PART: u64 = 32;
+const BLOCKS_OF_FILE: u64 = 32;
 
 /// How many of the smallest blocks make a segment full.
 const SEGMENT: u64 = 32;
@@ -183,7 +185,7 @@ impl Encoder {
     /// How many bytes of records make the block full.
     fn full(&self) -> usize {
         let (least, most) = (*self.blocks.start(), *self.blocks.end());
-        let part = usize::try_from(self.offset() / PART).unwrap_or(most);
+        let part = usize::try_from(self.offset() / BLOCKS_OF_FILE).unwrap_or(most);
         part.clamp(least, most)
     }
 
@@ -308,7 +310,7 @@ impl Block {
     }
 
     fn bytes(&self) -> usize {
-        self.keys.len() + self.values.len() + self.kinds.len() * RECORD
+        self.keys.len() + self.values.len() + self.kinds.len() * RECORD_OVERHEAD
     }
 
     /// Adds everything of a record but its key and its value.

@@ -4,10 +4,12 @@ use std::iter;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, Header, HeaderV1, LostKeys, from_postcard};
+use super::frame::{FRAME, from_postcard};
+use super::header::{Header, HeaderV1};
+use super::record::LostKeys;
 
 /// What a record takes in a block at the least: its kind and two lengths.
-const RECORD: u64 = 1 + 4 + 4;
+const LEAST_RECORD: u64 = 1 + 4 + 4;
 
 /// A segment, as the directory knows it.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -164,7 +166,7 @@ impl Index {
         let last = self.blocks.len().saturating_sub(1);
         let block_fits = |(at, block): (usize, &BlockEntry)| {
             let records = block.records();
-            let is_long_enough = u64::from(block.length) >= records.saturating_mul(RECORD);
+            let is_long_enough = u64::from(block.length) >= records.saturating_mul(LEAST_RECORD);
             records > 0 && (is_long_enough || block.length == 0 && at == last)
         };
         let (puts, removes) = self.records();

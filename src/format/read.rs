@@ -1,52 +1,20 @@
 //! Reading a file, from its beginning to its end, as far as that is possible.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::mem;
 use std::vec;
 
-use super::columns::Columns;
-use super::index::{BlockEntry, Directory, Index, Segment};
-use super::{
-    FRAME, HEAD_BYTES, Header, LostKeys, MAGIC, TRAILER, Unreadable, VERSION, block_seed,
-    decode_head, decode_trailer, directory_seed, frame_head, index_seed, split_frame,
-};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Where the bytes of a file come from.
-pub trait Source {
-    /// Why they cannot be had.
-    type Error;
-
-    /// How many there are.
-    fn size(&self) -> u64;
-
-    /// Those from `offset` to `end`, or to where the file ends.
-    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Self::Error>;
-
-    /// Makes sure that there is memory for what these many bytes are decoded to.
-    fn make_room(&self, _bytes: u64) -> Result<(), Self::Error> {
-        Ok(())
-    }
-}
-
-impl Source for &[u8] {
-    type Error = Infallible;
-
-    fn size(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Infallible> {
-        let within = |at: u64| usize::try_from(at).map_or(self.len(), |at| at.min(self.len()));
-        let bytes = self.get(within(offset)..within(end));
-        Ok(bytes.unwrap_or_default().to_vec())
-    }
-}
-
-/// A frame longer than this that cannot be read is passed over where it is not
-/// known to be one.
-const LONG: u64 = 16 * 1024 * 1024;
+use super::columns::Columns;
+use super::frame::{
+    FRAME, block_seed, directory_seed, frame_head, frame_length, index_seed, split_frame,
+};
+use super::header::{HEAD_BYTES, Header, MAGIC, Unreadable, VERSION, decode_head};
+use super::index::{BlockEntry, Index, Segment};
+use super::record::LostKeys;
+use super::segments::{Found, LONG, directory, scan};
+use super::source::Source;
 
 /// A block that is whole: the bytes of its frame.
 #[derive(Debug)]
@@ -317,7 +285,7 @@ impl<S: Source> Reader<S> {
         }
         let start = progress.end();
         let bytes = self.source.read(start, start + length)?;
-        self.source.make_room(length)?;
+        self.source.reserve(length)?;
         let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
         let index = match self.version {
             1 => frame
@@ -453,19 +421,6 @@ impl<S: Source> Reader<S> {
     }
 }
 
-/// Tells what a file is: as its directory says, or its head where that is damaged. A head may be
-/// that of another file, whole as it is; a directory leads to the segments.
-pub fn header<S: Source>(source: &S) -> Result<Result<Header, Unreadable>, S::Error> {
-    let head = source.read(0, HEAD_BYTES as u64)?;
-    let header = decode_head(&head);
-    if header.is_ok() && head.get(MAGIC.len()) == Some(&1) {
-        // The directory of version 1 has the hashes of all keys.
-        return Ok(header);
-    }
-    let found = directory(source, source.size())?;
-    Ok(found.map_or(header, |found| Ok(found.header)))
-}
-
 /// How many blocks there are, and what is damaged.
 pub type Checked = (u64, Vec<Damage>);
 
@@ -480,131 +435,4 @@ pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Err
     let mut damage = mem::take(&mut reader.damage);
     damage.extend(reader.damaged_end);
     Ok(Ok((reader.blocks, damage)))
-}
-
-/// A directory, read or made up for.
-struct Found {
-    header: Header,
-    version: u8,
-    segments: Vec<Segment>,
-    /// Where the damage begins, if it had to be made up for.
-    end: Option<u64>,
-}
-
-/// Reads the directory; none where it is not whole.
-fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error> {
-    let end = size.saturating_sub(TRAILER as u64);
-    let trailer = source.read(end, size)?;
-    let Some((version, offset)) = decode_trailer(&trailer) else {
-        return Ok(None);
-    };
-    if offset >= end {
-        return Ok(None);
-    }
-    // What leads to it may be damaged, and lead to anywhere.
-    let head = source.read(offset, offset.saturating_add(FRAME as u64))?;
-    let length = frame_length(&head).map(|length| u64::from(length) + FRAME as u64);
-    if length != Some(end - offset) {
-        return Ok(None);
-    }
-    let bytes = source.read(offset, end)?;
-    source.make_room(end - offset)?;
-    Ok(directory_frame(&bytes, version, offset))
-}
-
-/// The directory that a frame at this offset is.
-fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
-    let frame = split_frame(bytes)
-        .filter(|frame| frame.bytes.len() + FRAME == bytes.len())
-        .filter(|frame| frame.holds(directory_seed(version, offset)))?;
-    let start = |header: &Header| header.to_bytes(version).len() as u64;
-    let (header, segments) = match version {
-        1 => {
-            let (header, index) = Index::decode_v1(frame.bytes)?;
-            let segment = Segment {
-                blocks: index.block_bytes(),
-                index: bytes.len() as u64,
-                puts: header.puts,
-                removes: header.removes,
-            };
-            let fits = start(&header) + segment.blocks == offset;
-            (header, fits.then(|| vec![segment])?)
-        }
-        _ => {
-            let directory = Directory::decode(frame.bytes, start, offset)?;
-            (directory.header, directory.segments)
-        }
-    };
-    Some(Found {
-        header,
-        version,
-        segments,
-        end: None,
-    })
-}
-
-/// Makes up for the directory: finds the segments by their frames.
-fn scan<S: Source>(source: &S, size: u64, header: Header, version: u8) -> Result<Found, S::Error> {
-    let mut segments: Vec<Segment> = Vec::new();
-    let (mut puts, mut removes) = (header.puts, header.removes);
-    let mut start = header.to_bytes(version).len() as u64;
-    let mut position = start;
-    while puts > 0 || removes > 0 {
-        let Some(length) = frame_length(&source.read(position, position + FRAME as u64)?) else {
-            break;
-        };
-        let after = position + FRAME as u64 + u64::from(length);
-        // No block is empty: zeros are no frames.
-        if length == 0 || after > size {
-            break;
-        }
-        let bytes = match source.read(position, after) {
-            Ok(bytes) => bytes,
-            Err(_) if u64::from(length) > LONG => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        if let Some(found) = directory_frame(&bytes, version, position) {
-            // Only the way to it is damaged.
-            let end = Some(after);
-            return Ok(Found { end, ..found });
-        }
-        let index = split_frame(&bytes)
-            .filter(|frame| frame.holds(index_seed(header.id, position)))
-            .and_then(|frame| Index::decode(frame.bytes))
-            .filter(|index| index.block_bytes() == position - start);
-        let indexed = index.map(|index| index.records());
-        // None has more than the header says.
-        if let Some((indexed_puts, indexed_removes)) =
-            indexed.filter(|indexed| indexed.0 <= puts && indexed.1 <= removes)
-        {
-            puts -= indexed_puts;
-            removes -= indexed_removes;
-            segments.push(Segment {
-                blocks: position - start,
-                index: after - position,
-                puts: indexed_puts,
-                removes: indexed_removes,
-            });
-            start = after;
-        }
-        position = after;
-    }
-    if start < position || puts > 0 || removes > 0 {
-        segments.push(Segment {
-            blocks: position - start,
-            index: 0,
-            puts,
-            removes,
-        });
-    }
-    Ok(Found {
-        header,
-        version,
-        segments,
-        end: Some(position),
-    })
-}
-
-fn frame_length(head: &[u8]) -> Option<u32> {
-    head.first_chunk().map(|length| u32::from_le_bytes(*length))
 }

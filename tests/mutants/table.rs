@@ -53,7 +53,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-sync-data",
         fault: "publishes a file that is not synced",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
             "Durability::Full => file.sync_data(),",
             "Durability::Full => Ok(()),",
@@ -63,14 +63,14 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "part-unsynced",
         fault: "publishes a file that was written bit by bit and is not synced",
-        file: "src/part.rs",
+        file: "src/folder/draft.rs",
         edits: &[("                file.sync_data()?;\n", "")],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "no-folder-sync",
         fault: "returns before the new name is synced",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[("                    folder.sync()?;\n", "")],
         caught_by: CRASH_FULL,
     },
@@ -87,7 +87,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "built-on-unsynced",
         fault: "publishes changes upon a version whose name may not be synced",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
             "        false => folder.sync(),\n",
             "        false => Ok(()),\n",
@@ -100,7 +100,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pipe-opened",
         fault: "opens a cache's folder without a look at what it is",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "            Some(_) => return Err(failed(ErrorCode::NotDirectory)),\n",
             "            Some(_) => {}\n",
@@ -113,20 +113,20 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "publish-before-write",
         fault: "gives the version its name first, and writes it then",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
-            "        let temporary = temporary()?;\n        let linked = link(folder, setting, &temporary, place);\n",
-            "        let early = folder.create(TEMPORARY)?;\n        let linked = link(folder, setting, early.name(), place);\n        let temporary = temporary()?;\n        if let Some(file) = folder.open(&temporary)? {\n            early.write(&file.read_all()?, 0)?;\n            early.sync_data()?;\n        }\n        folder.remove(early.name())?;\n",
+            "        let temporary = temporary()?;\n        let linked = link(folder, setting, &temporary, target);\n",
+            "        let early = folder.create(TEMPORARY)?;\n        let linked = link(folder, setting, early.name(), target);\n        let temporary = temporary()?;\n        if let Some(file) = folder.open(&temporary)? {\n            early.write(&file.read_all()?, 0)?;\n            early.sync_data()?;\n        }\n        folder.remove(early.name())?;\n",
         )],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "delete-before-sync",
         fault: "deletes what a snapshot supersedes before its name is synced",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
             "                    folder.sync()?;\n",
-            "                    if place == Place::Next {\n                        sweep(folder, 0, version, 0)?;\n                    }\n                    folder.sync()?;\n",
+            "                    if target == Target::Next {\n                        delete_superseded(folder, 0, version, 0)?;\n                    }\n                    folder.sync()?;\n",
         )],
         caught_by: CRASH_FULL,
     },
@@ -136,7 +136,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/store.rs",
         edits: &[(
             "        let Some(version) = self.publish(folder, durability",
-            "        sweep(folder, 0, u64::MAX, 0)?;\n        let Some(version) = self.publish(folder, durability",
+            "        delete_superseded(folder, 0, u64::MAX, 0)?;\n        let Some(version) = self.publish(folder, durability",
         )],
         caught_by: CRASH_FULL,
     },
@@ -155,7 +155,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "clears by deleting, without an empty snapshot in place of what was there",
         file: "src/store.rs",
         edits: &[(
-            "                let version = publish(&folder, self.durability, full, Place::Next, id, &mut || {\n                    temporary(&folder, full, &|file| file.write(&empty, 0))\n                });\n                version?.ok_or_else(busy)?\n",
+            "                let version = publish(&folder, self.durability, full, Target::Next, id, &mut || {\n                    temporary(&folder, full, &|file| file.write(&empty, 0))\n                });\n                version?.ok_or_else(busy)?\n",
             "                let _ = (id, empty, full);\n                u64::MAX\n",
         )],
         caught_by: SECOND_CRASH,
@@ -165,8 +165,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "deletes the snapshot that folded changes build upon",
         file: "src/store.rs",
         edits: &[(
-            "sweep(folder, base, version, MOST_FOLDED)?;",
-            "sweep(folder, 0, version, MOST_FOLDED)?;",
+            "delete_superseded(folder, base, version, MOST_COMPACTED)?;",
+            "delete_superseded(folder, 0, version, MOST_COMPACTED)?;",
         )],
         caught_by: CRASH_FULL,
     },
@@ -190,14 +190,14 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "temporaries-left",
         fault: "leaves its temporary behind",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[("        let _ = folder.remove(&temporary);\n", "")],
         caught_by: FAILING_CALLS,
     },
     Mutant {
         name: "temporaries-never-reaped",
         fault: "never deletes the temporaries of writers that died",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
             "if time.abs_diff(clock::wall_now()) >= STALE_AFTER =>",
             "if time == u64::MAX =>",
@@ -207,7 +207,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "atomic-takes-torn",
         fault: "with atomic durability, takes the newest version, torn or not",
-        file: "src/chain.rs",
+        file: "src/folder/chain.rs",
         edits: &[(
             "next = match published.is_synced || published.is_intact()? {",
             "next = match true {",
@@ -237,7 +237,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rename-over",
         fault: "publishes by a rename, over whatever has the name",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "match self.0.link_at(PathFlags::empty(), old, &self.0, new) {",
             "match self.0.rename_at(old, &self.0, new) {",
@@ -247,7 +247,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "taken-is-published",
         fault: "takes a version that another writer has for its own",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "Err(ErrorCode::Exist) => Ok(Linked::Taken),",
             "Err(ErrorCode::Exist) => Ok(Linked::Done),",
@@ -257,7 +257,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-fence",
         fault: "deletes versions while others are writing",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
             "    if writing.is_empty() {\n        for version in superseded",
             "    if true {\n        for version in superseded",
@@ -270,17 +270,17 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "fold-anywhere",
         fault: "publishes a fold after changes that it did not read",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
-            "Place::Only(only) => only == version,",
-            "Place::Only(_) => true,",
+            "Target::Only(only) => only == version,",
+            "Target::Only(_) => true,",
         )],
         caught_by: RACES,
     },
     Mutant {
         name: "one-listing",
         fault: "does not list again after it has opened the files",
-        file: "src/chain.rs",
+        file: "src/folder/chain.rs",
         edits: &[(
             "            let after = Listing::of(folder)?;\n            let unchanged = after.versions == before.versions && after.is_current(folder)?;\n",
             "            let after = Listing::default();\n            let unchanged = true;\n",
@@ -313,7 +313,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "header-unchecked",
         fault: "does not check the sum of the header",
-        file: "src/format/mod.rs",
+        file: "src/format/header.rs",
         edits: &[(
             "        .filter(|frame| frame.holds(header_seed(version)))\n",
             "",
@@ -385,7 +385,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "duplicates-kept",
         fault: "publishes what was written in batches with every entry of a key",
-        file: "src/compact.rs",
+        file: "src/records/deduplicate.rs",
         edits: &[(
             "    if replaced.is_empty() && header.removes == 0 {",
             "    if replaced.is_empty() || header.removes < u64::MAX {",
@@ -395,7 +395,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "first-of-batches-counts",
         fault: "keeps the first of several entries with one key of different batches",
-        file: "src/compact.rs",
+        file: "src/records/deduplicate.rs",
         edits: &[(
             "                        replaced.set(*last, count)?;\n                        *last = at;\n",
             "                        replaced.set(at, count)?;\n                        let _ = last;\n",
@@ -405,7 +405,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "stale-part-not-copied",
         fault: "copies nothing of a file that was written bit by bit and was removed",
-        file: "src/part.rs",
+        file: "src/folder/draft.rs",
         edits: &[(
             "            while offset < self.size {\n",
             "            while offset > self.size {\n",
@@ -418,7 +418,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "share-skipped",
         fault: "merges all shares of the keys but the last",
-        file: "src/stream.rs",
+        file: "src/records/stream.rs",
         edits: &[(
             "        let is_left = self.shares_left > 0;\n",
             "        let is_left = self.shares_left > 1;\n",
@@ -428,7 +428,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "share-of-everything",
         fault: "takes every key for one of every share",
-        file: "src/merge.rs",
+        file: "src/records/merge.rs",
         edits: &[(
             "        self.of <= 1 || hash % self.of == self.number\n",
             "        self.of <= 1 || hash % self.of < self.of\n",
@@ -438,7 +438,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lost-keys-forgotten",
         fault: "lets older values show where newer ones are damaged",
-        file: "src/merge.rs",
+        file: "src/records/merge.rs",
         edits: &[(
             "Ok(is_newest && (!self.is_lossy || self.settle(key_hash(key))?))",
             "Ok(is_newest)",
@@ -448,7 +448,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "short-write-taken",
         fault: "takes a short write for a whole one",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "Some(rest) if written > 0 => rest,",
             "Some(_) if written > 0 => &[],",
@@ -458,7 +458,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "short-read-taken",
         fault: "takes a short read for the end of the file",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "            if read == 0 {\n",
             "            if read < READ_BYTES.min(end - offset) {\n",
@@ -468,7 +468,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "failed-sync-ignored",
         fault: "goes on where a file cannot be synced",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "            .map_err(|code| error(\"syncing\", &self.name, code))\n",
             "            .or(Ok(()))\n",
@@ -478,7 +478,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "full-disk-unnamed",
         fault: "does not tell a full disk from other errors",
-        file: "src/dir.rs",
+        file: "src/folder/dir.rs",
         edits: &[(
             "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::NoSpace,",
             "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::Other(reason()),",
@@ -507,7 +507,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "first-duplicate-counts",
         fault: "keeps the first of several entries with one key",
-        file: "src/keys.rs",
+        file: "src/records/keys.rs",
         edits: &[(
             "keys.iter().rev().map(is_last).collect();\n    last.reverse();",
             "keys.iter().map(is_last).collect();\n    last.rotate_left(0);",

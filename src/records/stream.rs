@@ -1,11 +1,11 @@
 //! What the files of a cache say together, a block at a time.
 
-use crate::Error;
-use crate::chain::Published;
+use crate::abi::Error;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::folder::{Bytes, Published};
 use crate::format::{Block, Header, Piece, Reader};
-use crate::merge::{Lost, Merge, Share};
-use crate::source::Bytes;
-use crate::wasi::random::random::get_random_u64;
+
+use super::merge::{Lost, Merge, Share};
 
 /// How much memory the keys of changes may take: those of more are merged a
 /// share after the other, and the files are read as often.

@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::dir::Dir;
-use crate::memory::make_room;
+use crate::abi::Error;
+use crate::abi::memory::reserve;
 use crate::name::LEGACY_SUFFIX;
+
+use super::dir::Dir;
 
 /// One entry of such a file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub fn read(root: &Dir, cache: &str) -> Result<Option<Vec<u8>>, Error> {
 pub fn decode<'a>(cache: &str, bytes: &'a [u8]) -> Result<Vec<LegacyEntry<'a>>, Error> {
     // What the list claims to hold, of which no entry takes less than 3 bytes.
     let claimed = postcard::take_from_bytes(bytes).map_or(0, |(count, _): (u64, _)| count);
-    make_room(claimed.min(bytes.len() as u64 / 3), bytes.len() as u64)?;
+    reserve(claimed.min(bytes.len() as u64 / 3), bytes.len() as u64)?;
     match postcard::take_from_bytes(bytes) {
         Ok((entries, [])) => Ok(entries),
         Ok(_) | Err(_) => {

@@ -15,25 +15,13 @@
 //! nothing to link, and they start over.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 
-use crate::Error;
+use crate::abi::Error;
 use crate::clock;
-use crate::dir::{Dir, File, Linked, Modified};
-use crate::settings::Durability;
 
-const VERSION_SUFFIX: &str = ".larder";
-
-/// What the names of temporaries end with.
-pub const TEMPORARY: &str = ".tmp";
-
-/// What the name of a file ends with that is written over several calls, before
-/// it becomes a temporary: until then its writer acts on no listing, and holds
-/// nobody up.
-pub const PART: &str = ".part";
-
-/// The last version that there can be.
-const LAST: u64 = u64::MAX - 1;
+use super::dir::{Dir, File, Linked, Modified};
+use super::durability::Durability;
+use super::listing::{Listing, TEMPORARY, file_name};
 
 /// A temporary that was not written for this long is from a writer that died.
 /// Where it is not, the writer starts over, so the time is a matter of cost.
@@ -44,7 +32,7 @@ const STALE_AFTER: u64 = 600 * 1_000_000_000;
 pub const MOST_SUPERSEDED: usize = 8;
 
 /// How many superseded changes may, which are small.
-pub const MOST_FOLDED: usize = 64;
+pub const MOST_COMPACTED: usize = 64;
 
 /// How many bytes of changes may be published without a sync, where that is
 /// asked for: whoever builds upon them has to read them all.
@@ -52,90 +40,6 @@ pub const MOST_UNSYNCED: u64 = 64 * 1024;
 
 /// How often an operation begins anew because others change the cache.
 pub const ATTEMPTS: usize = 1000;
-
-/// The files of a cache's folder.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// The published versions.
-    pub versions: BTreeSet<u64>,
-    /// The highest version whose name is taken, by whatever.
-    highest: u64,
-    temporaries: Vec<String>,
-    parts: Vec<String>,
-}
-
-impl Listing {
-    /// Lists a cache's folder.
-    pub fn of(folder: &Dir) -> Result<Listing, Error> {
-        let mut listing = Listing::default();
-        for listed in folder.list()? {
-            if let Some(version) = version_of(&listed.name) {
-                listing.highest = listing.highest.max(version);
-                if listed.is_file {
-                    listing.versions.insert(version);
-                }
-            } else if listed.is_file && is_temporary(&listed.name) {
-                listing.temporaries.push(listed.name);
-            } else if listed.is_file && is_random(&listed.name, PART) {
-                listing.parts.push(listed.name);
-            }
-        }
-        Ok(listing)
-    }
-
-    /// The version that comes next.
-    pub fn next(&self) -> Result<u64, Error> {
-        if self.highest < LAST {
-            return Ok(self.highest + 1);
-        }
-        let name = file_name(self.highest);
-        let reason = format!("{name} leaves no version to come after it");
-        Err(Error::Other(reason))
-    }
-
-    /// Whether the newest version is still there. A name that goes while a
-    /// folder is listed may be seen or not; but of what is superseded together
-    /// the newest goes last.
-    pub fn is_current(&self, folder: &Dir) -> Result<bool, Error> {
-        let newest = self.versions.last().map(|version| file_name(*version));
-        newest.map_or(Ok(true), |newest| folder.has_file(&newest))
-    }
-
-    /// The versions between these, from the oldest.
-    fn superseded(&self, base: u64, version: u64) -> Vec<u64> {
-        let older = self.versions.range(..version).copied();
-        older.filter(|older| *older > base).collect()
-    }
-
-    /// Whether the name after this version's is free, and so are all others.
-    pub fn is_on_top(&self, version: u64) -> bool {
-        self.highest == version
-    }
-}
-
-/// The name of a version's file.
-pub fn file_name(version: u64) -> String {
-    format!("{version:020}{VERSION_SUFFIX}")
-}
-
-fn version_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(VERSION_SUFFIX)?;
-    let is_number = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let version = is_number.then(|| digits.parse().ok())??;
-    // Versions begin at 1, and there is always a next.
-    (0 < version && version <= LAST).then_some(version)
-}
-
-/// Whether this is the name of a temporary.
-pub fn is_temporary(name: &str) -> bool {
-    is_random(name, TEMPORARY)
-}
-
-fn is_random(name: &str, suffix: &str) -> bool {
-    name.strip_suffix(suffix).is_some_and(|random| {
-        random.len() == 16 && random.bytes().all(|digit| digit.is_ascii_hexdigit())
-    })
-}
 
 /// Writes a temporary, and gives its name.
 pub fn temporary(
@@ -157,7 +61,7 @@ pub fn temporary(
 
 /// Which version a file may become.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Target {
     /// Whichever is next: for a file that stands for itself.
     Next,
     /// Whichever is next, directly after a published version: for changes. The
@@ -177,13 +81,13 @@ pub fn publish(
     folder: &Dir,
     setting: Durability,
     durability: Durability,
-    place: Place,
+    target: Target,
     id: u64,
     temporary: &mut dyn FnMut() -> Result<String, Error>,
 ) -> Result<Option<u64>, Error> {
     for _ in 0..ATTEMPTS {
         let temporary = temporary()?;
-        let linked = link(folder, setting, &temporary, place);
+        let linked = link(folder, setting, &temporary, target);
         // What failed, or was published, needs the temporary no more. One that
         // cannot be removed is left for a later write, which reaps it.
         let _ = folder.remove(&temporary);
@@ -223,26 +127,26 @@ enum Link {
     Gone,
 }
 
-fn link(folder: &Dir, setting: Durability, temporary: &str, place: Place) -> Result<Link, Error> {
+fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> Result<Link, Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
         let version = listing.next()?;
-        let fits = match place {
-            Place::Next => true,
+        let fits = match target {
+            Target::Next => true,
             // One that came since may be torn, with atomic.
-            Place::OnTop(settled) => {
+            Target::OnTop(settled) => {
                 listing.versions.contains(&listing.highest)
                     && (setting == Durability::Full || settled == listing.highest)
             }
-            Place::Only(only) => only == version,
+            Target::Only(only) => only == version,
         };
         if !fits {
             return Ok(Link::Misplaced);
         }
         // What changes build upon, or, with atomic, what there is to fall back
         // to, must not be outlasted: its writer may not have come to the sync.
-        let is_in_doubt = match (setting, place) {
-            (Durability::Full, Place::OnTop(settled)) => settled != listing.highest,
+        let is_in_doubt = match (setting, target) {
+            (Durability::Full, Target::OnTop(settled)) => settled != listing.highest,
             (Durability::Full, _) => false,
             (Durability::Atomic, _) => listing.versions.len() == 1,
         };
@@ -263,7 +167,7 @@ pub fn busy() -> Error {
     Error::Unavailable("others changed the cache too often meanwhile".into())
 }
 
-/// Deletes temporaries and parts of writers that died, and gives the temporaries
+/// Deletes temporaries and drafts of writers that died, and gives the temporaries
 /// of writers that may be at work; so may whoever has one that cannot be looked
 /// at or deleted.
 pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
@@ -274,9 +178,9 @@ pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
         Ok(Modified::At(_) | Modified::Unknown) | Err(_) => false,
         Ok(Modified::Gone) => true,
     };
-    for part in &listing.parts {
+    for draft in &listing.drafts {
         // Whoever finds that its own is gone copies it.
-        is_gone(&part);
+        is_gone(&draft);
     }
     let temporaries = listing.temporaries.iter();
     temporaries.filter(|name| !is_gone(name)).collect()
@@ -285,7 +189,7 @@ pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
 /// Deletes the versions between `base` and `version`, both excluded, which
 /// `version` covers and which must be as durable as it is to be. Up to `most`
 /// superseded versions stay for later while others write.
-pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
+pub fn delete_superseded(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
     let listing = Listing::of(folder)?;
     let superseded = listing.superseded(base, version);
     let mut writing = reap(folder, &listing);
@@ -302,11 +206,11 @@ pub fn sweep(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), E
     Ok(())
 }
 
-/// Deletes every version before this one and every temporary and part, whosoever.
-pub fn sweep_all(folder: &Dir, version: u64) -> Result<(), Error> {
+/// Deletes every version before this one and every temporary and draft, whosoever.
+pub fn delete_all(folder: &Dir, version: u64) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
-        for unpublished in listing.temporaries.iter().chain(&listing.parts) {
+        for unpublished in listing.temporaries.iter().chain(&listing.drafts) {
             folder.remove(unpublished)?;
         }
         if listing.temporaries.is_empty() {

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::{Dir, READ_BYTES};
+use crate::abi::Error;
 use crate::format::{self, Header, Kind, Source as _, Unreadable};
-use crate::publish::{ATTEMPTS, Listing, MOST_UNSYNCED, busy, file_name};
-use crate::settings::Durability;
-use crate::source::Bytes;
+
+use super::bytes::Bytes;
+use super::dir::{Dir, READ_BYTES};
+use super::durability::Durability;
+use super::listing::{Listing, file_name};
+use super::publish::{ATTEMPTS, MOST_UNSYNCED, busy};
 
 /// The files of a cache, open, newest first. They can be read even when others
 /// supersede and delete them meanwhile.

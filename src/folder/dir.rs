@@ -1,13 +1,13 @@
 //! Directories and files: the only place that calls the file system.
 
-use crate::Error;
-use crate::clock::nanoseconds;
-use crate::memory::{buffer, make_room, reserve};
-use crate::wasi::filesystem::preopens;
-use crate::wasi::filesystem::types::{
+use crate::abi::Error;
+use crate::abi::memory::{buffer, reserve, reserve_in};
+use crate::abi::wasi::filesystem::preopens;
+use crate::abi::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
 };
-use crate::wasi::random::random;
+use crate::abi::wasi::random::random;
+use crate::clock::nanoseconds;
 
 /// How much one call reads: wasmtime gives no more at once.
 pub const READ_BYTES: u64 = 64 * 1024;
@@ -242,7 +242,7 @@ impl File {
     /// Reads from `offset` to `end` or to the end of the file.
     pub fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
         let size = end.saturating_sub(offset);
-        make_room(0, size)?;
+        reserve(0, size)?;
         let mut bytes = buffer(size)?;
         self.read_into(offset, &mut bytes, end)?;
         Ok(bytes)
@@ -252,7 +252,7 @@ impl File {
     /// to what is in the buffer. Where the buffer has no room for it and cannot
     /// grow, that is an error.
     pub fn read_into(&self, offset: u64, bytes: &mut Vec<u8>, end: u64) -> Result<(), Error> {
-        reserve(bytes, end.saturating_sub(offset))?;
+        reserve_in(bytes, end.saturating_sub(offset))?;
         let mut offset = offset;
         while offset < end {
             let read = self

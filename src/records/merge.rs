@@ -2,9 +2,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::abi::memory::TooLarge;
 use crate::format::{Header, Kind, LostKeys, Piece, key_hash};
-use crate::keys::{HashSet, KeySet};
-use crate::memory::TooLarge;
+
+use super::keys::{HashSet, KeySet};
 
 /// What is missing from a merge.
 #[derive(Debug, Default, PartialEq, Eq)]

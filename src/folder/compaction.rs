@@ -15,13 +15,13 @@ const LOOK_EVERY: u64 = 8;
 
 /// Whether to look for files to fold, now that changes of so many bytes are this
 /// version.
-pub fn is_fold_due(version: u64, bytes: u64) -> bool {
+pub fn is_compaction_due(version: u64, bytes: u64) -> bool {
     version.is_multiple_of(LOOK_EVERY) || bytes > LEAST_OUTGROWN
 }
 
 /// How many of the newest files to fold, given their sizes from the newest to
 /// the oldest, which is the snapshot; 0 for none, all for a new snapshot.
-pub fn files_to_fold(sizes: &[u64]) -> usize {
+pub fn files_to_compact(sizes: &[u64]) -> usize {
     let Some((snapshot, changes)) = sizes.split_last() else {
         return 0;
     };
@@ -57,8 +57,8 @@ mod tests {
             sizes.insert(0, change);
             written += change;
             version += 1;
-            let run = files_to_fold(&sizes);
-            if is_fold_due(version, change) && run > 0 {
+            let run = files_to_compact(&sizes);
+            if is_compaction_due(version, change) && run > 0 {
                 let folded = sizes.drain(..run).sum();
                 sizes.insert(0, folded);
                 written += folded;
@@ -82,8 +82,8 @@ mod tests {
             let mut sizes = vec![100_000];
             for version in 2..1000 {
                 sizes.insert(0, change);
-                let run = files_to_fold(&sizes);
-                if is_fold_due(version, change) && run > 0 {
+                let run = files_to_compact(&sizes);
+                if is_compaction_due(version, change) && run > 0 {
                     assert_eq!(run, sizes.len());
                     sizes = vec![100_000];
                 }
@@ -94,9 +94,12 @@ mod tests {
 
     #[test]
     fn few_changes_are_not_folded() {
-        assert_eq!(files_to_fold(&[]), 0);
-        assert_eq!(files_to_fold(&[100]), 0);
-        assert_eq!(files_to_fold(&[200, 200, 200, 100]), 0);
-        assert_eq!(files_to_fold(&[[200; 16].as_slice(), &[100]].concat()), 16);
+        assert_eq!(files_to_compact(&[]), 0);
+        assert_eq!(files_to_compact(&[100]), 0);
+        assert_eq!(files_to_compact(&[200, 200, 200, 100]), 0);
+        assert_eq!(
+            files_to_compact(&[[200; 16].as_slice(), &[100]].concat()),
+            16
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What the environment sets.
 
-use crate::Error;
-use crate::wasi::cli::environment;
+use crate::abi::Error;
+use crate::abi::wasi::cli::environment;
 
 /// Whether what is published is made to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

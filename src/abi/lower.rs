@@ -11,11 +11,11 @@ use std::marker::PhantomData;
 #[cfg(unix)]
 use std::slice;
 
-use crate::Error;
+use super::bindings::exports::larder::cache::types::Error;
 
 /// What a load gives back: entries, and the blocks that they lie in.
 #[derive(Default)]
-pub struct Loaded {
+pub struct Contents {
     entries: Vec<LiveEntry>,
     lost: u64,
     blocks: Vec<Vec<u8>>,
@@ -38,12 +38,12 @@ struct LiveEntry {
     expires_at: u64,
 }
 
-impl Loaded {
+impl Contents {
     /// Nothing yet, with room for this many entries.
-    pub fn with_room(count: usize) -> Loaded {
-        Loaded {
+    pub fn with_capacity(count: usize) -> Contents {
+        Contents {
             entries: Vec::with_capacity(count),
-            ..Loaded::default()
+            ..Contents::default()
         }
     }
 
@@ -64,13 +64,13 @@ impl Loaded {
     }
 
     /// Says how many entries are lost.
-    pub fn finish(self, lost: u64) -> Loaded {
-        Loaded { lost, ..self }
+    pub fn finish(self, lost: u64) -> Contents {
+        Contents { lost, ..self }
     }
 }
 
 #[cfg(unix)]
-impl Loaded {
+impl Contents {
     /// The entries: key, value and deadline.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &[u8], Option<u64>)> {
         self.entries.iter().map(|entry| {
@@ -165,30 +165,30 @@ impl LiveBatch {
 /// it points to. Nobody changes that, and its parts stay where they are when they
 /// are moved, so it is there for as long as the answer is.
 #[repr(C, align(8))]
-struct Answer {
+pub struct ReturnArea {
     /// Whether it is an error; and from the third one on, what the result holds.
     words: [u32; 14],
-    _loaded: Option<Loaded>,
+    _loaded: Option<Contents>,
     _batch: Option<LiveBatch>,
     _text: String,
 }
 
-impl Answer {
-    fn contents(outcome: Result<Loaded, Error>) -> Answer {
-        outcome.map_or_else(Answer::error, |loaded| {
+impl ReturnArea {
+    pub fn contents(outcome: Result<Contents, Error>) -> ReturnArea {
+        outcome.map_or_else(ReturnArea::error, |loaded| {
             let [entries, count] = list(loaded.entries.as_slice());
             let lost = [loaded.lost as u32, (loaded.lost >> 32) as u32];
-            Answer {
+            ReturnArea {
                 _loaded: Some(loaded),
-                ..Answer::ok(&[entries, count, lost[0], lost[1]])
+                ..ReturnArea::ok(&[entries, count, lost[0], lost[1]])
             }
         })
     }
 
-    fn batch(outcome: Result<Option<LiveBatch>, Error>) -> Answer {
-        outcome.map_or_else(Answer::error, |batch| {
+    pub fn batch(outcome: Result<Option<LiveBatch>, Error>) -> ReturnArea {
+        outcome.map_or_else(ReturnArea::error, |batch| {
             let Some(batch) = batch else {
-                return Answer::ok(&[0]);
+                return ReturnArea::ok(&[0]);
             };
             let lists = [
                 list(batch.keys),
@@ -201,18 +201,18 @@ impl Answer {
             for (word, item) in words.iter_mut().skip(1).zip(lists.as_flattened()) {
                 *word = *item;
             }
-            Answer {
+            ReturnArea {
                 _batch: Some(batch),
-                ..Answer::ok(&words)
+                ..ReturnArea::ok(&words)
             }
         })
     }
 
-    fn ok(held: &[u32]) -> Answer {
-        Answer::new(false, held, String::new())
+    fn ok(held: &[u32]) -> ReturnArea {
+        ReturnArea::new(false, held, String::new())
     }
 
-    fn error(error: Error) -> Answer {
+    fn error(error: Error) -> ReturnArea {
         let (case, number, text) = match error {
             Error::AccessDenied => (0, 0, String::new()),
             Error::InvalidName(text) => (1, 0, text),
@@ -228,16 +228,16 @@ impl Answer {
             1..=3 | 7 | 8 => list(text.as_bytes()),
             _ => [number as u32, (number >> 32) as u32],
         };
-        Answer::new(true, &[case, 0, low, high], text)
+        ReturnArea::new(true, &[case, 0, low, high], text)
     }
 
-    fn new(is_error: bool, held: &[u32], text: String) -> Answer {
+    fn new(is_error: bool, held: &[u32], text: String) -> ReturnArea {
         let mut words = [0; 14];
         for (word, held) in words.iter_mut().skip(2).zip(held) {
             *word = *held;
         }
         words[0] = is_error.into();
-        Answer {
+        ReturnArea {
             words,
             _loaded: None,
             _batch: None,
@@ -250,42 +250,6 @@ impl Answer {
 fn list<T>(items: *const [T]) -> [u32; 2] {
     let start = items.cast::<T>().expose_provenance();
     [start as u32, items.len() as u32]
-}
-
-#[cfg(target_family = "wasm")]
-mod export {
-    use super::Answer;
-    use crate::bindings::exports::larder::cache::cache_bulk::ReaderBorrow;
-    use crate::bulk::Reader;
-
-    #[unsafe(export_name = "larder:cache/cache-backend@0.1.0#load")]
-    extern "C" fn load(name: *mut u8, bytes: usize) -> *mut Answer {
-        wit_bindgen::rt::run_ctors_once();
-        // SAFETY: the host has checked that these bytes are UTF-8, and has put
-        // them into an allocation of their size that is the component's.
-        let name = unsafe { String::from_raw_parts(name, bytes, bytes) };
-        Box::into_raw(Box::new(Answer::contents(crate::Disk::load(&name))))
-    }
-
-    #[unsafe(export_name = "larder:cache/cache-bulk@0.1.0#[method]reader.next")]
-    extern "C" fn next(reader: *const u8) -> *mut Answer {
-        wit_bindgen::rt::run_ctors_once();
-        // SAFETY: the host gives what the component made the resource of, and
-        // keeps that for as long as the call takes.
-        let reader = unsafe { ReaderBorrow::lift(reader) };
-        Box::into_raw(Box::new(Answer::batch(reader.get::<Reader>().next())))
-    }
-
-    #[unsafe(export_name = "cabi_post_larder:cache/cache-backend@0.1.0#load")]
-    extern "C" fn loaded(answer: *mut Answer) {
-        // SAFETY: the host calls this once for every answer, when it has read it.
-        drop(unsafe { Box::from_raw(answer) });
-    }
-
-    #[unsafe(export_name = "cabi_post_larder:cache/cache-bulk@0.1.0#[method]reader.next")]
-    extern "C" fn given(answer: *mut Answer) {
-        loaded(answer);
-    }
 }
 
 #[cfg(all(test, target_pointer_width = "32"))]
@@ -312,7 +276,7 @@ mod tests {
         fn text(bytes: &[u8]) -> &str {
             std::str::from_utf8(bytes).unwrap()
         }
-        let mut loaded = Loaded::with_room(1);
+        let mut loaded = Contents::with_capacity(1);
         let added = loaded.add(b"akey and a value".to_vec(), |block, mut entries| {
             entries.push(text(&block[1..4]), &block[4..], Some(u64::MAX));
             Ok::<_, ()>(())
@@ -323,7 +287,7 @@ mod tests {
             Ok::<_, ()>(())
         });
         added.unwrap();
-        let answer = Answer::contents(Ok(loaded.finish(7)));
+        let answer = ReturnArea::contents(Ok(loaded.finish(7)));
         let answer = Box::into_raw(Box::new(answer));
         let at = answer.cast::<u8>().cast_const();
         unsafe {
@@ -352,7 +316,7 @@ mod tests {
             vec![5, 0],
             vec![u64::MAX, 9],
         );
-        let answer = Box::into_raw(Box::new(Answer::batch(Ok(Some(batch)))));
+        let answer = Box::into_raw(Box::new(ReturnArea::batch(Ok(Some(batch)))));
         let at = answer.cast::<u8>().cast_const();
         unsafe {
             assert_eq!((read::<u8>(at, 0), read::<u8>(at, 8)), (0, 1));
@@ -366,7 +330,7 @@ mod tests {
             assert_eq!(read::<[u64; 2]>(pointer(at, 44), 0), [u64::MAX, 9]);
             drop(Box::from_raw(answer));
         }
-        let end = Box::into_raw(Box::new(Answer::batch(Ok(None))));
+        let end = Box::into_raw(Box::new(ReturnArea::batch(Ok(None))));
         let at = end.cast::<u8>().cast_const();
         unsafe {
             assert_eq!((read::<u8>(at, 0), read::<u8>(at, 8)), (0, 0));
@@ -389,7 +353,7 @@ mod tests {
             Error::Other(text()),
         ];
         for (case, error) in (0_u8..).zip(errors) {
-            let answer = Box::into_raw(Box::new(Answer::error(error)));
+            let answer = Box::into_raw(Box::new(ReturnArea::error(error)));
             let at = answer.cast::<u8>().cast_const();
             unsafe {
                 assert_eq!((read(at, 0), read(at, 8)), (1_u8, case));

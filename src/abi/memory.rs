@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use crate::bindings::exports::larder::cache::types::Error;
+use super::bindings::exports::larder::cache::types::Error;
 
 /// There is no memory for this many bytes.
 #[derive(Debug)]
@@ -18,12 +18,12 @@ impl From<TooLarge> for Error {
 /// An empty buffer with room for this many bytes.
 pub fn buffer(bytes: u64) -> Result<Vec<u8>, Error> {
     let mut buffer = Vec::new();
-    reserve(&mut buffer, bytes)?;
+    reserve_in(&mut buffer, bytes)?;
     Ok(buffer)
 }
 
 /// Makes room in a buffer for this many more bytes.
-pub fn reserve(buffer: &mut Vec<u8>, bytes: u64) -> Result<(), Error> {
+pub fn reserve_in(buffer: &mut Vec<u8>, bytes: u64) -> Result<(), Error> {
     let room = usize::try_from(bytes).map(|bytes| buffer.try_reserve_exact(bytes));
     match room {
         Ok(Ok(())) => Ok(()),
@@ -41,7 +41,7 @@ const FIXED: u64 = 4 * 1024 * 1024;
 
 /// Makes sure that there is memory for this many records of altogether this
 /// many bytes.
-pub fn make_room(records: u64, bytes: u64) -> Result<(), TooLarge> {
+pub fn reserve(records: u64, bytes: u64) -> Result<(), TooLarge> {
     let records = records.saturating_mul(PER_RECORD);
     let bytes = bytes.saturating_add(records).saturating_add(FIXED);
     let mut room: Vec<u8> = Vec::new();

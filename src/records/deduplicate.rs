@@ -3,23 +3,20 @@
 
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::Dir;
-use crate::format::{Keys, Kind, Piece, Reader, Record, key_hash};
-use crate::keys::{HashSet, KeySet};
-use crate::memory::TooLarge;
-use crate::merge::Lost;
-use crate::part::{Part, Written};
-use crate::publish::TEMPORARY;
-use crate::source::Bytes;
-use crate::wasi::random::random::get_random_u64;
+use crate::abi::Error;
+use crate::abi::memory::TooLarge;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::folder::{Bytes, Dir, Draft, TEMPORARY, Written};
+use crate::format::{Keys, Kind, LostKeys, Piece, Reader, Record, key_hash};
+
+use super::keys::{HashSet, KeySet};
 
 /// How many keys are compared at once. Those of more are so a share after the
 /// other, so that the memory for it has an end.
 const MOST_KEYS: u64 = 2 * 1024 * 1024;
 
 /// Gives the snapshot, or another one without what does not count in it.
-pub fn compacted(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> {
+pub fn deduplicate(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> {
     let header = *open(&snapshot)?.header();
     let count = header.puts.saturating_add(header.removes);
     let shares = Shares {
@@ -36,14 +33,14 @@ pub fn compacted(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> 
     if replaced.is_empty() && header.removes == 0 {
         return Ok(snapshot);
     }
-    let mut part = Part::create(folder, Kind::Snapshot, TEMPORARY)?;
+    let mut draft = Draft::create(folder, Kind::Snapshot, TEMPORARY)?;
     for_each(&snapshot, |at, record| {
         match record.put.is_some() && !replaced.has(at) {
-            true => part.push(record),
+            true => draft.push(record),
             false => Ok(()),
         }
     })?;
-    part.finish(header.saved_at, &Lost::default())
+    draft.finish(header.saved_at, &LostKeys::default(), 0)
 }
 
 /// The hashes of keys of a share that occur more than once, and perhaps a few
@@ -57,8 +54,8 @@ fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Resul
             return Err(unreadable());
         };
         for hash in keys.hashes() {
-            let (of, place) = shares.place(hash);
-            if of == share && !marks.set(place) {
+            let (in_share, position) = shares.split(hash);
+            if in_share == share && !marks.set(position) {
                 repeated.insert(hash)?;
             }
         }
@@ -123,7 +120,7 @@ fn unreadable() -> Error {
 }
 
 /// Which keys are compared at once. Nobody can choose keys that are of one
-/// share, or in one place.
+/// share, or in one position.
 #[derive(Clone, Copy)]
 struct Shares {
     factor: u64,
@@ -131,8 +128,8 @@ struct Shares {
 }
 
 impl Shares {
-    /// The share that a hash is of, and its place in that.
-    fn place(self, hash: u64) -> (u64, u64) {
+    /// The share that a hash is of, and its position in that.
+    fn split(self, hash: u64) -> (u64, u64) {
         let spread = hash.wrapping_mul(self.factor);
         let product = (spread >> 32) * self.of;
         (product >> 32, (product << 32) | (spread & 0xffff_ffff))
@@ -163,10 +160,10 @@ impl Marks {
     }
 
     /// False where it is set already, or cannot be told from one that is.
-    fn set(&mut self, place: u64) -> bool {
-        let mark = (((place << self.bits) >> 32) as u32).max(1);
+    fn set(&mut self, position: u64) -> bool {
+        let mark = (((position << self.bits) >> 32) as u32).max(1);
         let mask = self.marks.len() - 1;
-        let mut slot = (place >> (64 - self.bits)) as usize;
+        let mut slot = (position >> (64 - self.bits)) as usize;
         while let Some(found) = self.marks.get_mut(slot) {
             match *found {
                 0 if self.left > 0 => {
@@ -227,11 +224,11 @@ mod tests {
         let factor = 0x9e37_79b9_7f4a_7c15;
         for count in [0, 1, 100, 1000] {
             let mut marks = Marks::new(count).unwrap();
-            let place = |n: u64| (n + 1).wrapping_mul(factor);
+            let position = |n: u64| (n + 1).wrapping_mul(factor);
             // Ten times as many as there is room for.
-            let new = (0..10 * count + 1000).filter(|n| marks.set(place(*n)));
+            let new = (0..10 * count + 1000).filter(|n| marks.set(position(*n)));
             assert!(new.count() as u64 >= count);
-            assert!((0..10 * count + 1000).all(|n| !marks.set(place(n))));
+            assert!((0..10 * count + 1000).all(|n| !marks.set(position(n))));
         }
     }
 
@@ -242,8 +239,8 @@ mod tests {
             factor: 0x2545_f491_4f6c_dd1d,
             of: 1,
         };
-        let place = |n: u64| shares.place(key_hash(&format!("{n}"))).1;
-        let mistaken = (0..10_000).filter(|n| !marks.set(place(*n))).count();
+        let position = |n: u64| shares.split(key_hash(&format!("{n}"))).1;
+        let mistaken = (0..10_000).filter(|n| !marks.set(position(*n))).count();
         assert!(mistaken < 10, "{mistaken}");
     }
 
@@ -256,8 +253,8 @@ mod tests {
         let mut of = [0; 7];
         for n in 0..10_000_u64 {
             let hash = key_hash(&format!("{n}"));
-            assert_eq!(shares.place(hash), shares.place(hash));
-            of[shares.place(hash).0 as usize] += 1;
+            assert_eq!(shares.split(hash), shares.split(hash));
+            of[shares.split(hash).0 as usize] += 1;
         }
         assert!(of.iter().all(|keys| (1000..2000).contains(keys)), "{of:?}");
     }

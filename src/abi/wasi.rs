@@ -36,7 +36,7 @@ pub mod clocks {
     pub mod wall_clock {
         use std::time::{SystemTime, UNIX_EPOCH};
 
-        pub use crate::bindings::wasi::clocks::wall_clock::Datetime;
+        pub use crate::abi::bindings::wasi::clocks::wall_clock::Datetime;
 
         /// A clock from before 1970 stands still.
         pub fn now() -> Datetime {
@@ -87,7 +87,7 @@ pub mod filesystem {
         use rustix::io::{Errno, Result, pread};
 
         use super::super::clocks::wall_clock::Datetime;
-        pub use crate::bindings::wasi::filesystem::types::{
+        pub use crate::abi::bindings::wasi::filesystem::types::{
             DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, OpenFlags,
             PathFlags,
         };

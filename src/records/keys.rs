@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::memory::{TooLarge, make_room};
+use crate::abi::memory::{TooLarge, reserve};
 
 /// A set of keys, which it holds.
 pub struct KeySet {
@@ -60,7 +60,7 @@ impl KeySet {
         reserved.map_err(|_| TooLarge(needed))?;
         if room != (bytes.capacity(), self.keys.capacity()) {
             // It must not take what others need in between.
-            make_room(0, 0)?;
+            reserve(0, 0)?;
         }
         self.keys.insert_unique(hash(&new), new, hash);
         Ok((number, true))
@@ -114,18 +114,18 @@ impl HashSet {
     /// Adds a hash. False where it is in the set already.
     pub fn insert(&mut self, hash: u64) -> Result<bool, TooLarge> {
         let factor = self.factor;
-        let place = |hash: &u64| place(*hash, factor);
+        let spread = |hash: &u64| spread(*hash, factor);
         let needed = self.hashes.len() as u64 * 16;
         let room = self.hashes.capacity();
-        let reserved = self.hashes.try_reserve(1, place);
+        let reserved = self.hashes.try_reserve(1, spread);
         reserved.map_err(|_| TooLarge(needed))?;
         if room != self.hashes.capacity() {
-            make_room(0, 0)?;
+            reserve(0, 0)?;
         }
         Ok(
             match self
                 .hashes
-                .entry(place(&hash), |other| *other == hash, place)
+                .entry(spread(&hash), |other| *other == hash, spread)
             {
                 Entry::Occupied(_) => false,
                 Entry::Vacant(vacant) => {
@@ -138,14 +138,14 @@ impl HashSet {
 
     /// Whether a hash is in the set.
     pub fn contains(&self, hash: u64) -> bool {
-        let place = place(hash, self.factor);
-        self.hashes.find(place, |other| *other == hash).is_some()
+        let spread = spread(hash, self.factor);
+        self.hashes.find(spread, |other| *other == hash).is_some()
     }
 }
 
 /// Multiplication by a random odd number spreads what others chose; the upper
 /// half is the better one, and a table takes the lower.
-fn place(hash: u64, factor: u64) -> u64 {
+fn spread(hash: u64, factor: u64) -> u64 {
     hash.wrapping_mul(factor).rotate_left(32)
 }
 

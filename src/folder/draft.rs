@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::{Dir, File, Linked, random_name};
-use crate::format::{BLOCKS, Batch, Encoder, Kind, Record, Sink};
-use crate::merge::Lost;
-use crate::publish::{TEMPORARY, is_temporary, temporary};
-use crate::settings::Durability;
-use crate::source::Bytes;
-use crate::wasi::random::random::get_random_u64;
+use crate::abi::Error;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::format::{BLOCKS, Batch, Encoder, Kind, LostKeys, Record, Sink};
+
+use super::bytes::Bytes;
+use super::dir::{Dir, File, Linked, random_name};
+use super::durability::Durability;
+use super::listing::{TEMPORARY, is_temporary};
+use super::publish::temporary;
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 256 * 1024;
 
 /// A file that is being written. Dropped, it is removed.
-pub struct Part {
+pub struct Draft {
     file: Unpublished,
     encoder: Encoder,
 }
@@ -49,16 +50,16 @@ impl Sink<Error> for Unpublished {
     }
 }
 
-impl Part {
+impl Draft {
     /// Creates a file whose name ends with this suffix.
-    pub fn create(folder: &Rc<Dir>, kind: Kind, suffix: &str) -> Result<Part, Error> {
+    pub fn create(folder: &Rc<Dir>, kind: Kind, suffix: &str) -> Result<Draft, Error> {
         let file = Unpublished {
             folder: folder.clone(),
             file: Rc::new(folder.create(suffix)?),
             is_named: true,
         };
         let encoder = Encoder::new(get_random_u64(), kind, BLOCKS);
-        Ok(Part { file, encoder })
+        Ok(Draft { file, encoder })
     }
 
     /// Adds a record.
@@ -73,10 +74,10 @@ impl Part {
 
     /// Ends the file, whose times to live count from `saved_at`. So much was
     /// lost of the cache before.
-    pub fn finish(self, saved_at: u64, lost: &Lost) -> Result<Written, Error> {
-        let Part { mut file, encoder } = self;
+    pub fn finish(self, saved_at: u64, lost: &LostKeys, unknown: u64) -> Result<Written, Error> {
+        let Draft { mut file, encoder } = self;
         let id = encoder.id();
-        let size = encoder.finish(saved_at, &lost.keys, lost.unknown, &mut file)?;
+        let size = encoder.finish(saved_at, lost, unknown, &mut file)?;
         Ok(Written { file, id, size })
     }
 }

@@ -1,0 +1,13 @@
+//! The border of the component: the generated bindings, what is lowered by hand, and memory.
+
+#[cfg(any(target_family = "wasm", test))]
+mod alloc;
+pub mod bindings;
+pub mod lower;
+pub mod memory;
+#[cfg(unix)]
+pub mod wasi;
+
+pub use bindings::exports::larder::cache::types::Error;
+#[cfg(not(unix))]
+pub use bindings::wasi;

@@ -1,4 +1,4 @@
-//! Caches of any size: readers and writers.
+//! Readers and writers of caches of any size.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ struct Reading {
 }
 
 impl Reader {
-    /// Opens a cache.
+    /// Opens a reader for a cache.
     pub fn open(cache: &Cache) -> Result<Reader, Error> {
         Ok(Reader(RefCell::new(Reading {
             stream: cache.stream()?,
@@ -32,7 +32,7 @@ impl Reader {
         })))
     }
 
-    /// Gives some more of the live entries; none when all were given.
+    /// Returns the next live entries. Returns none after the last entry.
     pub fn next(&self) -> Result<Option<LiveBatch>, Error> {
         let Reading { stream, failed } = &mut *self.0.borrow_mut();
         if let Some(error) = failed {
@@ -65,7 +65,7 @@ fn next(stream: &mut Stream) -> Result<Option<LiveBatch>, Error> {
     Ok(None)
 }
 
-/// The entries of a block that are live; none where there are none.
+/// The live entries of a block. Returns none if there are none.
 fn live(
     stream: &mut Stream,
     header: &Header,
@@ -77,7 +77,7 @@ fn live(
     if columns.are_unlimited() && stream.is_all_newest() {
         return Ok(Some(whole(block, Vec::new())));
     }
-    // Of every record, when it expires; none where it does not count.
+    // The deadline of each record; none if the record does not count.
     let mut deadlines = Vec::with_capacity(columns.len());
     for record in columns.records() {
         let is_newest = stream.is_newest(record.key)?;
@@ -115,7 +115,7 @@ fn whole(block: Block, expires_at: Vec<u64>) -> LiveBatch {
     )
 }
 
-/// Those entries of a block that have a deadline.
+/// The entries of a block that have a deadline in `deadlines`.
 fn some(
     columns: &Columns,
     deadlines: &[Option<u64>],
@@ -143,7 +143,7 @@ fn some(
     ))
 }
 
-/// Gathers entries that are to be the whole of a cache.
+/// Gathers the entries of a whole cache.
 pub struct Writer(RefCell<Writing>);
 
 struct Writing {
@@ -176,7 +176,7 @@ impl Writer {
             &entries.ttls,
         );
         let batch = batch.map_err(|why| Error::InvalidArgument(why.into()))?;
-        // It is encoded where it is written from, which grows.
+        // The entry is encoded in the output buffer, and that buffer grows.
         reserve(0, batch.largest().saturating_mul(3))?;
         let appended = open.append(batch);
         if let Err(error) = &appended {
@@ -185,7 +185,7 @@ impl Writer {
         appended
     }
 
-    /// Stores what was added as the whole of the cache.
+    /// Stores the added entries as the whole cache.
     pub fn commit(self, root: &Dir) -> Result<(), Error> {
         let Writing {
             cache,

@@ -1,4 +1,4 @@
-//! Load, save, apply and clear.
+//! The operations load, save, apply and clear.
 
 use std::iter;
 use std::rc::Rc;
@@ -22,12 +22,12 @@ use crate::records::{Stream, last_occurrences};
 /// One cache of the store.
 pub struct Cache<'a> {
     root: &'a Dir,
-    /// Its name.
+    /// The name of the cache.
     pub name: &'a str,
     durability: Durability,
 }
 
-/// What is stored of a cache.
+/// The stored state of a cache.
 pub enum Stored {
     /// Nothing.
     Nothing,
@@ -38,7 +38,7 @@ pub enum Stored {
 }
 
 impl<'a> Cache<'a> {
-    /// Checks the name and the settings, and touches nothing.
+    /// Checks the name and the settings. Touches no file.
     pub fn new(root: &'a Dir, name: &'a str) -> Result<Cache<'a>, Error> {
         name::check(name).map_err(|rule| Error::InvalidName(rule.into()))?;
         Ok(Cache {
@@ -48,10 +48,10 @@ impl<'a> Cache<'a> {
         })
     }
 
-    /// Opens what is stored.
+    /// Opens the stored files.
     pub fn open(&self) -> Result<Stored, Error> {
-        // A file from before is removed only after a version was published, so
-        // whoever misses both sees the version at the second look.
+        // A legacy file is removed only after a version was published. So a reader that misses both
+        // sees the version at the second attempt.
         for _ in 0..2 {
             if let Some(folder) = self.root.open_dir(self.name)?
                 && let Some(chain) = Chain::open(&folder, self.durability)?
@@ -65,16 +65,16 @@ impl<'a> Cache<'a> {
         Ok(Stored::Nothing)
     }
 
-    /// Opens what is stored, to be read block by block.
+    /// Opens the stored files, to read them block by block.
     pub fn stream(&self) -> Result<Stream, Error> {
         let (files, cut_off) = self.files_of(self.open()?)?;
         Ok(Stream::new(files, cut_off))
     }
 
-    /// Gives the live entries.
+    /// Returns the live entries.
     pub fn load(&self) -> Result<Contents, Error> {
         let mut stream = self.stream()?;
-        // A header may say anything, but no entry takes less than 9 bytes.
+        // A header may claim anything, but no entry takes less than 9 bytes.
         let count = stream.count().min(stream.bytes() / 9);
         reserve(count, stream.bytes())?;
         let mut loaded = Contents::with_capacity(usize::try_from(count).unwrap_or_default());
@@ -111,7 +111,7 @@ impl<'a> Cache<'a> {
         self.save_written(&folder, draft.finish(wall_now(), &LostKeys::default(), 0)?)
     }
 
-    /// Stores what was written as the whole cache.
+    /// Stores a written snapshot as the whole cache.
     pub fn save_written(&self, folder: &Dir, mut snapshot: Written) -> Result<(), Error> {
         let durability = self.durability_of_save(folder)?;
         self.publish_snapshot(folder, durability, Target::Next, &mut snapshot)?;
@@ -125,7 +125,7 @@ impl<'a> Cache<'a> {
         }
         reserve_to_write(changes.iter().map(change_record))?;
         let bytes: u64 = changes.iter().map(change_bytes).sum();
-        // They are encoded in memory, in a buffer that grows.
+        // The changes are encoded in memory, in a buffer that grows.
         reserve(changes.len() as u64, bytes.saturating_mul(3))?;
         let keys: Vec<_> = changes
             .iter()
@@ -146,9 +146,9 @@ impl<'a> Cache<'a> {
         for _ in 0..ATTEMPTS {
             let listing = Listing::of(&folder)?;
             let base = match self.durability {
-                // What lies below need not be read.
+                // The older files need not be read.
                 Durability::Full => match Chain::newest(&folder, &listing)? {
-                    // It went meanwhile, for a newer one.
+                    // The newest version was superseded meanwhile.
                     None if !listing.versions.is_empty() => continue,
                     newest => newest,
                 },
@@ -174,15 +174,14 @@ impl<'a> Cache<'a> {
                     continue;
                 };
                 if is_compaction_due(version, changes.len() as u64) {
-                    // The changes are made, whatever becomes of this; where it
-                    // fails, a later change tries again.
+                    // The changes are made, even if this fails. A later change tries again.
                     let _ = self.compact(&folder);
                 }
                 return Ok(());
             }
-            // There is nothing to publish changes upon, or nothing that lasts,
-            // or something foreign is in the way: a snapshot with the changes
-            // made takes its place.
+            // Changes cannot be published on top: nothing is stored, or nothing that survives a
+            // power cut, or a foreign file is in the way. So a snapshot with these changes is
+            // published instead.
             let (mut files, cut_off) = self.files_of(self.open()?)?;
             files.insert(0, Published::in_memory(changes.clone()));
             let stream = Stream::new(files, cut_off);
@@ -206,7 +205,7 @@ impl<'a> Cache<'a> {
         }
         let folder = self.folder()?;
         let version = match self.open() {
-            // Without syncs, it is not known to last.
+            // With `atomic`, the snapshot may not be synced yet.
             Ok(Stored::Published(chain))
                 if chain.is_empty() && chain.is_on_top && self.durability == Durability::Full =>
             {
@@ -234,21 +233,21 @@ impl<'a> Cache<'a> {
         if self.root.has_file(&legacy)? {
             self.root.remove(&legacy)?;
         }
-        // Whoever removed it before may not have come to that.
+        // An earlier clear may have removed the file without a sync.
         self.root.sync()
     }
 
-    /// Opens the cache's folder, and creates it if need be.
+    /// Opens the folder of the cache, and creates it if necessary.
     pub fn folder(&self) -> Result<Rc<Dir>, Error> {
         for _ in 0..ATTEMPTS {
             if let Some(folder) = self.root.open_dir(self.name)? {
                 let listing = Listing::of(&folder)?;
                 if listing.versions.is_empty() {
-                    // Whoever created it may not have come to that, and a
-                    // version is there only where its folder lasts.
+                    // The creator of the folder may not have synced it. A version may exist only in
+                    // a folder that survives a power cut.
                     self.root.sync()?;
                 }
-                // What cannot be removed is in the way of nothing.
+                // A file that cannot be removed does no harm.
                 reap(&folder, &listing);
                 return Ok(Rc::new(folder));
             }
@@ -257,8 +256,8 @@ impl<'a> Cache<'a> {
         Err(busy())
     }
 
-    /// The files of what is stored, from the newest to the oldest; and how many
-    /// entries are lost with others.
+    /// The stored files, from the newest to the oldest, and the number of entries that are cut off
+    /// from them.
     fn files_of(&self, stored: Stored) -> Result<(Vec<Published>, u64), Error> {
         match stored {
             Stored::Nothing => Ok((Vec::new(), 0)),
@@ -280,8 +279,8 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Publishes a snapshot and removes what it supersedes. False where the
-    /// place is taken.
+    /// Publishes a snapshot and deletes the versions that it supersedes. Returns false if `target`
+    /// does not allow the next version.
     fn publish_snapshot(
         &self,
         folder: &Dir,
@@ -293,8 +292,8 @@ impl<'a> Cache<'a> {
             return Ok(false);
         };
         if durability == Durability::Full {
-            // The cache is saved, whatever becomes of this; what stays is not
-            // read any more, and a later write tries again.
+            // The cache is saved, even if this fails. The remaining files are not read any more,
+            // and a later write tries again.
             let _ = delete_superseded(folder, 0, version, MOST_SUPERSEDED);
             self.remove_legacy();
         }
@@ -313,18 +312,17 @@ impl<'a> Cache<'a> {
         publish(folder, self.durability, durability, target, id, temporary)
     }
 
-    /// Removes a file from before the store's own format that a snapshot
-    /// supersedes.
+    /// Removes a legacy file that a snapshot supersedes.
     fn remove_legacy(&self) {
         let legacy = legacy::file_name(self.name);
         if let Ok(true) = self.root.has_file(&legacy) {
-            // Where it stays, a later snapshot tries again.
+            // If this fails, a later snapshot tries again.
             let _ = self.root.remove(&legacy);
         }
     }
 
-    /// What is not synced must not be the only copy, nor may copies pile up:
-    /// the first save syncs, and every so often one does and removes them.
+    /// An unsynced file must not be the only copy, and copies must not pile up. So the first save
+    /// syncs, and later a save syncs from time to time and deletes the others.
     fn durability_of_save(&self, folder: &Dir) -> Result<Durability, Error> {
         if self.durability == Durability::Full {
             return Ok(Durability::Full);
@@ -338,8 +336,7 @@ impl<'a> Cache<'a> {
         })
     }
 
-    /// Folds the newest files into one, if they are still those that there
-    /// were.
+    /// Compacts the newest files into one, if no other version was published meanwhile.
     fn compact(&self, folder: &Rc<Dir>) -> Result<(), Error> {
         let Some(mut chain) = Chain::open(folder, self.durability)? else {
             return Ok(());
@@ -347,7 +344,7 @@ impl<'a> Cache<'a> {
         let sizes: Vec<u64> = chain.files.iter().map(Published::size).collect();
         let run = files_to_compact(&sizes);
         let version = chain.version().saturating_add(1);
-        // What the run is folded upon; none where it is all there is.
+        // The version that the compacted file builds on. 0 if all files are compacted.
         let base = chain.files.get(run).map_or(0, |file| file.version);
         let (kind, cut_off) = match base {
             0 => (Kind::Snapshot, chain.cut_off),
@@ -377,19 +374,19 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// Makes sure that there is memory for writing these records.
+/// Reserves memory for writing these records.
 fn reserve_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
     let (count, largest) = records.fold((0, 0), |(count, largest), record| {
         let value = record.put.map_or(0, |put| put.value.len());
         (count + 1, (record.key.len() + value).max(largest))
     });
-    // A block is gathered, encoded, and put where it is written from; as it
-    // grows, it is there a second time.
+    // A block is gathered, encoded, and copied to the output. Each buffer exists twice while it
+    // grows.
     Ok(reserve(count, 6 * largest as u64)?)
 }
 
-/// Writes one file of what these say together, as of now. None where it would
-/// have to tell which keys were lost, and that is not known.
+/// Writes the merged records of a stream to one file, as of now. Returns none if the file would
+/// have to name lost keys that are not known.
 fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
     let now = wall_now();
     let mut draft = Draft::create(folder, kind, TEMPORARY)?;
@@ -405,13 +402,13 @@ fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<
     match kind {
         Kind::Changes { .. } if lost.blind => return Ok(None),
         Kind::Changes { .. } => {}
-        // There is nothing older that a removal could hide.
+        // There is no older file in which a removal could hide anything.
         Kind::Snapshot => lost.keys.removes.clear(),
     }
     draft.finish(now, &lost.keys, lost.unknown).map(Some)
 }
 
-/// A file of these records in memory, and its id.
+/// A file of these records in memory, with its id.
 fn encoded<'a>(kind: Kind, records: &mut dyn Iterator<Item = Record<'a>>) -> (u64, Vec<u8>) {
     let id = get_random_u64();
     let file = format::encode(
@@ -426,8 +423,8 @@ fn encoded<'a>(kind: Kind, records: &mut dyn Iterator<Item = Record<'a>>) -> (u6
     (id, file)
 }
 
-/// A record as of `now`, given when its time to live began; one that has
-/// expired becomes a removal.
+/// The record as of `now`, if its time to live began at `saved_at`. An expired record becomes a
+/// removal.
 fn rebased<'a>(record: Record<'a>, saved_at: u64, now: u64) -> Record<'a> {
     let rebase = |put: Put<'a>| match put.ttl {
         None => Some(put),
@@ -442,7 +439,7 @@ fn rebased<'a>(record: Record<'a>, saved_at: u64, now: u64) -> Record<'a> {
     }
 }
 
-/// The record of an entry; one that lives for no time at all is a removal.
+/// The record of an entry. An entry with a time to live of zero becomes a removal.
 fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
     let put = (ttl != Some(0)).then_some(Put { value, ttl });
     Record { key, put }

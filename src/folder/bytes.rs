@@ -1,4 +1,4 @@
-//! The bytes of a file, wherever they are.
+//! The bytes of a file, in memory or in an open file.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use crate::format::Source;
 
 use super::dir::File;
 
-/// The bytes of a file, to be shared by those who read it.
+/// The bytes of a file, shared by all that read it.
 #[derive(Clone)]
 pub struct Bytes {
     size: u64,
@@ -22,7 +22,7 @@ enum Held {
 }
 
 impl Bytes {
-    /// Those in memory.
+    /// Takes bytes that are in memory.
     pub fn in_memory(bytes: Vec<u8>) -> Bytes {
         Bytes {
             size: bytes.len() as u64,
@@ -30,7 +30,7 @@ impl Bytes {
         }
     }
 
-    /// Those in an open file, which is as long as that.
+    /// Takes the first `size` bytes of an open file.
     pub fn in_file(file: Rc<File>, size: u64) -> Bytes {
         Bytes {
             size,
@@ -57,7 +57,7 @@ impl Source for Bytes {
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), Error> {
-        // Hashes are there as bytes, as numbers, and once more where they are told.
+        // Hashes exist as bytes, as numbers, and once more in the result.
         Ok(reserve(0, bytes.saturating_mul(4))?)
     }
 }

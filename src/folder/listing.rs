@@ -1,4 +1,4 @@
-//! What is in the folder of a cache, and what its files are called.
+//! The names of the files in the folder of a cache.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,29 @@ use super::dir::Dir;
 
 const VERSION_SUFFIX: &str = ".larder";
 
-/// What the names of temporaries end with.
+/// The suffix of temporaries.
 pub const TEMPORARY: &str = ".tmp";
 
-/// What the name of a file ends with that is written over several calls, before
-/// it becomes a temporary: until then its writer acts on no listing, and holds
-/// nobody up.
-pub const DRAFT: &str = ".draft";
+/// The suffix of a file that is written over several calls. It becomes a temporary later. Until
+/// then its writer acts on no listing, and delays no other writer.
+pub const DRAFT: &str = ".part";
 
-/// The last version that there can be.
+/// The last possible version.
 const LAST: u64 = u64::MAX - 1;
 
-/// The files of a cache's folder.
+/// The files in the folder of a cache.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The published versions.
     pub versions: BTreeSet<u64>,
-    /// The highest version whose name is taken, by whatever.
+    /// The highest version whose name is taken, by a file or anything else.
     pub(super) highest: u64,
     pub(super) temporaries: Vec<String>,
     pub(super) drafts: Vec<String>,
 }
 
 impl Listing {
-    /// Lists a cache's folder.
+    /// Lists the folder of a cache.
     pub fn of(folder: &Dir) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         for listed in folder.list()? {
@@ -49,7 +48,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// The version that comes next.
+    /// The version that follows.
     pub fn next(&self) -> Result<u64, Error> {
         if self.highest < LAST {
             return Ok(self.highest + 1);
@@ -59,27 +58,26 @@ impl Listing {
         Err(Error::Other(reason))
     }
 
-    /// Whether the newest version is still there. A name that goes while a
-    /// folder is listed may be seen or not; but of what is superseded together
-    /// the newest goes last.
+    /// Whether the newest version still exists. A listing may miss a name that is removed
+    /// meanwhile. But of versions that are superseded together, the newest is removed last.
     pub fn is_current(&self, folder: &Dir) -> Result<bool, Error> {
         let newest = self.versions.last().map(|version| file_name(*version));
         newest.map_or(Ok(true), |newest| folder.has_file(&newest))
     }
 
-    /// The versions between these, from the oldest.
+    /// The versions between `base` and `version`, both excluded, oldest first.
     pub(super) fn superseded(&self, base: u64, version: u64) -> Vec<u64> {
         let older = self.versions.range(..version).copied();
         older.filter(|older| *older > base).collect()
     }
 
-    /// Whether the name after this version's is free, and so are all others.
+    /// Whether this version has the highest name that is taken.
     pub fn is_on_top(&self, version: u64) -> bool {
         self.highest == version
     }
 }
 
-/// The name of a version's file.
+/// The name of the file of a version.
 pub fn file_name(version: u64) -> String {
     format!("{version:020}{VERSION_SUFFIX}")
 }
@@ -88,7 +86,7 @@ fn version_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(VERSION_SUFFIX)?;
     let is_number = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
     let version = is_number.then(|| digits.parse().ok())??;
-    // Versions begin at 1, and there is always a next.
+    // Versions begin at 1, and every version has a next one.
     (0 < version && version <= LAST).then_some(version)
 }
 

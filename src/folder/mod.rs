@@ -1,4 +1,5 @@
-//! The files of one cache in its folder: their names, how one is published, and which of them make up the cache.
+//! The files of one cache in its folder: their names, how a file is published, and which of them
+//! make up the cache.
 
 mod bytes;
 mod chain;

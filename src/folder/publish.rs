@@ -1,18 +1,16 @@
-//! The write protocol: how a version comes to be, and how what it supersedes
-//! goes.
+//! The write protocol: how a version is published, and how the versions that it supersedes are
+//! deleted.
 //!
-//! Nothing is changed in place. A writer creates a temporary under a random
-//! name, writes and syncs it, and only then lists the folder and links the
-//! temporary to the next version's name, which fails if another writer has
-//! that version. So a version is there whole or not at all, and no two writers
-//! have the same.
+//! Nothing is changed in place. A writer creates a temporary under a random name, writes it and
+//! syncs it. Only then it lists the folder, and links the temporary to the name of the next
+//! version. The link fails if another writer already has that version. So a version exists whole or
+//! not at all, and no two writers publish the same version.
 //!
-//! Deleting a version frees its name, and a writer that listed the folder
-//! before might take it and publish into the past. Therefore a temporary is in
-//! the folder for as long as its writer acts on a listing, and a version is
-//! deleted only while no other temporary is there. Where writers never pause,
-//! the temporaries of the others are deleted first: their link then finds
-//! nothing to link, and they start over.
+//! Deleting a version frees its name. A writer that listed the folder before could take that name
+//! and publish into the past. Therefore a temporary stays in the folder for as long as its writer
+//! acts on a listing, and a version is deleted only while there is no other temporary. If writers
+//! never pause, the temporaries of the others are deleted first. Their link then finds no file, and
+//! they start over.
 
 use std::cell::Cell;
 
@@ -23,25 +21,25 @@ use super::dir::{Dir, File, Linked, Modified};
 use super::durability::Durability;
 use super::listing::{Listing, TEMPORARY, file_name};
 
-/// A temporary that was not written for this long is from a writer that died.
-/// Where it is not, the writer starts over, so the time is a matter of cost.
+/// A temporary is stale if it was not written for this long, in nanoseconds: its writer died. If
+/// its writer lives, the writer starts over. So the length affects only cost.
 const STALE_AFTER: u64 = 600 * 1_000_000_000;
 
-/// How many superseded snapshots may wait: for a moment without other writers,
-/// or for a write that syncs.
+/// How many superseded snapshots may wait for a moment without other writers, or for a write that
+/// syncs.
 pub const MOST_SUPERSEDED: usize = 8;
 
-/// How many superseded changes may, which are small.
+/// How many superseded change files may wait. Change files are small.
 pub const MOST_COMPACTED: usize = 64;
 
-/// How many bytes of changes may be published without a sync, where that is
-/// asked for: whoever builds upon them has to read them all.
+/// How many bytes of changes may be published without a sync, if the durability is `atomic`. Every
+/// writer that builds on them has to read them all.
 pub const MOST_UNSYNCED: u64 = 64 * 1024;
 
-/// How often an operation begins anew because others change the cache.
+/// How often an operation starts over because other writers change the cache.
 pub const ATTEMPTS: usize = 1000;
 
-/// Writes a temporary, and gives its name.
+/// Writes a temporary and returns its name.
 pub fn temporary(
     folder: &Dir,
     durability: Durability,
@@ -53,30 +51,30 @@ pub fn temporary(
         Durability::Atomic => Ok(()),
     });
     if written.is_err() {
-        // One that cannot be removed is left for a later write, which reaps it.
+        // If this fails, a later write reaps the temporary.
         let _ = folder.remove(file.name());
     }
     written.map(|()| file.name().into())
 }
 
-/// Which version a file may become.
+/// The version that a file may become.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// Whichever is next: for a file that stands for itself.
+    /// The next version, whichever it is. For a file that builds on no other file.
     Next,
-    /// Whichever is next, directly after a published version: for changes. The
-    /// version given is settled.
+    /// The next version, directly after a published version. For changes. The version given is
+    /// settled.
     OnTop(u64),
-    /// This one, or none.
+    /// Only this version.
     Only(u64),
 }
 
-/// Publishes a file as the next version, and gives its number; none where that
-/// is not a place for it.
+/// Publishes a file as the next version and returns its number. Returns none if `target` does not
+/// allow that version.
 ///
-/// `temporary` gives the name of a temporary that holds the file, and may be
-/// asked again for one that another writer removed; `id` is the file's. `durability`
-/// is that of the file, `setting` that of all who use the store.
+/// `temporary` returns the name of a temporary that holds the file. It is called again if another
+/// writer removed the temporary. `id` is the id of the file. `durability` applies to this file,
+/// `setting` to all that use the store.
 pub fn publish(
     folder: &Dir,
     setting: Durability,
@@ -88,8 +86,8 @@ pub fn publish(
     for _ in 0..ATTEMPTS {
         let temporary = temporary()?;
         let linked = link(folder, setting, &temporary, target);
-        // What failed, or was published, needs the temporary no more. One that
-        // cannot be removed is left for a later write, which reaps it.
+        // The temporary is not needed any more, published or not. If this fails, a later write
+        // reaps it.
         let _ = folder.remove(&temporary);
         match linked? {
             Link::Published(version) => {
@@ -107,13 +105,13 @@ pub fn publish(
 }
 
 thread_local! {
-    /// The id of the file that this instance published last and synced.
+    /// The id of the file that this instance last published and synced.
     static SYNCED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Makes sure that the name of a published file lasts, given the file's id,
-/// before anything is built upon it or deleted for it: whoever published it may
-/// have died before it came to the sync.
+/// Makes sure that the name of a published file survives a power cut, before a writer builds on the
+/// file or deletes others for it. The publisher may have died before its sync. `id` is the id of
+/// the file.
 pub fn settle(folder: &Dir, id: Option<u64>) -> Result<(), Error> {
     match id.is_some() && id == SYNCED.get() {
         true => Ok(()),
@@ -133,7 +131,7 @@ fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> R
         let version = listing.next()?;
         let fits = match target {
             Target::Next => true,
-            // One that came since may be torn, with atomic.
+            // With `atomic`, a version that was published since may be torn.
             Target::OnTop(settled) => {
                 listing.versions.contains(&listing.highest)
                     && (setting == Durability::Full || settled == listing.highest)
@@ -143,8 +141,9 @@ fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> R
         if !fits {
             return Ok(Link::Misplaced);
         }
-        // What changes build upon, or, with atomic, what there is to fall back
-        // to, must not be outlasted: its writer may not have come to the sync.
+        // Changes must not survive the version that they build on. With `atomic`, no version may
+        // survive the only version to fall back to. The writer of that version may not have synced
+        // it yet.
         let is_in_doubt = match (setting, target) {
             (Durability::Full, Target::OnTop(settled)) => settled != listing.highest,
             (Durability::Full, _) => false,
@@ -162,14 +161,13 @@ fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> R
     Err(busy())
 }
 
-/// The error for a cache that others change all the time.
+/// The error for a cache that other writers change all the time.
 pub fn busy() -> Error {
     Error::Unavailable("others changed the cache too often meanwhile".into())
 }
 
-/// Deletes temporaries and drafts of writers that died, and gives the temporaries
-/// of writers that may be at work; so may whoever has one that cannot be looked
-/// at or deleted.
+/// Deletes temporaries and drafts whose writers died. Returns the temporaries whose writers may be
+/// at work, including those that cannot be examined or deleted.
 pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
     let is_gone = |name: &&String| match folder.modified(name) {
         Ok(Modified::At(time)) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
@@ -179,16 +177,16 @@ pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
         Ok(Modified::Gone) => true,
     };
     for draft in &listing.drafts {
-        // Whoever finds that its own is gone copies it.
+        // A writer whose draft is gone copies it.
         is_gone(&draft);
     }
     let temporaries = listing.temporaries.iter();
     temporaries.filter(|name| !is_gone(name)).collect()
 }
 
-/// Deletes the versions between `base` and `version`, both excluded, which
-/// `version` covers and which must be as durable as it is to be. Up to `most`
-/// superseded versions stay for later while others write.
+/// Deletes the versions between `base` and `version`, both excluded. `version` must cover them, and
+/// must be as durable as required. Up to `most` superseded versions stay for later while others
+/// write.
 pub fn delete_superseded(folder: &Dir, base: u64, version: u64, most: usize) -> Result<(), Error> {
     let listing = Listing::of(folder)?;
     let superseded = listing.superseded(base, version);
@@ -206,7 +204,7 @@ pub fn delete_superseded(folder: &Dir, base: u64, version: u64, most: usize) -> 
     Ok(())
 }
 
-/// Deletes every version before this one and every temporary and draft, whosoever.
+/// Deletes every version before `version`, and all temporaries and drafts of all writers.
 pub fn delete_all(folder: &Dir, version: u64) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;

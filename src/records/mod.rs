@@ -1,4 +1,4 @@
-//! Records across blocks and files: which of them count.
+//! Records across blocks and files: finds the records that count.
 
 mod deduplicate;
 mod keys;

@@ -1,13 +1,14 @@
-//! The disk backend of Larder: its exports, and nothing else.
+//! The disk backend of Larder: its exports.
 //!
-//! A cache is a folder of immutable, versioned files. The rooms of this crate build on each other, from the bottom to
-//! the top:
+//! A cache is a folder of immutable, versioned files. The rooms of this crate import only from
+//! rooms further down:
 //!
-//! - [`abi`]: the border of the component, with the generated bindings, memory and errors;
-//! - [`format`]: the bytes of one file;
-//! - [`folder`]: the files of one cache, how one is published, and which of them make up the cache;
-//! - [`records`]: which records of these files count;
-//! - [`store`], [`bulk`] and [`inspect`]: the operations.
+//! - `store`, `bulk` and `inspect`: the operations;
+//! - `records`: finds the records that count, across blocks and files;
+//! - `folder`: the files of one cache, how a file is published, and which of them make up the
+//!   cache;
+//! - `format`: the bytes of one file;
+//! - `abi`: the border between the component and its host: bindings, lowered values, memory.
 #![cfg_attr(
     not(test),
     deny(
@@ -48,7 +49,7 @@ use store::Cache;
 /// The component.
 pub struct Disk;
 
-// The names of the exports mean nothing to a native linker.
+// A native linker has no use for the names of the exports.
 #[cfg(target_family = "wasm")]
 abi::bindings::export!(Disk with_types_in abi::bindings);
 
@@ -110,8 +111,8 @@ mod lowered {
     #[unsafe(export_name = "larder:cache/cache-backend@0.1.0#load")]
     extern "C" fn load(name: *mut u8, bytes: usize) -> *mut ReturnArea {
         wit_bindgen::rt::run_ctors_once();
-        // SAFETY: the host has checked that these bytes are UTF-8. It has put them into an allocation of exactly this
-        // size, which now belongs to the component.
+        // SAFETY: the host has checked that these bytes are UTF-8. It has put them into an
+        // allocation of exactly this size, which now belongs to the component.
         let cache = unsafe { String::from_raw_parts(name, bytes, bytes) };
         Box::into_raw(Box::new(ReturnArea::contents(contents(&cache))))
     }
@@ -123,15 +124,15 @@ mod lowered {
     #[unsafe(export_name = "larder:cache/cache-bulk@0.1.0#[method]reader.next")]
     extern "C" fn next(reader: *const u8) -> *mut ReturnArea {
         wit_bindgen::rt::run_ctors_once();
-        // SAFETY: the host passes the pointer that the component made the resource of, and keeps the resource until
-        // the call returns.
+        // SAFETY: the host passes the pointer that the component made the resource from, and keeps
+        // the resource until the call returns.
         let reader = unsafe { ReaderBorrow::lift(reader) };
         Box::into_raw(Box::new(ReturnArea::batch(reader.get::<Reader>().next())))
     }
 
     #[unsafe(export_name = "cabi_post_larder:cache/cache-backend@0.1.0#load")]
     extern "C" fn free_load(area: *mut ReturnArea) {
-        // SAFETY: the host calls this once for every result, after it has read the result.
+        // SAFETY: the host calls this once for each result, after it has read the result.
         drop(unsafe { Box::from_raw(area) });
     }
 

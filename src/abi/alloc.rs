@@ -1,99 +1,95 @@
-//! The component's allocator: a stack that sweeps, in place of wasi-libc's.
+//! The allocator of the component: a stack that reuses its gaps, in place of wasi-libc's allocator.
 //!
-//! A call into the component allocates, answers, and frees everything, mostly
-//! in the order in which the host and the block by block codec come and go. So
-//! allocating moves the top up; freeing what is on top moves it down; freeing
-//! what is not only marks it; and when nothing is left the stack begins anew.
-//! A load of 100,000 entries allocates 200,000 times: against wasi-libc's
-//! allocator this takes a quarter off its time.
+//! A call into the component allocates memory, returns, and frees all of it, mostly in the reverse
+//! order. Allocating moves the top of the stack up. Freeing the last block moves the top down.
+//! Freeing another block only marks it. When no block is left, the stack begins anew. A load of
+//! 100,000 entries allocates 200,000 times, and takes a quarter less time than with wasi-libc's
+//! allocator.
 //!
-//! While a reader or a writer is open, the stack is never empty. So before the
-//! top goes further up by much, and once enough is marked to be worth it, a
-//! sweep joins what is marked and next to each other into gaps, and what
-//! follows comes from those. However long it goes on, and in whatever order
-//! things are freed, the stack is thus a third longer than what is in use,
-//! besides `STEP` and the gaps that are too short for what is asked.
+//! While a reader or a writer is open, the stack is never empty. So free blocks are coalesced into
+//! gaps before the top rises far, once enough bytes are marked. Later allocations use these gaps.
+//! So the stack is at most a third longer than the blocks in use, besides `STEP` and the gaps that
+//! are too short. This holds for any number of allocations, and for any order of frees.
 //!
-//! It stands in at the level of C, since what the host passes in is allocated
-//! by wasi-libc and freed by Rust, or the other way round: there must be one
-//! allocator for both.
+//! It replaces the functions of C. The memory that the host passes in is allocated by wasi-libc and
+//! freed by Rust, or the other way round. So both must use the same allocator.
 
 use std::cell::Cell;
 use std::ptr;
 
-/// Where the stack gets its memory from.
+/// Gives memory to the stack.
 pub trait Memory {
-    /// Gives at least this many bytes that nobody else uses, above all that it
-    /// gave before and aligned to `ALIGN`, as a pointer and their number; none
-    /// where there are no more.
+    /// Returns a pointer to at least `bytes` bytes, and their number. Nobody else uses them, they
+    /// lie above all memory that was returned before, and they are aligned to `ALIGN`. Returns none
+    /// if there is no memory.
     fn grow(&self, bytes: usize) -> Option<(*mut u8, usize)>;
 }
 
-/// The alignment of every block, unless more is asked for, and the room for
-/// the number before it that tells its size.
+/// The alignment of every block, unless the caller asks for more. Also the size of the number
+/// before a block that holds its size.
 const ALIGN: usize = 8;
 
-/// In the number before a block: it is free. Sizes are multiples of `ALIGN`.
+/// The bit that marks a block as free, in the number before the block. Sizes are multiples of
+/// `ALIGN`.
 const FREE: usize = 1;
 
-/// How far the top goes up before a look whether a sweep is worth it.
+/// How far the top rises before the stack checks whether to coalesce.
 const STEP: usize = 1024 * 1024;
 
-/// Gaps are listed by size, in two classes for each power of two; from the
-/// last class on, all in that one.
+/// How many lists of gaps there are. Each power of two has two classes of sizes. The last class
+/// holds all larger gaps too.
 const CLASSES: usize = 64;
 
-/// How many gaps of its own class an allocation tries: each of a higher one is
-/// long enough.
+/// How many gaps of its own class an allocation tries. Every gap of a higher class is long enough.
 const TRIES: usize = 8;
 
-/// A stack of blocks. For one thread only.
+/// A stack of blocks, for one thread.
 pub struct Stack<M> {
     memory: M,
-    /// Where the newest piece of memory begins.
+    /// The beginning of the newest piece of memory.
     bottom: Cell<*mut u8>,
-    /// Where its blocks end.
+    /// The end of its blocks.
     top: Cell<*mut u8>,
-    /// How far the top may go before anything else is tried.
+    /// The address up to which the top may rise before anything else is tried.
     limit: Cell<*mut u8>,
-    /// Where the newest piece of memory ends.
+    /// The end of the newest piece of memory.
     end: Cell<*mut u8>,
-    /// How many blocks are in use, in this and in older pieces.
+    /// How many blocks are in use, in this piece and in older pieces.
     live: Cell<usize>,
-    /// How many bytes were freed below the top since the last sweep.
+    /// How many bytes below the top were freed since gaps were last coalesced.
     marked: Cell<usize>,
-    /// The first gap of each class; each gap begins with a pointer to the next.
+    /// The first gap of each class. Each gap begins with a pointer to the next gap.
     gaps: [Cell<*mut u8>; CLASSES],
-    /// A bit for each class that has a gap; what `gaps` tells of others is old.
+    /// One bit for each class that has a gap. The pointers of other classes in `gaps` are outdated.
     classes: Cell<u64>,
 }
 
-// SAFETY: only used in a component, whose target has one thread: it is built
-// without the atomics that a second would need.
+// SAFETY: it is used only in a component. The target has one thread, because it is built without
+// the atomics that a second thread would need.
 #[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
 unsafe impl<M> Sync for Stack<M> {}
 
-// A block is `ALIGN` bytes that begin with its size, and then as many bytes as
-// that says. Between the bottom and the top there are blocks and nothing else,
-// each beginning where the last one ends, some of them live and the others
-// marked as free; so no two overlap. All that changes them keeps that:
+// A block is `ALIGN` bytes that begin with its size, and then as many bytes as the size says.
+// Between the bottom and the top there are only blocks. Each begins where the one before ends, so
+// no two overlap. Some are live, the others are marked as free. Every change keeps this:
 //
-// - Allocating on top appends a block, and a free one before it where the
-//   alignment leaves space; cutting a block turns it into several, which fill
-//   the same space; and a sweep joins free ones, or drops them from the top.
-// - Freeing marks a block, or drops the one that ends at the top, or all of
-//   them when none is live.
-// - Resizing cuts a block, or moves the end of the last one and the top alike.
-// - New memory moves the end, or begins a new piece above it. What is in the
-//   old one stays as it is, and out of sweeps: its blocks can be freed, which
-//   marks them, and its gaps used until the next sweep forgets them. Its blocks
-//   end below the new bottom, so none of them is taken for the last one.
+// - Allocating on top appends a block. If the alignment leaves space, it appends a free block
+//   before it.
+// - Cutting a block turns it into several blocks that fill the same space.
+// - Coalescing joins free blocks, or drops them from the top.
+// - Freeing marks a block, or drops the block that ends at the top. If no block is live, it drops
+//   all.
+// - Resizing cuts a block, or moves the end of the last block together with the top.
+// - New memory moves the end, or begins a new piece above it. The old piece stays as it is, and is
+//   not coalesced any more. Its blocks can still be freed, which marks them. Its gaps can be used
+//   until the next coalescing forgets them. Its blocks end below the new bottom, so none of them is
+//   taken for the last block.
 //
-// A gap is a free block in the list, once, and begins with a pointer to the
-// next. It leaves the list before it is used. It is joined to others only by a
-// sweep, which empties the list first, and then lists each block that it left
-// free. It is dropped only by a sweep, or where none is live, which empties the
-// list too: what `free` and `resize` take from the top is live.
+// A gap is a free block in a list, once, and begins with a pointer to the next gap. It leaves the
+// list before it is used. Only coalescing joins it to others: it first empties the lists, and then
+// lists each block that it leaves free. A gap is dropped only by coalescing, or when no block is
+// live, which also empties the lists. The blocks that `free` and `resize` take from the top are
+// live.
 impl<M: Memory> Stack<M> {
     /// An empty stack.
     pub const fn new(memory: M) -> Stack<M> {
@@ -110,8 +106,8 @@ impl<M: Memory> Stack<M> {
         }
     }
 
-    /// Gives a block of at least this many bytes, aligned to a power of two
-    /// that is at least `ALIGN`; null where there is no memory for it.
+    /// Returns a block of at least `size` bytes. `align` is a power of two and at least `ALIGN`.
+    /// Returns null if there is no memory.
     pub fn allocate(&self, size: usize, align: usize) -> *mut u8 {
         let Some(size) = size.checked_next_multiple_of(ALIGN) else {
             return ptr::null_mut();
@@ -126,11 +122,11 @@ impl<M: Memory> Stack<M> {
         }
     }
 
-    /// Takes a block back.
+    /// Frees a block.
     ///
     /// # Safety
     ///
-    /// `block` came from this stack, and was not taken back since.
+    /// `block` came from this stack, and was not freed since.
     pub unsafe fn free(&self, block: *mut u8) {
         self.live.set(self.live.get() - 1);
         // SAFETY: the block is live.
@@ -142,17 +138,17 @@ impl<M: Memory> Stack<M> {
         } else if block.wrapping_add(size) == self.top.get() {
             self.move_top(block.wrapping_sub(ALIGN));
         } else {
-            // SAFETY: it was live, and is nobody's now.
+            // SAFETY: it was live, and nobody uses it now.
             unsafe { self.mark(block, size) };
         }
     }
 
-    /// Makes a block longer or shorter, and moves it if need be. Null where
-    /// there is no memory for it: then the block is as it was.
+    /// Makes a block longer or shorter, and moves it if necessary. Returns null if there is no memory;
+    /// then the block is unchanged.
     ///
     /// # Safety
     ///
-    /// `block` came from this stack, and was not taken back since.
+    /// `block` came from this stack, and was not freed since.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> *mut u8 {
         // SAFETY: the block is live.
         let old = unsafe { header(block).read() };
@@ -161,23 +157,23 @@ impl<M: Memory> Stack<M> {
         };
         let is_last = block.wrapping_add(old) == self.top.get();
         if is_last && size.saturating_sub(old) <= self.left() {
-            // SAFETY: the number before the block is its own.
+            // SAFETY: the number before the block belongs to it.
             unsafe { header(block).write(size) };
             self.move_top(block.wrapping_add(size));
             return block;
         }
         if size <= old {
-            // SAFETY: the block is live, and this long.
+            // SAFETY: the block is live, and at least this long.
             if let Some((rest, size)) = unsafe { cut(block, size) } {
-                // SAFETY: it is the end of a block whose owner gives it up.
+                // SAFETY: it is the end of a block, and the owner of the block gives it up.
                 unsafe { self.mark(rest, size) };
             }
             return block;
         }
         let new = self.allocate(size, ALIGN);
         if !new.is_null() {
-            // SAFETY: both blocks are at least as long as the old one, and the
-            // new one overlaps no live one. The old one is freed once.
+            // SAFETY: both blocks are at least as long as the old one, and the new one overlaps no
+            // live block. The old block is freed once.
             unsafe {
                 ptr::copy_nonoverlapping(block, new, old);
                 self.free(block);
@@ -197,8 +193,8 @@ impl<M: Memory> Stack<M> {
         }
         let block = first.wrapping_add(space);
         self.top.set(top.wrapping_add(needed));
-        // SAFETY: all of this was between the top and the limit. The space is
-        // a multiple of `ALIGN`, as the alignment is.
+        // SAFETY: these bytes were between the top and the limit. The space is a multiple of
+        // `ALIGN`, because the alignment is.
         unsafe {
             if space > 0 {
                 self.mark(first, space - ALIGN);
@@ -208,18 +204,18 @@ impl<M: Memory> Stack<M> {
         Some(block)
     }
 
-    /// Finds a place for a block where there is none below the limit.
+    /// Finds memory for a block that does not fit below the limit.
     #[cold]
     #[inline(never)]
     fn find(&self, size: usize, align: usize) -> Option<*mut u8> {
-        // Enough wherever it begins, with what comes before it.
+        // Enough for any alignment, with the number before the block.
         let most = size.checked_add(align)?;
         loop {
             if let Some(gap) = self.take_gap(most - ALIGN) {
                 let space = gap.addr().wrapping_neg() & (align - 1);
                 let block = gap.wrapping_add(space);
-                // SAFETY: the gap is nobody's, and long enough for the space
-                // and the block. The space is a multiple of `ALIGN`.
+                // SAFETY: nobody uses the gap, and it is long enough for the space and the block.
+                // The space is a multiple of `ALIGN`.
                 unsafe {
                     let whole = header(gap).read() & !FREE;
                     if space > 0 {
@@ -246,8 +242,7 @@ impl<M: Memory> Stack<M> {
         }
     }
 
-    /// Joins free blocks that are next to each other, takes them off the top,
-    /// and lists the others as gaps.
+    /// Joins adjacent free blocks, drops them from the top, and lists the others as gaps.
     fn coalesce(&self) {
         self.classes.set(0);
         self.marked.set(0);
@@ -255,8 +250,8 @@ impl<M: Memory> Stack<M> {
         let mut block = self.bottom.get().wrapping_add(ALIGN);
         let first_above = self.top.get().wrapping_add(ALIGN);
         while block < first_above {
-            // SAFETY: from the bottom to the top there are blocks and nothing
-            // else. What is listed is a number of them, all free.
+            // SAFETY: there are only blocks from the bottom to the top. The listed range is several
+            // blocks, all free.
             unsafe {
                 let size = header(block).read();
                 match free {
@@ -274,24 +269,24 @@ impl<M: Memory> Stack<M> {
         self.move_top(top);
     }
 
-    /// Marks a block as free, for the next sweep to find.
+    /// Marks a block as free. The next coalescing finds it.
     ///
     /// # Safety
     ///
-    /// These bytes and `ALIGN` before them are nobody's.
+    /// Nobody uses these bytes and `ALIGN` bytes before them.
     unsafe fn mark(&self, block: *mut u8, size: usize) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller guarantees it.
         unsafe { header(block).write(size | FREE) };
         self.marked.set(self.marked.get() + ALIGN + size);
     }
 
-    /// Marks a block as free, and lists it as a gap if it is not too short.
+    /// Marks a block as free, and lists it as a gap if it is long enough.
     ///
     /// # Safety
     ///
-    /// These bytes and `ALIGN` before them are nobody's, and not in the list.
+    /// Nobody uses these bytes and `ALIGN` bytes before them, and they are not in a list.
     unsafe fn list(&self, block: *mut u8, size: usize) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller guarantees it.
         unsafe { header(block).write(size | FREE) };
         let class = class(size);
         let (true, Some(first)) = (size > 0, self.gaps.get(class)) else {
@@ -302,13 +297,13 @@ impl<M: Memory> Stack<M> {
             0 => ptr::null_mut(),
             _ => first.get(),
         };
-        // SAFETY: a size is a multiple of `ALIGN`, which a pointer fits in.
+        // SAFETY: a size is a multiple of `ALIGN`, and a pointer fits into `ALIGN` bytes.
         unsafe { block.cast::<*mut u8>().write(next) };
         first.set(block);
         self.classes.set(classes | 1 << class);
     }
 
-    /// Takes a gap of at least this size out of the list.
+    /// Removes a gap of at least this size from its list and returns it.
     fn take_gap(&self, size: usize) -> Option<*mut u8> {
         let least = class(size);
         let mut classes = self.classes.get() >> least << least;
@@ -317,7 +312,7 @@ impl<M: Memory> Stack<M> {
             let first = self.gaps.get(class)?;
             let mut link = first.as_ptr();
             for _ in 0..TRIES {
-                // SAFETY: a link is to a gap or null, and a gap begins with one.
+                // SAFETY: a link points to a gap or is null, and a gap begins with a link.
                 unsafe {
                     let gap = *link;
                     if gap.is_null() {
@@ -338,13 +333,13 @@ impl<M: Memory> Stack<M> {
         None
     }
 
-    /// How far the top may still go.
+    /// How far the top may still rise, in bytes.
     fn left(&self) -> usize {
         self.limit.get().addr() - self.top.get().addr()
     }
 
-    /// Moves the limit to at least this far above the top, which is elsewhere
-    /// if new memory is. False where there is no memory.
+    /// Moves the limit to at least `needed` bytes above the top. New memory may move the top
+    /// elsewhere. Returns false if there is no memory.
     fn raise(&self, needed: usize) -> bool {
         let left = loop {
             let (top, end) = (self.top.get(), self.end.get());
@@ -376,7 +371,7 @@ impl<M: Memory> Stack<M> {
     }
 }
 
-/// Where the size of a block stands.
+/// The address of the size of a block.
 fn header(block: *mut u8) -> *mut usize {
     block.wrapping_sub(ALIGN).cast()
 }
@@ -390,13 +385,13 @@ fn class(size: usize) -> usize {
     class.min(CLASSES - 1)
 }
 
-/// Makes a block this long, and gives what is left of it.
+/// Shortens a block to `size`, and returns the rest of it.
 ///
 /// # Safety
 ///
-/// The block is nobody else's, and at least this long.
+/// Nobody else uses the block, and it is at least this long.
 unsafe fn cut(block: *mut u8, size: usize) -> Option<(*mut u8, usize)> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller guarantees it.
     unsafe {
         let rest = header(block).read() - size;
         header(block).write(size);
@@ -405,7 +400,7 @@ unsafe fn cut(block: *mut u8, size: usize) -> Option<(*mut u8, usize)> {
     }
 }
 
-/// What wasi-libc and Rust's standard library call, in place of wasi-libc's.
+/// The functions that wasi-libc and Rust's standard library call, in place of wasi-libc's own.
 #[cfg(target_family = "wasm")]
 mod c {
     use super::{ALIGN, Memory, Stack};
@@ -419,7 +414,7 @@ mod c {
     impl Memory for Linear {
         fn grow(&self, bytes: usize) -> Option<(*mut u8, usize)> {
             const PAGE: usize = 64 * 1024;
-            // Not a page at a time: each is a call to the host.
+            // More than one page at a time, because each call goes to the host.
             let least = bytes.div_ceil(PAGE);
             [least.max(16), least].into_iter().find_map(|pages| {
                 let before = core::arch::wasm32::memory_grow::<0>(pages);
@@ -455,7 +450,7 @@ mod c {
 
     /// # Safety
     ///
-    /// As C has it: `block` can be written to.
+    /// As in C: `block` can be written to.
     #[unsafe(no_mangle)]
     unsafe extern "C" fn posix_memalign(block: *mut *mut u8, align: usize, size: usize) -> i32 {
         const ENOMEM: i32 = 48;
@@ -463,31 +458,31 @@ mod c {
         if new.is_null() {
             return ENOMEM;
         }
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the caller guarantees it.
         unsafe { block.write(new) };
         0
     }
 
     /// # Safety
     ///
-    /// As C has it: `block` is null, or came from here and was not freed.
+    /// As in C: `block` is null, or came from here and was not freed.
     #[unsafe(no_mangle)]
     unsafe extern "C" fn realloc(block: *mut u8, size: usize) -> *mut u8 {
         if block.is_null() {
             STACK.allocate(size, ALIGN)
         } else {
-            // SAFETY: the caller vouches that the block is live.
+            // SAFETY: the caller guarantees that the block is live.
             unsafe { STACK.resize(block, size) }
         }
     }
 
     /// # Safety
     ///
-    /// As C has it: `block` is null, or came from here and was not freed.
+    /// As in C: `block` is null, or came from here and was not freed.
     #[unsafe(no_mangle)]
     unsafe extern "C" fn free(block: *mut u8) {
         if !block.is_null() {
-            // SAFETY: the caller vouches that the block is live.
+            // SAFETY: the caller guarantees that the block is live.
             unsafe { STACK.free(block) };
         }
     }

@@ -1,4 +1,5 @@
-//! The border of the component: the generated bindings, what is lowered by hand, and memory.
+//! The border between the component and its host: generated bindings, values lowered by hand,
+//! memory.
 
 #[cfg(any(target_family = "wasm", test))]
 mod alloc;

@@ -23,7 +23,7 @@ pub fn durability() -> Result<Durability, Error> {
         "" | "full" => Ok(Durability::Full),
         "atomic" => Ok(Durability::Atomic),
         other => {
-            let reason = format!("{NAME} is `full` or `atomic`, not `{other}`");
+            let reason = format!("{NAME} must be `full` or `atomic`, not `{other}`");
             Err(Error::InvalidArgument(reason))
         }
     }

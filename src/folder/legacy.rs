@@ -49,7 +49,7 @@ pub fn decode<'a>(cache: &str, bytes: &'a [u8]) -> Result<Vec<LegacyEntry<'a>>, 
         Ok((entries, [])) => Ok(entries),
         Ok(_) | Err(_) => {
             let name = file_name(cache);
-            let reason = format!("{name} is not a whole list of entries in postcard");
+            let reason = format!("{name} is not a complete list of entries in postcard");
             Err(Error::Corrupt(reason))
         }
     }

@@ -54,7 +54,7 @@ impl Listing {
             return Ok(self.highest + 1);
         }
         let name = file_name(self.highest);
-        let reason = format!("{name} leaves no version to come after it");
+        let reason = format!("no version can follow {name}");
         Err(Error::Other(reason))
     }
 

@@ -163,7 +163,7 @@ fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> R
 
 /// The error for a cache that other writers change all the time.
 pub fn busy() -> Error {
-    Error::Unavailable("others changed the cache too often meanwhile".into())
+    Error::Unavailable("other writers change the cache all the time".into())
 }
 
 /// Deletes temporaries and drafts whose writers died. Returns the temporaries whose writers may be

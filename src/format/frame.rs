@@ -1,12 +1,12 @@
-//! Frames: a length, a checksum, and that many bytes of postcard.
+//! Frames: a length, a checksum, and as many bytes of postcard as the length says.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub(super) const FRAME: usize = 4 + 8;
 
-/// The seeds of checksums tell the parts of a file from each other, and those of
-/// one version from those of another: none ever passes for what it is not.
+/// The checksums of different parts of a file have different seeds, and so have different versions
+/// of the format. So no part passes for another one.
 pub(super) fn header_seed(version: u8) -> u64 {
     2 * u64::from(version) - 1
 }
@@ -34,7 +34,7 @@ impl Frame<'_> {
     }
 }
 
-/// The frame that these bytes begin with.
+/// The frame at the beginning of these bytes.
 pub(super) fn split_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (length, bytes) = bytes.split_first_chunk()?;
     let (sum, bytes) = bytes.split_first_chunk()?;
@@ -45,15 +45,14 @@ pub(super) fn split_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     })
 }
 
-/// Leaves room for the head of a frame, whose bytes are to follow.
+/// Appends space for the head of a frame and returns its offset. The bytes of the frame follow.
 pub(super) fn begin_frame(out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME]);
     start
 }
 
-/// Fills in the head of the frame that begins here, and gives its length and
-/// checksum.
+/// Fills in the head of the frame at `start`. Returns the length and the checksum of the frame.
 pub(super) fn end_frame(out: &mut [u8], start: usize, seed: u64) -> (u32, u64) {
     let frame = out.get_mut(start..);
     let Some((head, bytes)) = frame.and_then(|frame| frame.split_first_chunk_mut()) else {
@@ -72,7 +71,7 @@ pub(super) fn frame_head(length: u32, sum: u64) -> [u8; FRAME] {
     head
 }
 
-/// None where anything is left over.
+/// Decodes a value. Returns none if bytes are left over.
 pub(super) fn from_postcard<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Some(value),
@@ -97,11 +96,11 @@ pub(super) fn extend_with_postcard(bytes: &mut Vec<u8>, value: &impl Serialize) 
         }
     }
     let done = postcard::serialize_with_flavor(value, Append(bytes));
-    // Appending cannot fail, and the types here all have a length of their own.
+    // Appending cannot fail, and all types here know their length.
     debug_assert!(done.is_ok());
 }
 
-/// The length that a frame begins with.
+/// The length at the beginning of a frame.
 pub(super) fn frame_length(head: &[u8]) -> Option<u32> {
     head.first_chunk().map(|length| u32::from_le_bytes(*length))
 }

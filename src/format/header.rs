@@ -1,4 +1,4 @@
-//! The header of a file, and what stands around it: magic, version and trailer.
+//! The header of a file, and the parts around it: magic, version and trailer.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,53 +8,52 @@ use super::frame::{
 
 /// The version of the format that is written.
 pub const VERSION: u8 = 2;
-/// The oldest that is read.
+/// The oldest version that is read.
 const OLDEST: u8 = 1;
 
 pub(super) const MAGIC: [u8; 7] = *b"\x93LARDER";
 const PREAMBLE: usize = MAGIC.len() + 1;
 
-/// The beginning of a file that is sure to hold the whole header, of which no
-/// field takes more than 11 bytes.
+/// How many bytes at the beginning of a file are certain to hold the whole header. No field of it
+/// takes more than 11 bytes.
 pub const HEAD_BYTES: usize = 128;
 
 /// How many bytes at the end of a file lead to its directory.
 pub(super) const TRAILER: usize = 8 + PREAMBLE;
 
-/// What a file stands for.
+/// What a file contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The whole cache.
     Snapshot,
-    /// What the last `covers` versions changed, its own included.
+    /// The changes of the last `covers` versions, including its own.
     Changes {
         /// How many versions, at least 1.
         covers: u64,
     },
 }
 
-/// What a file is and how much is in it. What is only known when all is written
-/// takes as many bytes whatever it is.
+/// What a file contains, and how much. A field that is known only at the end always takes the same
+/// number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// A random number that tells this file from every other.
+    /// The random number that tells this file from every other file.
     pub id: u64,
-    /// What the file stands for.
+    /// What the file contains.
     pub kind: Kind,
     /// The wall clock when the file was written, in nanoseconds since 1970.
     #[serde(with = "postcard::fixint::le")]
     pub saved_at: u64,
-    /// How many records store an entry, those included that were lost before
-    /// this file was written.
+    /// How many records store an entry. Includes those that were lost before this file was written.
     #[serde(with = "postcard::fixint::le")]
     pub puts: u64,
-    /// How many records remove one.
+    /// How many records remove an entry.
     #[serde(with = "postcard::fixint::le")]
     pub removes: u64,
-    /// How many further entries were lost before, of which nothing is known.
+    /// How many further entries were lost before. Nothing is known of their keys.
     #[serde(with = "postcard::fixint::le")]
     pub lost: u64,
-    /// How many bytes the keys take; 0 where that is not known.
+    /// How many bytes the keys take; 0 if that is not known.
     #[serde(with = "postcard::fixint::le")]
     pub key_bytes: u64,
 }
@@ -71,7 +70,7 @@ pub(super) struct HeaderV1 {
 }
 
 impl Header {
-    /// A file's preamble and header frame.
+    /// The magic, the version and the header frame of a file.
     pub(super) fn to_bytes(self, version: u8) -> Vec<u8> {
         let mut bytes = preamble(version).to_vec();
         let start = begin_frame(&mut bytes);
@@ -118,13 +117,13 @@ impl HeaderV1 {
 /// Why nothing of a file can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Neither the header nor the directory is whole.
+    /// Neither the header nor the directory is intact.
     Damaged,
-    /// A newer format, of this version.
+    /// The file has a newer format, of this version.
     Version(u8),
 }
 
-/// Reads the header from the beginning of a file, of which `HEAD_BYTES` suffice.
+/// Reads the header. `head` is the beginning of the file; `HEAD_BYTES` suffice.
 pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
     let version = match head.strip_prefix(&MAGIC) {
         Some([version @ OLDEST..=VERSION, ..]) => *version,
@@ -138,8 +137,8 @@ pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
         .ok_or(Unreadable::Damaged)
 }
 
-/// The version of a file and where its directory begins, from its last bytes;
-/// none where they are not the end of one.
+/// Reads the version and the offset of the directory from the last bytes of a file. Returns none if
+/// these bytes are not the end of a file.
 pub(super) fn decode_trailer(trailer: &[u8]) -> Option<(u8, u64)> {
     let (offset, rest) = trailer.split_first_chunk()?;
     match rest.strip_prefix(&MAGIC)? {

@@ -1,32 +1,30 @@
-//! What a file of the store looks like, in bytes: the one place that knows.
+//! The bytes of a file of the store. No other code knows the format.
 //!
 //! ```text
-//! magic, version        7 + 1 bytes
-//! header                a frame: what the file is, and how much is in it
-//! segments              blocks, a frame each: records in columns; then
-//!                       their index, a frame: every block's length, checksum and key hashes
-//! directory             a frame: the header again, then how long each segment is and how much is in it
+//! magic, version            7 + 1 bytes
+//! header                    a frame: what the file contains, and how much
+//! segments                  blocks, a frame each: records in columns; then their index, a frame:
+//!                           the length, checksum and key hashes of every block
+//! directory                 a frame: the header again, then the length and the number of records
+//!                           of each segment
 //! offset of the directory   8 bytes
-//! magic, version        7 + 1 bytes
+//! magic, version            7 + 1 bytes
 //! ```
 //!
-//! A frame is a length (`u32`), a checksum (`u64`, XXH3) and that many bytes of
-//! postcard; all integers outside of postcard are little-endian. The checksum
-//! of a block or an index is seeded with the file's random id and the offset, so
-//! that one which belongs elsewhere never passes for one of this file.
+//! A frame is a length (`u32`), a checksum (`u64`, XXH3) and as many bytes of postcard as the length
+//! says. All integers outside of postcard are little-endian. The checksums of blocks and indexes are
+//! seeded with the random id of the file and the offset. So a block of another file or another offset
+//! never passes for a block of this file.
 //!
-//! A file is written from its beginning to its end but for the header, whose
-//! length is known and whose totals are not; and is read a block at a time. So
-//! neither takes memory for more than a segment, about 1 MiB, and the
-//! directory.
+//! A file is written from its beginning to its end. Only the header is written twice: its length is
+//! known at the beginning, but its totals are not. A file is read one block at a time. So a writer or
+//! a reader takes memory for no more than one segment, about 1 MiB, and the directory.
 //!
-//! Whatever one damaged place hits, another place makes up for: without the
-//! header the directory has all; without the directory the frames are walked;
-//! a damaged block is known by the hashes of its keys; and without an index, the
-//! directory's totals tell how many records are missing.
+//! For every damaged part, another part helps. Without the header, the directory holds the same.
+//! Without the directory, the frames lead from one to the next. The index holds the key hashes of a
+//! damaged block. Without an index, the totals of the directory tell how many records are missing.
 //!
-//! A file of version 1 is one segment, whose index has the header and is the
-//! directory.
+//! A file of version 1 is one segment. Its index holds the header, and is the directory too.
 
 mod batch;
 mod columns;

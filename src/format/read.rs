@@ -1,4 +1,4 @@
-//! Reading a file, from its beginning to its end, as far as that is possible.
+//! Reads a file from its beginning to its end, and salvages what damage leaves.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -16,12 +16,12 @@ use super::record::LostKeys;
 use super::segments::{Found, LONG, directory, scan};
 use super::source::Source;
 
-/// A block that is whole: the bytes of its frame.
+/// The frame of an intact block.
 #[derive(Debug)]
 pub struct Block(Vec<u8>);
 
 impl Block {
-    /// Its records.
+    /// The records of the block.
     pub fn columns(&self) -> Columns<'_> {
         Columns::of_block(&self.0)
     }
@@ -32,25 +32,25 @@ impl Block {
     }
 }
 
-/// What is in a file.
+/// A piece of a file.
 #[derive(Debug)]
 pub enum Piece {
-    /// Records.
+    /// A block of records.
     Block(Block),
-    /// Records that cannot be read.
+    /// Records that cannot be read. Their keys are known.
     Lost(LostKeys),
-    /// Records that cannot be read, of keys that are not known.
+    /// Records that cannot be read. Their keys are not known.
     Missing {
-        /// How many of them store an entry.
+        /// How many of the records store an entry.
         puts: u64,
-        /// How many remove one.
+        /// How many of the records remove an entry.
         removes: u64,
     },
 }
 
 /// The keys of a segment.
 pub enum Keys {
-    /// By their hashes.
+    /// The hashes of the keys.
     Known(Index),
     /// The index is damaged.
     Unknown {
@@ -59,16 +59,16 @@ pub enum Keys {
     },
 }
 
-/// A damaged place.
+/// One damaged range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// What is damaged.
+    /// The part of the file that is damaged.
     pub part: Part,
-    /// Where it begins.
+    /// Where the damage begins, in bytes.
     pub offset: u64,
-    /// How many bytes it takes.
+    /// How many bytes are damaged.
     pub length: u64,
-    /// How many records cannot be read because of it.
+    /// How many records cannot be read because of the damage.
     pub records: u64,
 }
 
@@ -79,7 +79,7 @@ pub enum Part {
     Header,
     /// A block.
     Block,
-    /// An index or the directory, with its offset, magic and version.
+    /// An index; or the directory with the trailer.
     Index,
 }
 
@@ -88,7 +88,7 @@ pub struct Reader<S> {
     source: S,
     header: Header,
     version: u8,
-    /// Every byte is to be checked, not only those that are needed.
+    /// Whether to check every byte, and not only the bytes that are needed.
     is_thorough: bool,
     segments: vec::IntoIter<Segment>,
     /// Where the next segment begins.
@@ -96,17 +96,17 @@ pub struct Reader<S> {
     segment: Option<Progress>,
     pieces: VecDeque<Piece>,
     damage: Vec<Damage>,
-    /// Damage after everything else.
+    /// Damage behind all segments.
     damaged_end: Option<Damage>,
     blocks: u64,
 }
 
-/// How far a segment is read.
+/// How much of a segment was read.
 #[derive(Clone, Copy)]
 struct Progress {
     segment: Segment,
     start: u64,
-    /// Where the next block begins, and how long it is, where that is known.
+    /// Where the next block begins, and its length if that is known.
     position: u64,
     length: Option<u32>,
     /// How many blocks and records were read.
@@ -134,7 +134,7 @@ impl Progress {
 }
 
 impl<S: Source> Reader<S> {
-    /// Begins to read what can be read.
+    /// Begins to read a file, as far as it can be read.
     pub fn open(source: S) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
         Reader::begin(source, false)
     }
@@ -182,15 +182,15 @@ impl<S: Source> Reader<S> {
         Ok(Ok(reader))
     }
 
-    /// What the file is.
+    /// The header of the file.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What comes next in the file; none at its end.
+    /// The next piece of the file. Returns none at its end.
     #[expect(
         clippy::should_implement_trait,
-        reason = "an iterator would have to say what comes after an error"
+        reason = "an iterator would have to define what follows an error"
     )]
     pub fn next(&mut self) -> Result<Option<Piece>, S::Error> {
         loop {
@@ -221,7 +221,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Reads the next block of a segment; none where it is not whole.
+    /// Reads the next block of a segment. Returns none if the block is damaged.
     fn block(&mut self, progress: &mut Progress) -> Result<Option<Block>, S::Error> {
         let (start, end) = (progress.position, progress.end());
         let length = match progress.length {
@@ -235,10 +235,10 @@ impl<S: Source> Reader<S> {
         if length == 0 || after > end {
             return Ok(None);
         }
-        // The head of the next frame comes along.
+        // The same call reads the head of the next frame.
         let mut bytes = match self.source.read(start, (after + FRAME as u64).min(end)) {
             Ok(bytes) => bytes,
-            // The length may be anything; an index knows better.
+            // A damaged length may have any value. The index knows the right one.
             Err(_) if u64::from(length) > LONG => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -252,7 +252,8 @@ impl<S: Source> Reader<S> {
         let puts = columns.len() as u64 - removes;
         let segment = progress.segment;
         if puts > segment.puts - progress.puts || removes > segment.removes - progress.removes {
-            // Whoever made room for as many as there are said to be has no more.
+            // The caller reserved memory for as many records as the directory claims, and not for
+            // more.
             return Ok(None);
         }
         progress.puts += puts;
@@ -264,7 +265,7 @@ impl<S: Source> Reader<S> {
         Ok(Some(Block(bytes)))
     }
 
-    /// Reads what is left of a segment, with the help of its index.
+    /// Salvages the rest of a segment, with the help of its index.
     fn salvage(&mut self, progress: Progress) -> Result<(), S::Error> {
         match self.index(&progress)? {
             Some(index) => self.follow(&progress, &index),
@@ -272,7 +273,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The index of a segment; none where it is not whole.
+    /// Reads the index of a segment. Returns none if the index is damaged.
     fn index(&mut self, progress: &Progress) -> Result<Option<Index>, S::Error> {
         let Segment {
             index: length,
@@ -301,8 +302,7 @@ impl<S: Source> Reader<S> {
         Ok(index.filter(fits))
     }
 
-    /// Reads blocks where the index says that they are, but for those that were
-    /// read.
+    /// Reads the remaining blocks where the index says that they are.
     fn follow(&mut self, progress: &Progress, index: &Index) -> Result<(), S::Error> {
         let mut offset = progress.start;
         for (at, (entry, lost)) in index.blocks().enumerate() {
@@ -330,7 +330,7 @@ impl<S: Source> Reader<S> {
         Ok(())
     }
 
-    /// Reads a block that an index knows; none where it is not whole.
+    /// Reads a block that the index describes. Returns none if the block is damaged.
     fn whole_block(&mut self, start: u64, entry: &BlockEntry) -> Result<Option<Block>, S::Error> {
         let end = start + FRAME as u64 + u64::from(entry.length);
         let mut bytes = self.source.read(start, end)?;
@@ -351,8 +351,7 @@ impl<S: Source> Reader<S> {
         Ok(is_whole.then_some(Block(bytes)))
     }
 
-    /// Reads blocks one after the other, for want of an index, as far as their
-    /// frames lead.
+    /// Reads block after block without an index, as far as their frames lead.
     fn walk(&mut self, mut progress: Progress) -> Result<(), S::Error> {
         while progress.position < progress.end() {
             self.blocks += 1;
@@ -361,7 +360,7 @@ impl<S: Source> Reader<S> {
                 self.pieces.push_back(Piece::Block(block));
                 continue;
             }
-            // Blocks that follow may be whole.
+            // The blocks behind a damaged block may be intact.
             let head = self.source.read(start, start + FRAME as u64)?;
             let length = frame_length(&head).filter(|length| *length > 0);
             let after = length.map(|length| start + FRAME as u64 + u64::from(length));
@@ -407,7 +406,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The keys of the next segment; none at the end of the file.
+    /// The keys of the next segment. Returns none at the end of the file.
     pub fn next_keys(&mut self) -> Result<Option<Keys>, S::Error> {
         let Some(segment) = self.segments.next() else {
             return Ok(None);
@@ -421,11 +420,10 @@ impl<S: Source> Reader<S> {
     }
 }
 
-/// How many blocks there are, and what is damaged.
+/// How many blocks there are, and the damage in the order of its offsets.
 pub type Checked = (u64, Vec<Damage>);
 
-/// Checks every byte of a file; tells how many blocks there are, and what is
-/// damaged, in the order in which it lies.
+/// Checks every byte of a file.
 pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Error> {
     let mut reader = match Reader::begin(source, true)? {
         Ok(reader) => reader,

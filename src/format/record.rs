@@ -1,13 +1,13 @@
-//! Records: entries that are stored or removed.
+//! Records: a record stores an entry or removes one.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// One entry stored or removed.
+/// A record: stores an entry or removes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The key.
     pub key: &'a str,
-    /// What is stored under it; none where the key is removed.
+    /// What is stored under the key; none if the record removes the key.
     pub put: Option<Put<'a>>,
 }
 
@@ -25,16 +25,16 @@ pub struct Put<'a> {
 pub struct LostKeys {
     /// Of records that stored an entry.
     pub puts: Vec<u64>,
-    /// Of records that removed one.
+    /// Of records that removed an entry.
     pub removes: Vec<u64>,
 }
 
-/// The hash by which an index knows a key.
+/// The hash of a key in an index.
 pub fn key_hash(key: &str) -> u64 {
     xxh3_64(key.as_bytes())
 }
 
-/// Counts each record in a block for its key, its value, and this much.
+/// A record counts in the size of a block with its key, its value and this many bytes.
 pub(super) const RECORD_OVERHEAD: usize = 17;
 
 impl Record<'_> {

@@ -1,37 +1,37 @@
-//! Finds the segments of a file: by its directory, or by a scan where that is damaged.
+//! Finds the segments of a file: through its directory, or through a scan if the directory is
+//! damaged.
 
 use super::frame::{FRAME, directory_seed, frame_length, index_seed, split_frame};
 use super::header::{HEAD_BYTES, Header, MAGIC, TRAILER, Unreadable, decode_head, decode_trailer};
 use super::index::{Directory, Index, Segment};
 use super::source::Source;
 
-/// A frame longer than this that cannot be read is passed over where it is not
-/// known to be one.
+/// A longer frame that cannot be read is skipped, unless it is known to be a frame.
 pub(super) const LONG: u64 = 16 * 1024 * 1024;
 
-/// Tells what a file is: as its directory says, or its head where that is damaged. A head may be
-/// that of another file, whole as it is; a directory leads to the segments.
+/// Reads the header of a file from its directory, or from its head if the directory is damaged. An
+/// intact head may belong to another file, but the directory leads to the segments.
 pub fn header<S: Source>(source: &S) -> Result<Result<Header, Unreadable>, S::Error> {
     let head = source.read(0, HEAD_BYTES as u64)?;
     let header = decode_head(&head);
     if header.is_ok() && head.get(MAGIC.len()) == Some(&1) {
-        // The directory of version 1 has the hashes of all keys.
+        // The directory of version 1 holds the hashes of all keys, so it is long.
         return Ok(header);
     }
     let found = directory(source, source.size())?;
     Ok(found.map_or(header, |found| Ok(found.header)))
 }
 
-/// A directory, read or made up for.
+/// The segments of a file, from its directory or from a scan.
 pub(super) struct Found {
     pub(super) header: Header,
     pub(super) version: u8,
     pub(super) segments: Vec<Segment>,
-    /// Where the damage begins, if it had to be made up for.
+    /// Where the damage behind the segments begins, if a scan found them.
     pub(super) end: Option<u64>,
 }
 
-/// Reads the directory; none where it is not whole.
+/// Reads the directory. Returns none if it is damaged.
 pub(super) fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error> {
     let end = size.saturating_sub(TRAILER as u64);
     let trailer = source.read(end, size)?;
@@ -41,7 +41,7 @@ pub(super) fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found
     if offset >= end {
         return Ok(None);
     }
-    // What leads to it may be damaged, and lead to anywhere.
+    // A damaged trailer may lead anywhere.
     let head = source.read(offset, offset.saturating_add(FRAME as u64))?;
     let length = frame_length(&head).map(|length| u64::from(length) + FRAME as u64);
     if length != Some(end - offset) {
@@ -52,7 +52,7 @@ pub(super) fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found
     Ok(directory_frame(&bytes, version, offset))
 }
 
-/// The directory that a frame at this offset is.
+/// Decodes the frame at `offset` as a directory.
 fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
     let frame = split_frame(bytes)
         .filter(|frame| frame.bytes.len() + FRAME == bytes.len())
@@ -83,7 +83,7 @@ fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
     })
 }
 
-/// Makes up for the directory: finds the segments by their frames.
+/// Replaces a damaged directory: finds the segments by their frames.
 pub(super) fn scan<S: Source>(
     source: &S,
     size: u64,
@@ -99,7 +99,7 @@ pub(super) fn scan<S: Source>(
             break;
         };
         let after = position + FRAME as u64 + u64::from(length);
-        // No block is empty: zeros are no frames.
+        // No block is empty, so zeros are not a frame.
         if length == 0 || after > size {
             break;
         }
@@ -109,7 +109,7 @@ pub(super) fn scan<S: Source>(
             Err(error) => return Err(error),
         };
         if let Some(found) = directory_frame(&bytes, version, position) {
-            // Only the way to it is damaged.
+            // The directory is intact; only the trailer is damaged.
             let end = Some(after);
             return Ok(Found { end, ..found });
         }
@@ -118,7 +118,7 @@ pub(super) fn scan<S: Source>(
             .and_then(|frame| Index::decode(frame.bytes))
             .filter(|index| index.block_bytes() == position - start);
         let indexed = index.map(|index| index.records());
-        // None has more than the header says.
+        // No segment has more records than the header says.
         if let Some((indexed_puts, indexed_removes)) =
             indexed.filter(|indexed| indexed.0 <= puts && indexed.1 <= removes)
         {

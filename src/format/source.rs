@@ -1,19 +1,19 @@
-//! Where the bytes of a file come from.
+//! The bytes of a file, for the reader of the format.
 
 use std::convert::Infallible;
 
-/// Where the bytes of a file come from.
+/// Gives the bytes of a file.
 pub trait Source {
-    /// Why they cannot be had.
+    /// Why bytes cannot be read.
     type Error;
 
-    /// How many there are.
+    /// The size of the file, in bytes.
     fn size(&self) -> u64;
 
-    /// Those from `offset` to `end`, or to where the file ends.
+    /// Reads from `offset` to `end`, or to the end of the file.
     fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Self::Error>;
 
-    /// Makes sure that there is memory for what these many bytes are decoded to.
+    /// Reserves memory for the values that `bytes` bytes decode to.
     fn reserve(&self, _bytes: u64) -> Result<(), Self::Error> {
         Ok(())
     }

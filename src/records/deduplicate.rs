@@ -114,7 +114,7 @@ fn open(snapshot: &Written) -> Result<Reader<Bytes>, Error> {
 }
 
 fn unreadable() -> Error {
-    Error::Unavailable("what was just written cannot be read".into())
+    Error::Unavailable("the file that was just written cannot be read".into())
 }
 
 /// The shares in which keys are compared. Nobody can choose keys that all fall into one share or

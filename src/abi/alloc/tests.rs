@@ -2,8 +2,8 @@ use super::*;
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::VecDeque;
 
-/// Some of the system's memory, given out a little at a time, in pieces
-/// if there are to be holes.
+/// Some of the system's memory, given out a little at a time. `hole` bytes are left out between
+/// pieces.
 struct Reserve {
     start: *mut u8,
     layout: Layout,
@@ -72,14 +72,14 @@ impl Block {
     }
 }
 
-/// Random allocations, resizings and frees: whatever overlaps or moves
-/// without its contents shows, and under Miri whatever is out of bounds.
+/// Allocates, resizes and frees at random. Overlapping blocks and lost contents fail here; accesses
+/// out of bounds fail under Miri.
 fn use_at_random(stack: &Stack<Reserve>, seed: u64) {
     let mut blocks: Vec<Block> = Vec::new();
     let mut random = random(seed);
     for round in 0..if cfg!(miri) { 300 } else { 3000 } {
         let size = random(300);
-        // Mostly the newest, as in a component.
+        // Mostly the newest block, as in a component.
         let at = match random(2) {
             0 => blocks.len().saturating_sub(1),
             _ => random(blocks.len().max(1)),
@@ -160,26 +160,24 @@ fn everything_is_there_again_when_all_is_freed() {
     }
 }
 
-/// Rounds that are enough to run out of memory if anything is lost; few
-/// where each step is checked.
+/// Enough rounds to run out of memory if anything is lost; few under Miri, which checks each step.
 const ROUNDS: usize = if cfg!(miri) { 200 } else { 100_000 };
 
 const KIB: usize = 1024;
 
-/// A stack with more memory than it should need, on which something was
-/// left that is never freed.
+/// A stack with more memory than it should need. One block on it is never freed.
 fn never_empty() -> Stack<Reserve> {
     let stack = stack(32 * 1024 * KIB, 0);
     assert!(!stack.allocate(100, ALIGN).is_null());
     stack
 }
 
-/// What a stack takes for less than 1 MiB of blocks, and for a moment 3 MiB.
+/// The most memory that a stack may take for less than 1 MiB of blocks, and 3 MiB for a moment.
 fn check_bounded(stack: &Stack<Reserve>) {
     assert!(stack.memory.given.get() <= 8 * 1024 * KIB);
 }
 
-/// A block that is there.
+/// Allocates a block, which must succeed.
 fn allocate(stack: &Stack<Reserve>, size: usize) -> *mut u8 {
     let block = stack.allocate(size, ALIGN);
     assert!(!block.is_null(), "{size} bytes");
@@ -206,7 +204,7 @@ fn memory_is_bounded_when_the_first_to_come_is_the_first_to_go() {
     let mut random = random(2);
     let mut blocks = VecDeque::new();
     for _ in 0..ROUNDS {
-        // Many small ones, and a large one now and then.
+        // Many small blocks, and sometimes a large one.
         let size = random(8 * KIB) + 64 * KIB * (random(100) / 99);
         blocks.push_back(allocate(&stack, size));
         if blocks.len() > 200 {

@@ -143,8 +143,8 @@ impl<M: Memory> Stack<M> {
         }
     }
 
-    /// Makes a block longer or shorter, and moves it if necessary. Returns null if there is no memory;
-    /// then the block is unchanged.
+    /// Makes a block longer or shorter, and moves it if necessary. Returns null if there is no
+    /// memory; then the block is unchanged.
     ///
     /// # Safety
     ///

@@ -168,23 +168,25 @@ pub struct ReturnArea {
     /// The first word tells whether the result is an error. The third word and those after it hold
     /// the payload.
     words: [u32; 14],
-    _loaded: Option<Contents>,
+    _contents: Option<Contents>,
     _batch: Option<LiveBatch>,
     _text: String,
 }
 
 impl ReturnArea {
+    /// Lowers the result of `load`.
     pub fn contents(outcome: Result<Contents, Error>) -> ReturnArea {
-        outcome.map_or_else(ReturnArea::error, |loaded| {
-            let [entries, count] = list(loaded.entries.as_slice());
-            let lost = [loaded.lost as u32, (loaded.lost >> 32) as u32];
+        outcome.map_or_else(ReturnArea::error, |contents| {
+            let [entries, count] = list(contents.entries.as_slice());
+            let lost = [contents.lost as u32, (contents.lost >> 32) as u32];
             ReturnArea {
-                _loaded: Some(loaded),
+                _contents: Some(contents),
                 ..ReturnArea::ok(&[entries, count, lost[0], lost[1]])
             }
         })
     }
 
+    /// Lowers the result of `reader.next`.
     pub fn batch(outcome: Result<Option<LiveBatch>, Error>) -> ReturnArea {
         outcome.map_or_else(ReturnArea::error, |batch| {
             let Some(batch) = batch else {
@@ -239,7 +241,7 @@ impl ReturnArea {
         words[0] = is_error.into();
         ReturnArea {
             words,
-            _loaded: None,
+            _contents: None,
             _batch: None,
             _text: text,
         }

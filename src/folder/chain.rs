@@ -224,7 +224,7 @@ impl Chain {
             Unreadable::Version(version) => Error::UnsupportedVersion(u32::from(*version)),
             Unreadable::Damaged => {
                 let name = file_name(*version);
-                Error::Corrupt(format!("the header and the directory of {name} are both damaged"))
+                Error::Corrupt(format!("header and directory of {name} are both damaged"))
             }
         })
     }

@@ -11,14 +11,14 @@
 //! magic, version            7 + 1 bytes
 //! ```
 //!
-//! A frame is a length (`u32`), a checksum (`u64`, XXH3) and as many bytes of postcard as the length
-//! says. All integers outside of postcard are little-endian. The checksums of blocks and indexes are
-//! seeded with the random id of the file and the offset. So a block of another file or another offset
-//! never passes for a block of this file.
+//! A frame is a length (`u32`), a checksum (`u64`, XXH3) and as many bytes of postcard as the
+//! length says. All integers outside of postcard are little-endian. The checksums of blocks and
+//! indexes are seeded with the random id of the file and the offset. So a block of another file or
+//! another offset never passes for a block of this file.
 //!
 //! A file is written from its beginning to its end. Only the header is written twice: its length is
-//! known at the beginning, but its totals are not. A file is read one block at a time. So a writer or
-//! a reader takes memory for no more than one segment, about 1 MiB, and the directory.
+//! known at the beginning, but its totals are not. A file is read one block at a time. So a writer
+//! or a reader takes memory for no more than one segment, about 1 MiB, and the directory.
 //!
 //! For every damaged part, another part helps. Without the header, the directory holds the same.
 //! Without the directory, the frames lead from one to the next. The index holds the key hashes of a

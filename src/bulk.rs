@@ -1,23 +1,19 @@
-//! Caches of any size: readers and writers.
+//! Readers and writers of caches of any size.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::Error;
-use crate::answer::LiveBatch;
-use crate::bindings::exports::larder::cache::cache_bulk::{
+use crate::abi::Error;
+use crate::abi::bindings::exports::larder::cache::cache_bulk::{
     self as bindings, Batch, GuestReader, GuestWriter,
 };
+use crate::abi::lower::LiveBatch;
+use crate::abi::memory::{buffer, reserve};
 use crate::clock::{Deadlines, wall_now};
-use crate::compact::compacted;
-use crate::dir::Dir;
-use crate::format::{self, Block, Columns, Header, Kind, UNLIMITED};
-use crate::memory::{buffer, make_room};
-use crate::merge::Lost;
-use crate::part::Part;
-use crate::publish::PART;
+use crate::folder::{DRAFT, Dir, Draft};
+use crate::format::{self, Block, Columns, Header, Kind, LostKeys, UNLIMITED};
+use crate::records::{Stream, deduplicate};
 use crate::store::Cache;
-use crate::stream::Stream;
 
 /// Reads a cache as it was when the reader was opened.
 pub struct Reader(RefCell<Reading>);
@@ -28,7 +24,7 @@ struct Reading {
 }
 
 impl Reader {
-    /// Opens a cache.
+    /// Opens a reader for a cache.
     pub fn open(cache: &Cache) -> Result<Reader, Error> {
         Ok(Reader(RefCell::new(Reading {
             stream: cache.stream()?,
@@ -36,7 +32,7 @@ impl Reader {
         })))
     }
 
-    /// Gives some more of the live entries; none when all were given.
+    /// Returns the next live entries. Returns none after the last entry.
     pub fn next(&self) -> Result<Option<LiveBatch>, Error> {
         let Reading { stream, failed } = &mut *self.0.borrow_mut();
         if let Some(error) = failed {
@@ -61,7 +57,7 @@ impl GuestReader for Reader {
 fn next(stream: &mut Stream) -> Result<Option<LiveBatch>, Error> {
     let now = Deadlines::now();
     while let Some((header, block)) = stream.next()? {
-        make_room(block.columns().len() as u64, 0)?;
+        reserve(block.columns().len() as u64, 0)?;
         if let Some(batch) = live(stream, &header, block, &now)? {
             return Ok(Some(batch));
         }
@@ -69,7 +65,7 @@ fn next(stream: &mut Stream) -> Result<Option<LiveBatch>, Error> {
     Ok(None)
 }
 
-/// The entries of a block that are live; none where there are none.
+/// The live entries of a block. Returns none if there are none.
 fn live(
     stream: &mut Stream,
     header: &Header,
@@ -77,11 +73,11 @@ fn live(
     now: &Deadlines,
 ) -> Result<Option<LiveBatch>, Error> {
     let columns = block.columns();
-    make_room(columns.len() as u64, 0)?;
+    reserve(columns.len() as u64, 0)?;
     if columns.are_unlimited() && stream.is_all_newest() {
         return Ok(Some(whole(block, Vec::new())));
     }
-    // Of every record, when it expires; none where it does not count.
+    // The deadline of each record; none if the record does not count.
     let mut deadlines = Vec::with_capacity(columns.len());
     for record in columns.records() {
         let is_newest = stream.is_newest(record.key)?;
@@ -119,7 +115,7 @@ fn whole(block: Block, expires_at: Vec<u64>) -> LiveBatch {
     )
 }
 
-/// Those entries of a block that have a deadline.
+/// The entries of a block that have a deadline in `deadlines`.
 fn some(
     columns: &Columns,
     deadlines: &[Option<u64>],
@@ -147,31 +143,31 @@ fn some(
     ))
 }
 
-/// Gathers entries that are to be the whole of a cache.
+/// Gathers the entries of a whole cache.
 pub struct Writer(RefCell<Writing>);
 
 struct Writing {
     cache: String,
     folder: Rc<Dir>,
-    part: Result<Part, Error>,
+    draft: Result<Draft, Error>,
 }
 
 impl Writer {
     /// Opens a writer for a cache.
     pub fn open(cache: &Cache) -> Result<Writer, Error> {
         let folder = cache.folder()?;
-        let part = Part::create(&folder, Kind::Snapshot, PART)?;
+        let draft = Draft::create(&folder, Kind::Snapshot, DRAFT)?;
         Ok(Writer(RefCell::new(Writing {
             cache: cache.name.into(),
             folder,
-            part: Ok(part),
+            draft: Ok(draft),
         })))
     }
 
     /// Adds entries.
     pub fn append(&self, entries: &Batch) -> Result<(), Error> {
-        let Writing { part, .. } = &mut *self.0.borrow_mut();
-        let open = part.as_mut().map_err(|error| error.clone())?;
+        let Writing { draft, .. } = &mut *self.0.borrow_mut();
+        let open = draft.as_mut().map_err(|error| error.clone())?;
         let batch = format::Batch::new(
             &entries.keys,
             &entries.key_lengths,
@@ -180,24 +176,24 @@ impl Writer {
             &entries.ttls,
         );
         let batch = batch.map_err(|why| Error::InvalidArgument(why.into()))?;
-        // It is encoded where it is written from, which grows.
-        make_room(0, batch.largest().saturating_mul(3))?;
+        // The entry is encoded in the output buffer, and that buffer grows.
+        reserve(0, batch.largest().saturating_mul(3))?;
         let appended = open.append(batch);
         if let Err(error) = &appended {
-            *part = Err(error.clone());
+            *draft = Err(error.clone());
         }
         appended
     }
 
-    /// Stores what was added as the whole of the cache.
+    /// Stores the added entries as the whole cache.
     pub fn commit(self, root: &Dir) -> Result<(), Error> {
         let Writing {
             cache,
             folder,
-            part,
+            draft,
         } = self.0.into_inner();
-        let snapshot = part?.finish(wall_now(), &Lost::default())?;
-        let snapshot = compacted(&folder, snapshot)?;
+        let snapshot = draft?.finish(wall_now(), &LostKeys::default(), 0)?;
+        let snapshot = deduplicate(&folder, snapshot)?;
         Cache::new(root, &cache)?.save_written(&folder, snapshot)
     }
 }

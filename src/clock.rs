@@ -1,7 +1,7 @@
 //! Time: how long entries have left.
 
-use crate::wasi::clocks::monotonic_clock;
-use crate::wasi::clocks::wall_clock::{self, Datetime};
+use crate::abi::wasi::clocks::monotonic_clock;
+use crate::abi::wasi::clocks::wall_clock::{self, Datetime};
 
 /// The wall clock, in nanoseconds since 1970.
 pub fn wall_now() -> u64 {
@@ -14,9 +14,9 @@ pub fn nanoseconds(time: Datetime) -> u64 {
     seconds.saturating_add(u64::from(time.nanoseconds))
 }
 
-/// What remains at `now` of a time to live that was given at `saved_at`; none
-/// where nothing does. A clock that was stepped back counts as one that stood
-/// still, so that nothing lives longer than it was saved for.
+/// The rest at `now` of a time to live that began at `saved_at`, all in nanoseconds. Returns none
+/// if nothing is left. A clock that was stepped back counts as stopped, so that no entry lives
+/// longer than it was saved for.
 pub fn remaining(ttl: u64, saved_at: u64, now: u64) -> Option<u64> {
     let elapsed = now.saturating_sub(saved_at);
     ttl.checked_sub(elapsed).filter(|remaining| *remaining > 0)
@@ -29,7 +29,7 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// As of now.
+    /// Deadlines as of now.
     pub fn now() -> Deadlines {
         Deadlines {
             wall: wall_now(),
@@ -37,7 +37,8 @@ impl Deadlines {
         }
     }
 
-    /// The deadline of an entry; the outer none where it has expired.
+    /// The deadline of an entry. The outer option is none if the entry has expired, the inner one
+    /// if it never expires.
     pub fn of(&self, ttl: Option<u64>, saved_at: u64) -> Option<Option<u64>> {
         let Some(ttl) = ttl else { return Some(None) };
         let remaining = remaining(ttl, saved_at, self.wall)?;

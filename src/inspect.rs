@@ -1,20 +1,17 @@
-//! List, stat and verify.
+//! The operations list, stat and verify.
 
-use crate::Error;
-use crate::bindings::exports::larder::cache::cache_inspect::{
+use crate::abi::Error;
+use crate::abi::bindings::exports::larder::cache::cache_inspect::{
     CacheStat, Damage, Datetime, Part, Report,
 };
-use crate::chain::{Chain, Published};
-use crate::dir::Dir;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::folder::{Chain, Dir, Published, file_name, legacy};
 use crate::format::{self, Keys, Reader};
-use crate::keys::HashSet;
-use crate::legacy;
-use larder_names::LEGACY_SUFFIX;
-use crate::publish::file_name;
+use crate::records::HashSet;
 use crate::store::{Cache, Stored};
-use crate::wasi::random::random::get_random_u64;
+use larder_names::LEGACY_SUFFIX;
 
-/// Names the caches that hold anything.
+/// Lists the names of caches that hold anything, sorted.
 pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = Vec::new();
     for listed in root.list()? {
@@ -26,7 +23,7 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
         match Cache::new(root, name) {
             Ok(cache) => match cache.open().and_then(|stored| holds_anything(&stored)) {
                 Ok(true) | Err(Error::TooLarge(_)) => {
-                    // A folder and a file may be of one cache.
+                    // A folder and a legacy file may belong to the same cache.
                     if let Err(at) = names.binary_search_by(|other| other.as_str().cmp(name)) {
                         names.insert(at, name.into());
                     }
@@ -49,7 +46,7 @@ fn holds_anything(stored: &Stored) -> Result<bool, Error> {
     }
 }
 
-/// Tells the size and age of a cache.
+/// Returns the size and age of a cache.
 pub fn stat(cache: &Cache) -> Result<CacheStat, Error> {
     match cache.open()? {
         Stored::Nothing => Ok(CacheStat {
@@ -86,14 +83,14 @@ pub fn stat(cache: &Cache) -> Result<CacheStat, Error> {
     }
 }
 
-/// Counts the keys that hold an entry, by what the indexes say.
+/// Counts the keys that hold an entry, from the indexes.
 fn entries(chain: &Chain) -> Result<u64, Error> {
     let mut entries = chain.cut_off;
     let mut seen = HashSet::new(get_random_u64());
     for (at, file) in chain.files.iter().enumerate() {
         let Ok(header) = &file.header else { continue };
         entries = entries.saturating_add(header.lost);
-        // A single file has each key once, so that its header tells enough.
+        // A single file has each key once, so its header suffices.
         if chain.files.len() == 1 {
             entries = entries.saturating_add(header.puts);
             continue;
@@ -121,7 +118,7 @@ fn entries(chain: &Chain) -> Result<u64, Error> {
     Ok(entries)
 }
 
-/// Reads all of a cache and checks it.
+/// Reads and checks the whole cache.
 pub fn verify(cache: &Cache) -> Result<Report, Error> {
     let mut report = Report {
         files: 0,

@@ -1,9 +1,14 @@
-//! The disk backend of Larder: its exports, and nothing else.
+//! The disk backend of Larder: its exports.
 //!
-//! A cache is a folder of immutable, versioned files. `format` says what is in
-//! one, `chain` which of them make up a cache, `merge` and `stream` what they say
-//! together, `part` and `publish` how one comes to be, and `store` and `bulk` put
-//! these together.
+//! A cache is a folder of immutable, versioned files. The rooms of this crate import only from
+//! rooms further down:
+//!
+//! - `store`, `bulk` and `inspect`: the operations;
+//! - `records`: finds the records that count, across blocks and files;
+//! - `folder`: the files of one cache, how a file is published, and which of them make up the
+//!   cache;
+//! - `format`: the bytes of one file;
+//! - `abi`: the border between the component and its host: bindings, lowered values, memory.
 #![cfg_attr(
     not(test),
     deny(
@@ -15,72 +20,39 @@
     )
 )]
 
-#[cfg(any(target_family = "wasm", test))]
-mod alloc;
-mod answer;
+mod abi;
 mod bulk;
-mod chain;
 mod clock;
-mod compact;
 #[cfg(larder_coverage)]
 #[path = "../tests/coverage/runtime.rs"]
 mod coverage;
-mod dir;
-mod fold;
+mod folder;
 pub mod format;
 mod inspect;
-mod keys;
-mod legacy;
-mod memory;
-pub mod merge;
 #[cfg(unix)]
 pub mod native;
-mod part;
-mod publish;
-mod settings;
-mod source;
+pub mod records;
 mod store;
-mod stream;
-#[cfg(unix)]
-mod wasi;
 
-mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
-    wit_bindgen::generate!({
-        path: "wit",
-        world: "disk",
-        generate_all,
-        // Exported in `answer`.
-        skip: ["load", "[method]reader.next"],
-    });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Disk;
-    #[cfg(target_arch = "wasm32")]
-    export!(Disk);
-}
-
-use answer::Loaded;
-use bindings::exports::larder::cache::cache_bulk::{self, Guest as Bulk};
-use bindings::exports::larder::cache::cache_inspect::{CacheStat, Guest as Inspect, Report};
-use bindings::exports::larder::cache::cache_updates::{Change, Guest as Updates};
-use bindings::exports::larder::cache::types::{Entry, Error};
-#[cfg(not(unix))]
-use bindings::wasi;
-use dir::Dir;
+use abi::Error;
+use abi::bindings::exports::larder::cache::cache_backend::Guest as CacheBackend;
+use abi::bindings::exports::larder::cache::cache_bulk::{Guest as CacheBulk, Reader, Writer};
+use abi::bindings::exports::larder::cache::cache_inspect::{
+    CacheStat, Guest as CacheInspect, Report,
+};
+use abi::bindings::exports::larder::cache::cache_updates::{Change, Guest as CacheUpdates};
+use abi::bindings::exports::larder::cache::types::Entry;
+use folder::Dir;
 use store::Cache;
 
 /// The component.
 pub struct Disk;
 
-impl Disk {
-    /// `cache-backend.load`
-    pub fn load(cache: &str) -> Result<Loaded, Error> {
-        Cache::new(&Dir::root()?, cache)?.load()
-    }
-}
+// A native linker has no use for the names of the exports.
+#[cfg(target_family = "wasm")]
+abi::bindings::export!(Disk with_types_in abi::bindings);
 
-impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
+impl CacheBackend for Disk {
     fn save(cache: String, entries: Vec<Entry>) -> Result<(), Error> {
         Cache::new(&Dir::root()?, &cache)?.save(&entries)
     }
@@ -90,28 +62,28 @@ impl bindings::exports::larder::cache::cache_backend::Guest for Disk {
     }
 }
 
-impl Updates for Disk {
+impl CacheUpdates for Disk {
     fn apply(cache: String, changes: Vec<Change>) -> Result<(), Error> {
         Cache::new(&Dir::root()?, &cache)?.apply(&changes)
     }
 }
 
-impl Bulk for Disk {
+impl CacheBulk for Disk {
     type Reader = bulk::Reader;
     type Writer = bulk::Writer;
 
-    fn open_reader(cache: String) -> Result<cache_bulk::Reader, Error> {
+    fn open_reader(cache: String) -> Result<Reader, Error> {
         let reader = bulk::Reader::open(&Cache::new(&Dir::root()?, &cache)?)?;
-        Ok(cache_bulk::Reader::new(reader))
+        Ok(Reader::new(reader))
     }
 
-    fn open_writer(cache: String) -> Result<cache_bulk::Writer, Error> {
+    fn open_writer(cache: String) -> Result<Writer, Error> {
         let writer = bulk::Writer::open(&Cache::new(&Dir::root()?, &cache)?)?;
-        Ok(cache_bulk::Writer::new(writer))
+        Ok(Writer::new(writer))
     }
 }
 
-impl Inspect for Disk {
+impl CacheInspect for Disk {
     fn list_caches() -> Result<Vec<String>, Error> {
         inspect::list_caches(&Dir::root()?)
     }
@@ -122,5 +94,49 @@ impl Inspect for Disk {
 
     fn verify(cache: String) -> Result<Report, Error> {
         inspect::verify(&Cache::new(&Dir::root()?, &cache)?)
+    }
+}
+
+/// The two exports whose results [`abi::lower`] lowers.
+#[cfg(target_family = "wasm")]
+mod lowered {
+    use crate::abi::Error;
+    use crate::abi::bindings::exports::larder::cache::cache_bulk::ReaderBorrow;
+    use crate::abi::lower::{Contents, ReturnArea};
+    use crate::bulk::Reader;
+    use crate::folder::Dir;
+    use crate::store::Cache;
+
+    #[unsafe(export_name = "larder:cache/cache-backend@0.1.0#load")]
+    extern "C" fn load(name: *mut u8, bytes: usize) -> *mut ReturnArea {
+        wit_bindgen::rt::run_ctors_once();
+        // SAFETY: the host has checked that these bytes are UTF-8. It has put them into an
+        // allocation of exactly this size, which now belongs to the component.
+        let cache = unsafe { String::from_raw_parts(name, bytes, bytes) };
+        Box::into_raw(Box::new(ReturnArea::contents(contents(&cache))))
+    }
+
+    fn contents(cache: &str) -> Result<Contents, Error> {
+        Cache::new(&Dir::root()?, cache)?.load()
+    }
+
+    #[unsafe(export_name = "larder:cache/cache-bulk@0.1.0#[method]reader.next")]
+    extern "C" fn next(reader: *const u8) -> *mut ReturnArea {
+        wit_bindgen::rt::run_ctors_once();
+        // SAFETY: the host passes the pointer that the component made the resource from, and keeps
+        // the resource until the call returns.
+        let reader = unsafe { ReaderBorrow::lift(reader) };
+        Box::into_raw(Box::new(ReturnArea::batch(reader.get::<Reader>().next())))
+    }
+
+    #[unsafe(export_name = "cabi_post_larder:cache/cache-backend@0.1.0#load")]
+    extern "C" fn free_load(area: *mut ReturnArea) {
+        // SAFETY: the host calls this once for each result, after it has read the result.
+        drop(unsafe { Box::from_raw(area) });
+    }
+
+    #[unsafe(export_name = "cabi_post_larder:cache/cache-bulk@0.1.0#[method]reader.next")]
+    extern "C" fn free_next(area: *mut ReturnArea) {
+        free_load(area);
     }
 }

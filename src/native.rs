@@ -1,29 +1,28 @@
-//! The same storage without WebAssembly, to measure and to test the component
-//! against. Not a product: nothing confines it, and it promises no more than
-//! that it is the component's code.
+//! The same storage without WebAssembly, to measure and test the component against. It is not a
+//! product: nothing confines it, and its only promise is that it runs the component's code.
 
 use std::path::Path;
 
-pub use crate::answer::{LiveBatch, Loaded};
-pub use crate::bindings::exports::larder::cache::cache_bulk::Batch;
-pub use crate::bindings::exports::larder::cache::cache_updates::Change;
-pub use crate::bindings::exports::larder::cache::types::{Entry, Error};
+pub use crate::abi::bindings::exports::larder::cache::cache_bulk::Batch;
+pub use crate::abi::bindings::exports::larder::cache::cache_updates::Change;
+pub use crate::abi::bindings::exports::larder::cache::types::{Entry, Error};
+pub use crate::abi::lower::{Contents, LiveBatch};
 pub use crate::bulk::{Reader, Writer};
-use crate::dir::Dir;
+use crate::folder::Dir;
 use crate::store::Cache;
 
-/// The caches in a directory. The functions are those of the contract, and
-/// `LARDER_DURABILITY` is read from the environment of the process.
+/// The caches in a directory. The functions are those of the contract. `LARDER_DURABILITY` is read
+/// from the environment of the process.
 pub struct Store(Dir);
 
 impl Store {
-    /// Opens a directory that is there.
+    /// Opens an existing directory.
     pub fn open(path: impl AsRef<Path>) -> Result<Store, Error> {
         Dir::at(path.as_ref()).map(Store)
     }
 
-    /// `cache-backend.load`; deadlines count from a moment of this process.
-    pub fn load(&self, cache: &str) -> Result<Loaded, Error> {
+    /// `cache-backend.load`. Deadlines count from a moment in this process.
+    pub fn load(&self, cache: &str) -> Result<Contents, Error> {
         Cache::new(&self.0, cache)?.load()
     }
 

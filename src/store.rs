@@ -1,38 +1,32 @@
-//! Load, save, apply and clear.
+//! The operations load, save, apply and clear.
 
 use std::iter;
 use std::rc::Rc;
 
-use crate::answer::Loaded;
-use crate::bindings::exports::larder::cache::cache_updates::Change;
-use crate::bindings::exports::larder::cache::types::Entry;
-use crate::chain::{Chain, Published};
+use crate::abi::Error;
+use crate::abi::bindings::exports::larder::cache::cache_updates::Change;
+use crate::abi::bindings::exports::larder::cache::types::Entry;
+use crate::abi::lower::Contents;
+use crate::abi::memory::reserve;
+use crate::abi::wasi::random::random::get_random_u64;
 use crate::clock::{self, Deadlines, wall_now};
-use crate::dir::Dir;
-use crate::fold::{files_to_fold, is_fold_due};
-use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
-use crate::keys::last_occurrences;
-use crate::memory::make_room;
-use crate::merge::Lost;
-use crate::part::{Part, Written};
-use crate::publish::{
-    ATTEMPTS, Listing, MOST_FOLDED, MOST_SUPERSEDED, MOST_UNSYNCED, Place, TEMPORARY, busy,
-    publish, reap, settle, sweep, sweep_all, temporary,
+use crate::folder::{
+    ATTEMPTS, Chain, Dir, Draft, Durability, Listing, MOST_COMPACTED, MOST_SUPERSEDED,
+    MOST_UNSYNCED, Published, TEMPORARY, Target, Written, busy, delete_all, delete_superseded,
+    durability, files_to_compact, is_compaction_due, legacy, publish, reap, settle, temporary,
 };
-use crate::settings::{Durability, durability};
-use crate::stream::Stream;
-use crate::wasi::random::random::get_random_u64;
-use crate::{Error, legacy};
+use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
+use crate::records::{Stream, last_occurrences};
 
 /// One cache of the store.
 pub struct Cache<'a> {
     root: &'a Dir,
-    /// Its name.
+    /// The name of the cache.
     pub name: &'a str,
     durability: Durability,
 }
 
-/// What is stored of a cache.
+/// The stored state of a cache.
 pub enum Stored {
     /// Nothing.
     Nothing,
@@ -43,7 +37,7 @@ pub enum Stored {
 }
 
 impl<'a> Cache<'a> {
-    /// Checks the name and the settings, and touches nothing.
+    /// Checks the name and the settings. Touches no file.
     pub fn new(root: &'a Dir, name: &'a str) -> Result<Cache<'a>, Error> {
         larder_names::check(name).map_err(|rule| Error::InvalidName(rule.into()))?;
         Ok(Cache {
@@ -53,10 +47,10 @@ impl<'a> Cache<'a> {
         })
     }
 
-    /// Opens what is stored.
+    /// Opens the stored files.
     pub fn open(&self) -> Result<Stored, Error> {
-        // A file from before is removed only after a version was published, so
-        // whoever misses both sees the version at the second look.
+        // A legacy file is removed only after a version was published. So a reader that misses both
+        // sees the version at the second attempt.
         for _ in 0..2 {
             if let Some(folder) = self.root.open_dir(self.name)?
                 && let Some(chain) = Chain::open(&folder, self.durability)?
@@ -70,19 +64,19 @@ impl<'a> Cache<'a> {
         Ok(Stored::Nothing)
     }
 
-    /// Opens what is stored, to be read block by block.
+    /// Opens the stored files, to read them block by block.
     pub fn stream(&self) -> Result<Stream, Error> {
         let (files, cut_off) = self.files_of(self.open()?)?;
         Ok(Stream::new(files, cut_off))
     }
 
-    /// Gives the live entries.
-    pub fn load(&self) -> Result<Loaded, Error> {
+    /// Returns the live entries.
+    pub fn load(&self) -> Result<Contents, Error> {
         let mut stream = self.stream()?;
-        // A header may say anything, but no entry takes less than 9 bytes.
+        // A header may claim anything, but no entry takes less than 9 bytes.
         let count = stream.count().min(stream.bytes() / 9);
-        make_room(count, stream.bytes())?;
-        let mut loaded = Loaded::with_room(usize::try_from(count).unwrap_or_default());
+        reserve(count, stream.bytes())?;
+        let mut loaded = Contents::with_capacity(usize::try_from(count).unwrap_or_default());
         let now = Deadlines::now();
         while let Some((header, block)) = stream.next()? {
             loaded.add(block.into_bytes(), |block, mut entries| {
@@ -102,24 +96,24 @@ impl<'a> Cache<'a> {
 
     /// Stores these entries as the whole cache.
     pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
-        make_room_to_write(entries.iter().map(put_record))?;
+        reserve_to_write(entries.iter().map(put_record))?;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.as_str()).collect();
         let last = last_occurrences(&keys, get_random_u64());
         let folder = self.folder()?;
-        let mut part = Part::create(&folder, Kind::Snapshot, TEMPORARY)?;
+        let mut draft = Draft::create(&folder, Kind::Snapshot, TEMPORARY)?;
         for (entry, is_last) in entries.iter().zip(last) {
             let record = put_record(entry);
             if is_last && record.put.is_some() {
-                part.push(record)?;
+                draft.push(record)?;
             }
         }
-        self.save_written(&folder, part.finish(wall_now(), &Lost::default())?)
+        self.save_written(&folder, draft.finish(wall_now(), &LostKeys::default(), 0)?)
     }
 
-    /// Stores what was written as the whole cache.
+    /// Stores a written snapshot as the whole cache.
     pub fn save_written(&self, folder: &Dir, mut snapshot: Written) -> Result<(), Error> {
         let durability = self.durability_of_save(folder)?;
-        self.publish_snapshot(folder, durability, Place::Next, &mut snapshot)?;
+        self.publish_snapshot(folder, durability, Target::Next, &mut snapshot)?;
         Ok(())
     }
 
@@ -128,10 +122,10 @@ impl<'a> Cache<'a> {
         if changes.is_empty() {
             return Ok(());
         }
-        make_room_to_write(changes.iter().map(change_record))?;
+        reserve_to_write(changes.iter().map(change_record))?;
         let bytes: u64 = changes.iter().map(change_bytes).sum();
-        // They are encoded in memory, in a buffer that grows.
-        make_room(changes.len() as u64, bytes.saturating_mul(3))?;
+        // The changes are encoded in memory, in a buffer that grows.
+        reserve(changes.len() as u64, bytes.saturating_mul(3))?;
         let keys: Vec<_> = changes
             .iter()
             .map(|change| change_record(change).key)
@@ -151,9 +145,9 @@ impl<'a> Cache<'a> {
         for _ in 0..ATTEMPTS {
             let listing = Listing::of(&folder)?;
             let base = match self.durability {
-                // What lies below need not be read.
+                // The older files need not be read.
                 Durability::Full => match Chain::newest(&folder, &listing)? {
-                    // It went meanwhile, for a newer one.
+                    // The newest version was superseded meanwhile.
                     None if !listing.versions.is_empty() => continue,
                     newest => newest,
                 },
@@ -166,33 +160,36 @@ impl<'a> Cache<'a> {
                 if self.durability == Durability::Full {
                     settle(&folder, base.id())?;
                 }
-                let place = Place::OnTop(base.version());
-                let published =
-                    publish(&folder, self.durability, durability, place, id, &mut || {
-                        temporary(&folder, durability, &|file| file.write(&changes, 0))
-                    });
+                let target = Target::OnTop(base.version());
+                let published = publish(
+                    &folder,
+                    self.durability,
+                    durability,
+                    target,
+                    id,
+                    &mut || temporary(&folder, durability, &|file| file.write(&changes, 0)),
+                );
                 let Some(version) = published? else {
                     continue;
                 };
-                if is_fold_due(version, changes.len() as u64) {
-                    // The changes are made, whatever becomes of this; where it
-                    // fails, a later change tries again.
-                    let _ = self.fold(&folder);
+                if is_compaction_due(version, changes.len() as u64) {
+                    // The changes are made, even if this fails. A later change tries again.
+                    let _ = self.compact(&folder);
                 }
                 return Ok(());
             }
-            // There is nothing to publish changes upon, or nothing that lasts,
-            // or something foreign is in the way: a snapshot with the changes
-            // made takes its place.
+            // Changes cannot be published on top: nothing is stored, or nothing that survives a
+            // power cut, or a foreign file is in the way. So a snapshot with these changes is
+            // published instead.
             let (mut files, cut_off) = self.files_of(self.open()?)?;
             files.insert(0, Published::in_memory(changes.clone()));
             let stream = Stream::new(files, cut_off);
-            let Some(mut snapshot) = folded(&folder, stream, Kind::Snapshot)? else {
+            let Some(mut snapshot) = compacted(&folder, stream, Kind::Snapshot)? else {
                 continue;
             };
             let full = Durability::Full;
-            let place = Place::Only(listing.next()?);
-            if self.publish_snapshot(&folder, full, place, &mut snapshot)? {
+            let target = Target::Only(listing.next()?);
+            if self.publish_snapshot(&folder, full, target, &mut snapshot)? {
                 return Ok(());
             }
         }
@@ -207,7 +204,7 @@ impl<'a> Cache<'a> {
         }
         let folder = self.folder()?;
         let version = match self.open() {
-            // Without syncs, it is not known to last.
+            // With `atomic`, the snapshot may not be synced yet.
             Ok(Stored::Published(chain))
                 if chain.is_empty() && chain.is_on_top && self.durability == Durability::Full =>
             {
@@ -218,33 +215,38 @@ impl<'a> Cache<'a> {
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
                 let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty());
                 let full = Durability::Full;
-                let version = publish(&folder, self.durability, full, Place::Next, id, &mut || {
-                    temporary(&folder, full, &|file| file.write(&empty, 0))
-                });
+                let version = publish(
+                    &folder,
+                    self.durability,
+                    full,
+                    Target::Next,
+                    id,
+                    &mut || temporary(&folder, full, &|file| file.write(&empty, 0)),
+                );
                 version?.ok_or_else(busy)?
             }
             Err(error) => return Err(error),
         };
-        sweep_all(&folder, version)?;
+        delete_all(&folder, version)?;
         folder.sync()?;
         if self.root.has_file(&legacy)? {
             self.root.remove(&legacy)?;
         }
-        // Whoever removed it before may not have come to that.
+        // An earlier clear may have removed the file without a sync.
         self.root.sync()
     }
 
-    /// Opens the cache's folder, and creates it if need be.
+    /// Opens the folder of the cache, and creates it if necessary.
     pub fn folder(&self) -> Result<Rc<Dir>, Error> {
         for _ in 0..ATTEMPTS {
             if let Some(folder) = self.root.open_dir(self.name)? {
                 let listing = Listing::of(&folder)?;
                 if listing.versions.is_empty() {
-                    // Whoever created it may not have come to that, and a
-                    // version is there only where its folder lasts.
+                    // The creator of the folder may not have synced it. A version may exist only in
+                    // a folder that survives a power cut.
                     self.root.sync()?;
                 }
-                // What cannot be removed is in the way of nothing.
+                // A file that cannot be removed does no harm.
                 reap(&folder, &listing);
                 return Ok(Rc::new(folder));
             }
@@ -253,8 +255,8 @@ impl<'a> Cache<'a> {
         Err(busy())
     }
 
-    /// The files of what is stored, from the newest to the oldest; and how many
-    /// entries are lost with others.
+    /// The stored files, from the newest to the oldest, and the number of entries that are cut off
+    /// from them.
     fn files_of(&self, stored: Stored) -> Result<(Vec<Published>, u64), Error> {
         match stored {
             Stored::Nothing => Ok((Vec::new(), 0)),
@@ -276,22 +278,22 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Publishes a snapshot and removes what it supersedes. False where the
-    /// place is taken.
+    /// Publishes a snapshot and deletes the versions that it supersedes. Returns false if `target`
+    /// does not allow the next version.
     fn publish_snapshot(
         &self,
         folder: &Dir,
         durability: Durability,
-        place: Place,
+        target: Target,
         snapshot: &mut Written,
     ) -> Result<bool, Error> {
-        let Some(version) = self.publish(folder, durability, place, snapshot)? else {
+        let Some(version) = self.publish(folder, durability, target, snapshot)? else {
             return Ok(false);
         };
         if durability == Durability::Full {
-            // The cache is saved, whatever becomes of this; what stays is not
-            // read any more, and a later write tries again.
-            let _ = sweep(folder, 0, version, MOST_SUPERSEDED);
+            // The cache is saved, even if this fails. The remaining files are not read any more,
+            // and a later write tries again.
+            let _ = delete_superseded(folder, 0, version, MOST_SUPERSEDED);
             self.remove_legacy();
         }
         Ok(true)
@@ -301,26 +303,25 @@ impl<'a> Cache<'a> {
         &self,
         folder: &Dir,
         durability: Durability,
-        place: Place,
+        target: Target,
         file: &mut Written,
     ) -> Result<Option<u64>, Error> {
         let id = file.id();
         let temporary = &mut || file.temporary(durability);
-        publish(folder, self.durability, durability, place, id, temporary)
+        publish(folder, self.durability, durability, target, id, temporary)
     }
 
-    /// Removes a file from before the store's own format that a snapshot
-    /// supersedes.
+    /// Removes a legacy file that a snapshot supersedes.
     fn remove_legacy(&self) {
         let legacy = legacy::file_name(self.name);
         if let Ok(true) = self.root.has_file(&legacy) {
-            // Where it stays, a later snapshot tries again.
+            // If this fails, a later snapshot tries again.
             let _ = self.root.remove(&legacy);
         }
     }
 
-    /// What is not synced must not be the only copy, nor may copies pile up:
-    /// the first save syncs, and every so often one does and removes them.
+    /// An unsynced file must not be the only copy, and copies must not pile up. So the first save
+    /// syncs, and later a save syncs from time to time and deletes the others.
     fn durability_of_save(&self, folder: &Dir) -> Result<Durability, Error> {
         if self.durability == Durability::Full {
             return Ok(Durability::Full);
@@ -334,16 +335,15 @@ impl<'a> Cache<'a> {
         })
     }
 
-    /// Folds the newest files into one, if they are still those that there
-    /// were.
-    fn fold(&self, folder: &Rc<Dir>) -> Result<(), Error> {
+    /// Compacts the newest files into one, if no other version was published meanwhile.
+    fn compact(&self, folder: &Rc<Dir>) -> Result<(), Error> {
         let Some(mut chain) = Chain::open(folder, self.durability)? else {
             return Ok(());
         };
         let sizes: Vec<u64> = chain.files.iter().map(Published::size).collect();
-        let run = files_to_fold(&sizes);
+        let run = files_to_compact(&sizes);
         let version = chain.version().saturating_add(1);
-        // What the run is folded upon; none where it is all there is.
+        // The version that the compacted file builds on. 0 if all files are compacted.
         let base = chain.files.get(run).map_or(0, |file| file.version);
         let (kind, cut_off) = match base {
             0 => (Kind::Snapshot, chain.cut_off),
@@ -359,12 +359,12 @@ impl<'a> Cache<'a> {
             return Ok(());
         }
         let stream = Stream::new(chain.files, cut_off);
-        let Some(mut file) = folded(folder, stream, kind)? else {
+        let Some(mut file) = compacted(folder, stream, kind)? else {
             return Ok(());
         };
-        let place = Place::Only(version);
-        if let Some(version) = self.publish(folder, Durability::Full, place, &mut file)? {
-            sweep(folder, base, version, MOST_FOLDED)?;
+        let target = Target::Only(version);
+        if let Some(version) = self.publish(folder, Durability::Full, target, &mut file)? {
+            delete_superseded(folder, base, version, MOST_COMPACTED)?;
             if kind == Kind::Snapshot {
                 self.remove_legacy();
             }
@@ -373,27 +373,27 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// Makes sure that there is memory for writing these records.
-fn make_room_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
+/// Reserves memory for writing these records.
+fn reserve_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
     let (count, largest) = records.fold((0, 0), |(count, largest), record| {
         let value = record.put.map_or(0, |put| put.value.len());
         (count + 1, (record.key.len() + value).max(largest))
     });
-    // A block is gathered, encoded, and put where it is written from; as it
-    // grows, it is there a second time.
-    Ok(make_room(count, 6 * largest as u64)?)
+    // A block is gathered, encoded, and copied to the output. Each buffer exists twice while it
+    // grows.
+    Ok(reserve(count, 6 * largest as u64)?)
 }
 
-/// Writes one file of what these say together, as of now. None where it would
-/// have to tell which keys were lost, and that is not known.
-fn folded(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
+/// Writes the merged records of a stream to one file, as of now. Returns none if the file would
+/// have to name lost keys that are not known.
+fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
     let now = wall_now();
-    let mut part = Part::create(folder, kind, TEMPORARY)?;
+    let mut draft = Draft::create(folder, kind, TEMPORARY)?;
     while let Some((header, block)) = stream.next()? {
         for record in block.columns().records() {
             let rebased = rebased(record, header.saved_at, now);
             if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {
-                part.push(rebased)?;
+                draft.push(rebased)?;
             }
         }
     }
@@ -401,13 +401,13 @@ fn folded(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Wri
     match kind {
         Kind::Changes { .. } if lost.blind => return Ok(None),
         Kind::Changes { .. } => {}
-        // There is nothing older that a removal could hide.
+        // There is no older file in which a removal could hide anything.
         Kind::Snapshot => lost.keys.removes.clear(),
     }
-    part.finish(now, &lost).map(Some)
+    draft.finish(now, &lost.keys, lost.unknown).map(Some)
 }
 
-/// A file of these records in memory, and its id.
+/// A file of these records in memory, with its id.
 fn encoded<'a>(kind: Kind, records: &mut dyn Iterator<Item = Record<'a>>) -> (u64, Vec<u8>) {
     let id = get_random_u64();
     let file = format::encode(
@@ -422,8 +422,8 @@ fn encoded<'a>(kind: Kind, records: &mut dyn Iterator<Item = Record<'a>>) -> (u6
     (id, file)
 }
 
-/// A record as of `now`, given when its time to live began; one that has
-/// expired becomes a removal.
+/// The record as of `now`, if its time to live began at `saved_at`. An expired record becomes a
+/// removal.
 fn rebased<'a>(record: Record<'a>, saved_at: u64, now: u64) -> Record<'a> {
     let rebase = |put: Put<'a>| match put.ttl {
         None => Some(put),
@@ -438,7 +438,7 @@ fn rebased<'a>(record: Record<'a>, saved_at: u64, now: u64) -> Record<'a> {
     }
 }
 
-/// The record of an entry; one that lives for no time at all is a removal.
+/// The record of an entry. An entry with a time to live of zero becomes a removal.
 fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
     let put = (ttl != Some(0)).then_some(Put { value, ttl });
     Record { key, put }

@@ -10,7 +10,7 @@ use larder_disk::format::{
     Batch, Damage, Encoder, HEAD_BYTES, Header, Keys, Kind, LostKeys, Part, Piece, Put, Reader,
     Record, Source, UNLIMITED, Unreadable, check, decode_head, encode, header, key_hash,
 };
-use larder_disk::merge::{Lost, Merge, Share};
+use larder_disk::records::{Lost, Merge, Share};
 use proptest::prelude::*;
 
 type Owned = BTreeMap<String, Option<(Vec<u8>, Option<u64>)>>;

@@ -1,8 +1,8 @@
-//! Entries in columns, as they are handed over.
+//! Batches: entries in columns, as the caller passes them.
 
 use std::mem;
 
-use super::RECORD;
+use super::record::RECORD_OVERHEAD;
 
 /// Entries in columns that fit each other.
 #[derive(Clone, Copy, Default)]
@@ -17,11 +17,11 @@ pub struct Batch<'a> {
     ttls: &'a [u64],
 }
 
-/// The time to live that stands for none.
+/// The time to live that means "no time to live".
 pub const UNLIMITED: u64 = u64::MAX;
 
 impl<'a> Batch<'a> {
-    /// Checks that the columns fit each other; says what does not.
+    /// Checks that the columns fit each other. The error names the rule that they break.
     pub fn new(
         keys: &'a str,
         key_lengths: &'a [u32],
@@ -39,26 +39,26 @@ impl<'a> Batch<'a> {
             ttls,
         };
         if key_lengths.len() != value_lengths.len() {
-            Err("a batch has as many value lengths as key lengths")
+            Err("a batch must have as many value lengths as key lengths")
         } else if !ttls.is_empty() && ttls.len() != key_lengths.len() {
-            Err("a batch has as many ttls as keys, or none at all")
+            Err("a batch must have as many ttls as keys, or no ttls")
         } else if sum(key_lengths) != keys.len() as u64 {
-            Err("the key lengths of a batch add up to the length of its keys")
+            Err("the key lengths of a batch must add up to the length of its keys")
         } else if sum(value_lengths) != values.len() as u64 {
-            Err("the value lengths of a batch add up to the length of its values")
+            Err("the value lengths of a batch must add up to the length of its values")
         } else if !keys.is_ascii() && batch.entries().count() != key_lengths.len() {
-            Err("no key of a batch ends within a character")
+            Err("no key of a batch may end within a character")
         } else {
             Ok(batch)
         }
     }
 
-    /// There are none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.key_lengths.is_empty()
     }
 
-    /// All live for as long as the cache does.
+    /// Whether no entry has a time to live.
     pub(super) fn are_unlimited(&self) -> bool {
         self.ttls.is_empty()
     }
@@ -68,19 +68,19 @@ impl<'a> Batch<'a> {
         (self.key_lengths, self.value_lengths)
     }
 
-    /// How many bytes the largest takes.
+    /// How many bytes the largest entry takes.
     pub fn largest(&self) -> u64 {
         let lengths = self.key_lengths.iter().zip(self.value_lengths);
         let bytes = lengths.map(|(key, value)| u64::from(*key) + u64::from(*value));
         bytes.max().unwrap_or(0)
     }
 
-    /// How much of a block they take.
+    /// How many bytes of a block the entries take.
     pub(super) fn bytes(&self) -> usize {
-        self.keys.len() + self.values.len() + self.key_lengths.len() * RECORD
+        self.keys.len() + self.values.len() + self.key_lengths.len() * RECORD_OVERHEAD
     }
 
-    /// Every key, the length of its value, and its time to live.
+    /// The key, the length of the value and the time to live of each entry.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, u32, Option<u64>)> {
         let (mut keys, mut ttls) = (self.keys, self.ttls.iter());
         let lengths = self.key_lengths.iter().zip(self.value_lengths);
@@ -92,8 +92,8 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Takes away the first ones, as many as there is room for; where there is
-    /// none, one all the same if there has to be.
+    /// Removes the first entries, as many as fit into `room` bytes of a block, and returns them.
+    /// Returns one entry that does not fit if `at_least_one` is set.
     pub(super) fn take(&mut self, room: usize, at_least_one: bool) -> Option<Batch<'a>> {
         if self.bytes() <= room {
             return Some(mem::take(self)).filter(|all| !all.is_empty());
@@ -101,7 +101,7 @@ impl<'a> Batch<'a> {
         let (mut count, mut keys, mut values) = (0, 0, 0);
         for (key, value) in self.key_lengths.iter().zip(self.value_lengths) {
             let (more_keys, more_values) = (keys + *key as usize, values + *value as usize);
-            let fits = more_keys + more_values + (count + 1) * RECORD <= room;
+            let fits = more_keys + more_values + (count + 1) * RECORD_OVERHEAD <= room;
             let has_to = at_least_one && count == 0;
             if !fits && !has_to {
                 break;

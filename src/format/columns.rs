@@ -1,14 +1,15 @@
-//! The records of a block, column by column.
+//! Columns: the records of one block.
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, Put, Record, from_postcard};
+use super::frame::{FRAME, from_postcard};
+use super::record::{Put, Record};
 
 pub(super) const PUT: u8 = 0;
 pub(super) const PUT_WITH_TTL: u8 = 1;
 pub(super) const REMOVE: u8 = 2;
 
-/// The records of a block, column by column.
+/// The records of a block, in columns.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Columns<'a> {
     #[serde(with = "serde_bytes")]
@@ -19,8 +20,7 @@ pub struct Columns<'a> {
     pub(super) value_lengths: &'a [u8],
     #[serde(with = "serde_bytes")]
     pub(super) ttls: &'a [u8],
-    /// All keys. Whether they are UTF-8 is looked at when they are decoded, and
-    /// not whenever they are handed on.
+    /// All keys. They are checked to be UTF-8 when they are decoded, and not again later.
     #[serde(with = "serde_bytes")]
     pub keys: &'a [u8],
     /// All values.
@@ -29,7 +29,7 @@ pub struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Decodes a block. None where the columns do not fit each other.
+    /// Decodes a block. Returns none if the columns do not fit each other.
     pub fn decode(bytes: &'a [u8]) -> Option<Columns<'a>> {
         let columns = Columns::read(bytes)?;
         let records = columns.kinds.len();
@@ -45,7 +45,7 @@ impl<'a> Columns<'a> {
         .then_some(columns)
     }
 
-    /// Those of a block that was found to be whole, given the bytes of its frame.
+    /// Reads a block that was checked before. `frame` holds the bytes of its frame.
     pub fn of_block(frame: &'a [u8]) -> Columns<'a> {
         Columns::read(frame.get(FRAME..).unwrap_or_default()).unwrap_or_default()
     }
@@ -59,7 +59,7 @@ impl<'a> Columns<'a> {
         self.kinds.len()
     }
 
-    /// There are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
@@ -73,7 +73,7 @@ impl<'a> Columns<'a> {
         self.kinds.iter().filter(|other| **other == kind).count()
     }
 
-    /// All records store entries that live for as long as the cache does.
+    /// Whether all records store entries without a time to live.
     pub fn are_unlimited(&self) -> bool {
         self.kinds.iter().all(|kind| *kind == PUT)
     }
@@ -88,7 +88,7 @@ impl<'a> Columns<'a> {
         lengths(self.value_lengths)
     }
 
-    /// The times to live, of records that store entries.
+    /// The time to live of each record; none for removals and for entries without one.
     pub fn ttls(&self) -> impl Iterator<Item = Option<u64>> + use<'a> {
         let mut ttls = self.ttls;
         self.kinds.iter().map(move |kind| {
@@ -101,7 +101,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The records. Ends early where the columns do not fit each other.
+    /// The records. Ends early if the columns do not fit each other.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
         let mut keys = str::from_utf8(self.keys).unwrap_or_default();
         let mut values = self.values;

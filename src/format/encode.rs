@@ -1,36 +1,38 @@
-//! Writing a file, from its beginning to its end.
+//! Writes a file, from its beginning to its end.
 
 use std::mem;
 use std::ops::RangeInclusive;
 
-use crate::Error;
+use crate::abi::Error;
 
+use super::batch::Batch;
 use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
-use super::index::{BlockEntry, Directory, Index, Segment};
-use super::{
-    Batch, Header, Kind, LostKeys, RECORD, Record, VERSION, begin_frame, block_seed,
-    directory_seed, end_frame, extend_with_postcard, index_seed, key_hash, preamble,
+use super::frame::{
+    begin_frame, block_seed, directory_seed, end_frame, extend_with_postcard, index_seed,
 };
+use super::header::{Header, Kind, VERSION, preamble};
+use super::index::{BlockEntry, Directory, Index, Segment};
+use super::record::{LostKeys, RECORD_OVERHEAD, Record, key_hash};
 
-/// How many bytes of records make a block full: few in a small file and more in
-/// a large one. Damage costs a block, so a smaller one loses less; a larger one
-/// costs less overhead. One of the largest is read in four calls.
+/// How many bytes of records make a block full: few in a small file, and more in a large one.
+/// Damage costs a block, so a small block loses less; a large block costs less overhead. The
+/// largest block is read in four calls.
 pub const BLOCKS: RangeInclusive<usize> = 32 * 1024..=248 * 1024;
 
-/// What part of a file a block is at the most, but for the first ones.
-const PART: u64 = 32;
+/// A block is at most this fraction of the file written so far, unless it is one of the smallest
+/// blocks.
+const FILE_PER_BLOCK: u64 = 32;
 
 /// How many of the smallest blocks make a segment full.
 const SEGMENT: u64 = 32;
 
-/// How much is gathered before it is written: a host call costs far less than
+/// How many bytes are gathered before they are written. A call of the host costs far less than
 /// copying this much.
 const WRITE: usize = 256 * 1024;
 
-/// Where the bytes of a file go: everything in its order, and perhaps the
-/// beginning once more.
+/// Takes the bytes of a file, in their order. The beginning may be written a second time.
 pub trait Sink<E> {
-    /// Writes all of the bytes at `offset`, or says why that cannot be.
+    /// Writes all of the bytes at `offset`, or fails.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E>;
 }
 
@@ -45,25 +47,25 @@ impl<E> Sink<E> for Vec<u8> {
     }
 }
 
-/// A file that is being written. Each key must occur once. Nothing fails but for
-/// the sink, which is the same all the time.
+/// A file that is being written. Each key must occur once. Only the sink can fail, and all calls
+/// must pass the same sink.
 pub struct Encoder {
     header: Header,
     blocks: RangeInclusive<usize>,
     block: Block,
     index: Index,
     directory: Vec<Segment>,
-    /// Where the segment begins.
+    /// Where the current segment begins, in bytes.
     segment: u64,
-    /// How much is written.
+    /// How many bytes are written.
     written: u64,
-    /// What comes next.
+    /// The bytes that are written next.
     out: Vec<u8>,
 }
 
 impl Encoder {
-    /// A file with a random id, of blocks of about so many bytes: `BLOCKS`, but
-    /// for tests.
+    /// Begins a file with a random id. `blocks` is the range of block sizes: `BLOCKS`, except in
+    /// tests.
     pub fn new(id: u64, kind: Kind, blocks: RangeInclusive<usize>) -> Encoder {
         let header = Header {
             id,
@@ -87,7 +89,7 @@ impl Encoder {
         }
     }
 
-    /// The number that tells the file from every other.
+    /// The random number that tells this file from every other file.
     pub fn id(&self) -> u64 {
         self.header.id
     }
@@ -107,7 +109,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Adds entries. One that lives for no time at all removes its key.
+    /// Adds entries. An entry with a time to live of zero becomes a removal.
     pub fn append<E>(&mut self, mut batch: Batch, sink: &mut dyn Sink<E>) -> Result<(), E> {
         while !batch.is_empty() {
             let full = self.full();
@@ -126,7 +128,7 @@ impl Encoder {
                 }
             }
             if is_alone && taken.bytes() >= full / 2 {
-                // A block of its own need not be gathered.
+                // A batch that fills a block is encoded without gathering it.
                 self.encode_block(taken.keys, taken.values);
                 self.write(sink)?;
             } else {
@@ -137,9 +139,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Ends the file, whose times to live count from `saved_at`, and tells how
-    /// long it is. Of the cache, `lost` and so many further entries were lost
-    /// before.
+    /// Ends the file and returns its size in bytes. Times to live count from `saved_at`, in
+    /// nanoseconds since 1970. `lost` and further `unknown` entries of the cache were lost before.
     pub fn finish<E>(
         mut self,
         saved_at: u64,
@@ -175,16 +176,16 @@ impl Encoder {
         Ok(self.offset())
     }
 
-    /// Where what comes next begins.
+    /// The offset of the next byte.
     fn offset(&self) -> u64 {
         self.written + self.out.len() as u64
     }
 
-    /// How many bytes of records make the block full.
+    /// How many bytes of records make the current block full.
     fn full(&self) -> usize {
         let (least, most) = (*self.blocks.start(), *self.blocks.end());
-        let part = usize::try_from(self.offset() / PART).unwrap_or(most);
-        part.clamp(least, most)
+        let fraction = usize::try_from(self.offset() / FILE_PER_BLOCK).unwrap_or(most);
+        fraction.clamp(least, most)
     }
 
     fn end_block<E>(&mut self, sink: &mut dyn Sink<E>) -> Result<(), E> {
@@ -202,7 +203,7 @@ impl Encoder {
         self.write(sink)
     }
 
-    /// Encodes the block that was described, of these keys and values.
+    /// Encodes the block that was described, with these keys and values.
     fn encode_block(&mut self, keys: &str, values: &[u8]) {
         let seed = block_seed(self.header.id, self.offset());
         let block = &mut self.block;
@@ -255,7 +256,7 @@ impl Encoder {
         self.segment = self.offset();
     }
 
-    /// Writes what there is, if it is worth it.
+    /// Writes the gathered bytes, if there are enough of them.
     fn write<E>(&mut self, sink: &mut dyn Sink<E>) -> Result<(), E> {
         if self.out.len() >= WRITE {
             sink.write(self.written, &self.out)?;
@@ -284,12 +285,12 @@ pub fn encode<'a>(
         pushed = pushed.and_then(|()| encoder.push(record, sink));
     }
     let encoded = pushed.and_then(|()| encoder.finish(saved_at, lost, unknown, sink));
-    // Memory takes it all; the error is that of files, so that there is one encoder.
+    // Memory takes all bytes. The error type is that of files, so that there is only one encoder.
     debug_assert!(encoded.is_ok());
     file
 }
 
-/// A block, as far as it is gathered.
+/// A block that is being gathered.
 #[derive(Default)]
 struct Block {
     kinds: Vec<u8>,
@@ -308,10 +309,10 @@ impl Block {
     }
 
     fn bytes(&self) -> usize {
-        self.keys.len() + self.values.len() + self.kinds.len() * RECORD
+        self.keys.len() + self.values.len() + self.kinds.len() * RECORD_OVERHEAD
     }
 
-    /// Adds everything of a record but its key and its value.
+    /// Adds a record, without its key and its value.
     fn describe(&mut self, key: &str, value_length: u32, put: Option<Option<u64>>) {
         let hash = key_hash(key).to_le_bytes();
         let kind = match put {
@@ -323,7 +324,7 @@ impl Block {
             None => REMOVE,
         };
         self.kinds.push(kind);
-        // A string of this component's memory is shorter than 4 GiB.
+        // A string in the memory of the component is shorter than 4 GiB.
         let key_length = (key.len() as u32).to_le_bytes();
         self.key_lengths.extend_from_slice(&key_length);
         let value_length = value_length.to_le_bytes();
@@ -334,8 +335,7 @@ impl Block {
         }
     }
 
-    /// Does so for entries that live for as long as the cache does: column by
-    /// column, which takes a third of the time.
+    /// Adds entries that have no time to live. It works column by column, in a third of the time.
     fn describe_all(&mut self, batch: &Batch) {
         let (key_lengths, value_lengths) = batch.lengths();
         let count = self.kinds.len() + key_lengths.len();
@@ -354,7 +354,7 @@ impl Block {
         });
     }
 
-    /// Makes it empty, but for keys and values.
+    /// Removes all records, but leaves keys and values as they are.
     fn clear(&mut self) {
         for column in [
             &mut self.kinds,
@@ -369,7 +369,7 @@ impl Block {
     }
 }
 
-/// Appends the bytes of every item, in memory that is there at once.
+/// Appends the bytes of all items, in memory that is reserved at once.
 fn extend<T, const N: usize>(
     bytes: &mut Vec<u8>,
     items: &[T],

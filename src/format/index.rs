@@ -1,26 +1,28 @@
-//! What is where: the index of a segment, and the directory of a file.
+//! The index of a segment, and the directory of a file: they tell what is where.
 
 use std::iter;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, Header, HeaderV1, LostKeys, from_postcard};
+use super::frame::{FRAME, from_postcard};
+use super::header::{Header, HeaderV1};
+use super::record::LostKeys;
 
-/// What a record takes in a block at the least: its kind and two lengths.
-const RECORD: u64 = 1 + 4 + 4;
+/// How many bytes of a block a record takes at least: its kind and two lengths.
+const LEAST_RECORD: u64 = 1 + 4 + 4;
 
-/// A segment, as the directory knows it.
+/// A segment, as the directory describes it.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Segment {
-    /// How many bytes its blocks take, frames and all.
+    /// How many bytes its blocks take, with their frames.
     pub(super) blocks: u64,
-    /// How many its index takes.
+    /// How many bytes its index takes.
     pub(super) index: u64,
     pub(super) puts: u64,
     pub(super) removes: u64,
 }
 
-/// What a file is, and what is where in it.
+/// The header of a file, and its segments.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Directory {
     pub(super) header: Header,
@@ -28,8 +30,8 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// None where it is not what a writer writes: the segments fill the file
-    /// from where the header ends to `end`, and have what the header says.
+    /// Returns none if no writer writes such a directory. The segments must fill the file from the
+    /// end of the header to `end`, and hold as many records as the header says.
     pub(super) fn decode(
         bytes: &[u8],
         end_of: impl FnOnce(&Header) -> u64,
@@ -37,7 +39,7 @@ impl Directory {
     ) -> Option<Directory> {
         let (_, rest) = postcard::take_from_bytes::<Header>(bytes).ok()?;
         let (segments, _) = postcard::take_from_bytes::<u64>(rest).ok()?;
-        // Each has two frames at the least.
+        // A segment has at least two frames.
         if segments > end / (2 * FRAME as u64) {
             return None;
         }
@@ -54,8 +56,8 @@ impl Directory {
     }
 }
 
-/// A block, as the index knows it. One of no bytes stands for records that
-/// were lost before the file was written.
+/// A block, as the index describes it. A block without bytes stands for records that were lost
+/// before the file was written.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct BlockEntry {
     pub(super) length: u32,
@@ -74,8 +76,8 @@ impl BlockEntry {
 #[derive(Default, Serialize, Deserialize)]
 pub struct Index {
     pub(super) blocks: Vec<BlockEntry>,
-    /// A `u64` for every record: block by block, first those of a block that
-    /// store an entry, then those that remove one.
+    /// One `u64` for each record, block by block: first the records of the block that store an
+    /// entry, then those that remove one.
     #[serde(with = "serde_bytes")]
     pub(super) hashes: Vec<u8>,
 }
@@ -89,7 +91,7 @@ struct IndexV1 {
 }
 
 impl Index {
-    /// None where it is not what a writer writes.
+    /// Returns none if no writer writes such an index.
     pub(super) fn decode(bytes: &[u8]) -> Option<Index> {
         let index: Index = from_postcard(bytes)?;
         index.fits().then_some(index)
@@ -108,7 +110,7 @@ impl Index {
             .then_some((header, index))
     }
 
-    /// Adds the block of records that were lost before, if there are any.
+    /// Adds a block for records that were lost before, if there are any.
     pub(super) fn push_lost(&mut self, lost: &LostKeys) {
         if lost.puts.is_empty() && lost.removes.is_empty() {
             return;
@@ -140,7 +142,7 @@ impl Index {
         hashes.iter().map(|hash| u64::from_le_bytes(*hash))
     }
 
-    /// The hashes of all keys, and whether the record stores an entry.
+    /// The hashes of all keys. Each comes with whether its record stores an entry.
     pub fn puts_and_removes(&self) -> impl Iterator<Item = (u64, bool)> {
         let stores = |block: &BlockEntry| {
             let puts = iter::repeat_n(true, block.puts as usize);
@@ -149,7 +151,7 @@ impl Index {
         self.hashes().zip(self.blocks.iter().flat_map(stores))
     }
 
-    /// How many bytes the blocks take, frames and all.
+    /// How many bytes the blocks take, with their frames.
     pub(super) fn block_bytes(&self) -> u64 {
         let frame = |block: &BlockEntry| match block.length {
             0 => 0,
@@ -158,13 +160,13 @@ impl Index {
         self.blocks.iter().map(frame).sum()
     }
 
-    /// Each block is as long as its records take, but for one without bytes at
-    /// the end; and there is a hash for every record.
+    /// Each block must be long enough for its records, except a last block without bytes. There
+    /// must be a hash for every record.
     fn fits(&self) -> bool {
         let last = self.blocks.len().saturating_sub(1);
         let block_fits = |(at, block): (usize, &BlockEntry)| {
             let records = block.records();
-            let is_long_enough = u64::from(block.length) >= records.saturating_mul(RECORD);
+            let is_long_enough = u64::from(block.length) >= records.saturating_mul(LEAST_RECORD);
             records > 0 && (is_long_enough || block.length == 0 && at == last)
         };
         let (puts, removes) = self.records();
@@ -172,7 +174,7 @@ impl Index {
             && self.blocks.iter().enumerate().all(block_fits)
     }
 
-    /// Every block with the hashes of its keys.
+    /// Each block, with the hashes of its keys.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockEntry, LostKeys)> {
         let mut hashes = self.hashes();
         self.blocks.iter().map(move |block| {

@@ -1,59 +1,27 @@
-//! Reading a file, from its beginning to its end, as far as that is possible.
+//! Reads a file from its beginning to its end, and salvages what damage leaves.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::mem;
 use std::vec;
 
-use super::columns::Columns;
-use super::index::{BlockEntry, Directory, Index, Segment};
-use super::{
-    FRAME, HEAD_BYTES, Header, LostKeys, MAGIC, TRAILER, Unreadable, VERSION, block_seed,
-    decode_head, decode_trailer, directory_seed, frame_head, index_seed, split_frame,
-};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Where the bytes of a file come from.
-pub trait Source {
-    /// Why they cannot be had.
-    type Error;
+use super::columns::Columns;
+use super::frame::{
+    FRAME, block_seed, directory_seed, frame_head, frame_length, index_seed, split_frame,
+};
+use super::header::{HEAD_BYTES, Header, MAGIC, Unreadable, VERSION, decode_head};
+use super::index::{BlockEntry, Index, Segment};
+use super::record::LostKeys;
+use super::segments::{Found, LONG, directory, scan};
+use super::source::Source;
 
-    /// How many there are.
-    fn size(&self) -> u64;
-
-    /// Those from `offset` to `end`, or to where the file ends.
-    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Self::Error>;
-
-    /// Makes sure that there is memory for what these many bytes are decoded to.
-    fn make_room(&self, _bytes: u64) -> Result<(), Self::Error> {
-        Ok(())
-    }
-}
-
-impl Source for &[u8] {
-    type Error = Infallible;
-
-    fn size(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Infallible> {
-        let within = |at: u64| usize::try_from(at).map_or(self.len(), |at| at.min(self.len()));
-        let bytes = self.get(within(offset)..within(end));
-        Ok(bytes.unwrap_or_default().to_vec())
-    }
-}
-
-/// A frame longer than this that cannot be read is passed over where it is not
-/// known to be one.
-const LONG: u64 = 16 * 1024 * 1024;
-
-/// A block that is whole: the bytes of its frame.
+/// The frame of an intact block.
 #[derive(Debug)]
 pub struct Block(Vec<u8>);
 
 impl Block {
-    /// Its records.
+    /// The records of the block.
     pub fn columns(&self) -> Columns<'_> {
         Columns::of_block(&self.0)
     }
@@ -64,25 +32,25 @@ impl Block {
     }
 }
 
-/// What is in a file.
+/// A piece of a file.
 #[derive(Debug)]
 pub enum Piece {
-    /// Records.
+    /// A block of records.
     Block(Block),
-    /// Records that cannot be read.
+    /// Records that cannot be read. Their keys are known.
     Lost(LostKeys),
-    /// Records that cannot be read, of keys that are not known.
+    /// Records that cannot be read. Their keys are not known.
     Missing {
-        /// How many of them store an entry.
+        /// How many of the records store an entry.
         puts: u64,
-        /// How many remove one.
+        /// How many of the records remove an entry.
         removes: u64,
     },
 }
 
 /// The keys of a segment.
 pub enum Keys {
-    /// By their hashes.
+    /// The hashes of the keys.
     Known(Index),
     /// The index is damaged.
     Unknown {
@@ -91,16 +59,16 @@ pub enum Keys {
     },
 }
 
-/// A damaged place.
+/// One damaged range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// What is damaged.
+    /// The part of the file that is damaged.
     pub part: Part,
-    /// Where it begins.
+    /// Where the damage begins, in bytes.
     pub offset: u64,
-    /// How many bytes it takes.
+    /// How many bytes are damaged.
     pub length: u64,
-    /// How many records cannot be read because of it.
+    /// How many records cannot be read because of the damage.
     pub records: u64,
 }
 
@@ -111,7 +79,7 @@ pub enum Part {
     Header,
     /// A block.
     Block,
-    /// An index or the directory, with its offset, magic and version.
+    /// An index; or the directory with the trailer.
     Index,
 }
 
@@ -120,7 +88,7 @@ pub struct Reader<S> {
     source: S,
     header: Header,
     version: u8,
-    /// Every byte is to be checked, not only those that are needed.
+    /// Whether to check every byte, and not only the bytes that are needed.
     is_thorough: bool,
     segments: vec::IntoIter<Segment>,
     /// Where the next segment begins.
@@ -128,17 +96,17 @@ pub struct Reader<S> {
     segment: Option<Progress>,
     pieces: VecDeque<Piece>,
     damage: Vec<Damage>,
-    /// Damage after everything else.
+    /// Damage behind all segments.
     damaged_end: Option<Damage>,
     blocks: u64,
 }
 
-/// How far a segment is read.
+/// How much of a segment was read.
 #[derive(Clone, Copy)]
 struct Progress {
     segment: Segment,
     start: u64,
-    /// Where the next block begins, and how long it is, where that is known.
+    /// Where the next block begins, and its length if that is known.
     position: u64,
     length: Option<u32>,
     /// How many blocks and records were read.
@@ -166,7 +134,7 @@ impl Progress {
 }
 
 impl<S: Source> Reader<S> {
-    /// Begins to read what can be read.
+    /// Begins to read a file, as far as it can be read.
     pub fn open(source: S) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
         Reader::begin(source, false)
     }
@@ -214,15 +182,15 @@ impl<S: Source> Reader<S> {
         Ok(Ok(reader))
     }
 
-    /// What the file is.
+    /// The header of the file.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What comes next in the file; none at its end.
+    /// The next piece of the file. Returns none at its end.
     #[expect(
         clippy::should_implement_trait,
-        reason = "an iterator would have to say what comes after an error"
+        reason = "an iterator would have to define what follows an error"
     )]
     pub fn next(&mut self) -> Result<Option<Piece>, S::Error> {
         loop {
@@ -253,7 +221,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Reads the next block of a segment; none where it is not whole.
+    /// Reads the next block of a segment. Returns none if the block is damaged.
     fn block(&mut self, progress: &mut Progress) -> Result<Option<Block>, S::Error> {
         let (start, end) = (progress.position, progress.end());
         let length = match progress.length {
@@ -267,10 +235,10 @@ impl<S: Source> Reader<S> {
         if length == 0 || after > end {
             return Ok(None);
         }
-        // The head of the next frame comes along.
+        // The same call reads the head of the next frame.
         let mut bytes = match self.source.read(start, (after + FRAME as u64).min(end)) {
             Ok(bytes) => bytes,
-            // The length may be anything; an index knows better.
+            // A damaged length may have any value. The index knows the right one.
             Err(_) if u64::from(length) > LONG => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -284,7 +252,8 @@ impl<S: Source> Reader<S> {
         let puts = columns.len() as u64 - removes;
         let segment = progress.segment;
         if puts > segment.puts - progress.puts || removes > segment.removes - progress.removes {
-            // Whoever made room for as many as there are said to be has no more.
+            // The caller reserved memory for as many records as the directory claims, and not for
+            // more.
             return Ok(None);
         }
         progress.puts += puts;
@@ -296,7 +265,7 @@ impl<S: Source> Reader<S> {
         Ok(Some(Block(bytes)))
     }
 
-    /// Reads what is left of a segment, with the help of its index.
+    /// Salvages the rest of a segment, with the help of its index.
     fn salvage(&mut self, progress: Progress) -> Result<(), S::Error> {
         match self.index(&progress)? {
             Some(index) => self.follow(&progress, &index),
@@ -304,7 +273,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The index of a segment; none where it is not whole.
+    /// Reads the index of a segment. Returns none if the index is damaged.
     fn index(&mut self, progress: &Progress) -> Result<Option<Index>, S::Error> {
         let Segment {
             index: length,
@@ -317,7 +286,7 @@ impl<S: Source> Reader<S> {
         }
         let start = progress.end();
         let bytes = self.source.read(start, start + length)?;
-        self.source.make_room(length)?;
+        self.source.reserve(length)?;
         let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
         let index = match self.version {
             1 => frame
@@ -333,8 +302,7 @@ impl<S: Source> Reader<S> {
         Ok(index.filter(fits))
     }
 
-    /// Reads blocks where the index says that they are, but for those that were
-    /// read.
+    /// Reads the remaining blocks where the index says that they are.
     fn follow(&mut self, progress: &Progress, index: &Index) -> Result<(), S::Error> {
         let mut offset = progress.start;
         for (at, (entry, lost)) in index.blocks().enumerate() {
@@ -362,7 +330,7 @@ impl<S: Source> Reader<S> {
         Ok(())
     }
 
-    /// Reads a block that an index knows; none where it is not whole.
+    /// Reads a block that the index describes. Returns none if the block is damaged.
     fn whole_block(&mut self, start: u64, entry: &BlockEntry) -> Result<Option<Block>, S::Error> {
         let end = start + FRAME as u64 + u64::from(entry.length);
         let mut bytes = self.source.read(start, end)?;
@@ -383,8 +351,7 @@ impl<S: Source> Reader<S> {
         Ok(is_whole.then_some(Block(bytes)))
     }
 
-    /// Reads blocks one after the other, for want of an index, as far as their
-    /// frames lead.
+    /// Reads block after block without an index, as far as their frames lead.
     fn walk(&mut self, mut progress: Progress) -> Result<(), S::Error> {
         while progress.position < progress.end() {
             self.blocks += 1;
@@ -393,7 +360,7 @@ impl<S: Source> Reader<S> {
                 self.pieces.push_back(Piece::Block(block));
                 continue;
             }
-            // Blocks that follow may be whole.
+            // The blocks behind a damaged block may be intact.
             let head = self.source.read(start, start + FRAME as u64)?;
             let length = frame_length(&head).filter(|length| *length > 0);
             let after = length.map(|length| start + FRAME as u64 + u64::from(length));
@@ -439,7 +406,7 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The keys of the next segment; none at the end of the file.
+    /// The keys of the next segment. Returns none at the end of the file.
     pub fn next_keys(&mut self) -> Result<Option<Keys>, S::Error> {
         let Some(segment) = self.segments.next() else {
             return Ok(None);
@@ -453,24 +420,10 @@ impl<S: Source> Reader<S> {
     }
 }
 
-/// Tells what a file is: as its directory says, or its head where that is damaged. A head may be
-/// that of another file, whole as it is; a directory leads to the segments.
-pub fn header<S: Source>(source: &S) -> Result<Result<Header, Unreadable>, S::Error> {
-    let head = source.read(0, HEAD_BYTES as u64)?;
-    let header = decode_head(&head);
-    if header.is_ok() && head.get(MAGIC.len()) == Some(&1) {
-        // The directory of version 1 has the hashes of all keys.
-        return Ok(header);
-    }
-    let found = directory(source, source.size())?;
-    Ok(found.map_or(header, |found| Ok(found.header)))
-}
-
-/// How many blocks there are, and what is damaged.
+/// How many blocks there are, and the damage in the order of its offsets.
 pub type Checked = (u64, Vec<Damage>);
 
-/// Checks every byte of a file; tells how many blocks there are, and what is
-/// damaged, in the order in which it lies.
+/// Checks every byte of a file.
 pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Error> {
     let mut reader = match Reader::begin(source, true)? {
         Ok(reader) => reader,
@@ -480,131 +433,4 @@ pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Err
     let mut damage = mem::take(&mut reader.damage);
     damage.extend(reader.damaged_end);
     Ok(Ok((reader.blocks, damage)))
-}
-
-/// A directory, read or made up for.
-struct Found {
-    header: Header,
-    version: u8,
-    segments: Vec<Segment>,
-    /// Where the damage begins, if it had to be made up for.
-    end: Option<u64>,
-}
-
-/// Reads the directory; none where it is not whole.
-fn directory<S: Source>(source: &S, size: u64) -> Result<Option<Found>, S::Error> {
-    let end = size.saturating_sub(TRAILER as u64);
-    let trailer = source.read(end, size)?;
-    let Some((version, offset)) = decode_trailer(&trailer) else {
-        return Ok(None);
-    };
-    if offset >= end {
-        return Ok(None);
-    }
-    // What leads to it may be damaged, and lead to anywhere.
-    let head = source.read(offset, offset.saturating_add(FRAME as u64))?;
-    let length = frame_length(&head).map(|length| u64::from(length) + FRAME as u64);
-    if length != Some(end - offset) {
-        return Ok(None);
-    }
-    let bytes = source.read(offset, end)?;
-    source.make_room(end - offset)?;
-    Ok(directory_frame(&bytes, version, offset))
-}
-
-/// The directory that a frame at this offset is.
-fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
-    let frame = split_frame(bytes)
-        .filter(|frame| frame.bytes.len() + FRAME == bytes.len())
-        .filter(|frame| frame.holds(directory_seed(version, offset)))?;
-    let start = |header: &Header| header.to_bytes(version).len() as u64;
-    let (header, segments) = match version {
-        1 => {
-            let (header, index) = Index::decode_v1(frame.bytes)?;
-            let segment = Segment {
-                blocks: index.block_bytes(),
-                index: bytes.len() as u64,
-                puts: header.puts,
-                removes: header.removes,
-            };
-            let fits = start(&header) + segment.blocks == offset;
-            (header, fits.then(|| vec![segment])?)
-        }
-        _ => {
-            let directory = Directory::decode(frame.bytes, start, offset)?;
-            (directory.header, directory.segments)
-        }
-    };
-    Some(Found {
-        header,
-        version,
-        segments,
-        end: None,
-    })
-}
-
-/// Makes up for the directory: finds the segments by their frames.
-fn scan<S: Source>(source: &S, size: u64, header: Header, version: u8) -> Result<Found, S::Error> {
-    let mut segments: Vec<Segment> = Vec::new();
-    let (mut puts, mut removes) = (header.puts, header.removes);
-    let mut start = header.to_bytes(version).len() as u64;
-    let mut position = start;
-    while puts > 0 || removes > 0 {
-        let Some(length) = frame_length(&source.read(position, position + FRAME as u64)?) else {
-            break;
-        };
-        let after = position + FRAME as u64 + u64::from(length);
-        // No block is empty: zeros are no frames.
-        if length == 0 || after > size {
-            break;
-        }
-        let bytes = match source.read(position, after) {
-            Ok(bytes) => bytes,
-            Err(_) if u64::from(length) > LONG => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        if let Some(found) = directory_frame(&bytes, version, position) {
-            // Only the way to it is damaged.
-            let end = Some(after);
-            return Ok(Found { end, ..found });
-        }
-        let index = split_frame(&bytes)
-            .filter(|frame| frame.holds(index_seed(header.id, position)))
-            .and_then(|frame| Index::decode(frame.bytes))
-            .filter(|index| index.block_bytes() == position - start);
-        let indexed = index.map(|index| index.records());
-        // None has more than the header says.
-        if let Some((indexed_puts, indexed_removes)) =
-            indexed.filter(|indexed| indexed.0 <= puts && indexed.1 <= removes)
-        {
-            puts -= indexed_puts;
-            removes -= indexed_removes;
-            segments.push(Segment {
-                blocks: position - start,
-                index: after - position,
-                puts: indexed_puts,
-                removes: indexed_removes,
-            });
-            start = after;
-        }
-        position = after;
-    }
-    if start < position || puts > 0 || removes > 0 {
-        segments.push(Segment {
-            blocks: position - start,
-            index: 0,
-            puts,
-            removes,
-        });
-    }
-    Ok(Found {
-        header,
-        version,
-        segments,
-        end: Some(position),
-    })
-}
-
-fn frame_length(head: &[u8]) -> Option<u32> {
-    head.first_chunk().map(|length| u32::from_le_bytes(*length))
 }

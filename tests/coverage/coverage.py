@@ -75,7 +75,7 @@ def main(arguments):
         modules = glob.glob(f"{folder}/unbundled-module*.wasm")
         module = max(modules, key=os.path.getsize)
         what = [module, f"--instr-profile={folder}/profile", "--sources"]
-        what += sorted(map(os.path.abspath, glob.glob("src/*.rs")))
+        what += sorted(map(os.path.abspath, glob.glob("src/**/*.rs", recursive=True)))
         run(f"{tools}llvm-cov", "report", "--show-branch-summary=false", *what)
         if lines:
             shown = run(f"{tools}llvm-cov", "show", *what, capture_output=True).stdout

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::slice;
 
-use crate::dir::Dir;
+use crate::folder::Dir;
 
 /// The version of raw profiles that the compiler's LLVM reads.
 const RAW_VERSION: u64 = 10;

@@ -11,7 +11,6 @@ use larder_conformance::{Clock, Feature, Instance, Subject};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-
 /// Which promise it breaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

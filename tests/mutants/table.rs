@@ -1,16 +1,16 @@
-//! The mutants: what each changes in the source, and which test catches it.
+//! The mutants: the change that each makes to the source, and the test that catches it.
 
-/// A deliberate fault.
+/// A deliberate fault in a copy of the source.
 pub struct Mutant {
-    /// What it is called.
+    /// The name of the mutant.
     pub name: &'static str,
-    /// What the storage code does wrong with it.
+    /// What the storage code does wrong.
     pub fault: &'static str,
-    /// The file that it changes.
+    /// The changed file.
     pub file: &'static str,
-    /// What it changes there, each of which is there once, and into what.
+    /// Pairs of a text that occurs once in the file, and the text that replaces it.
     pub edits: &'static [(&'static str, &'static str)],
-    /// The test that fails for it: its file, and its name.
+    /// The test that fails: its file and its name.
     pub caught_by: (&'static str, &'static str),
 }
 
@@ -48,12 +48,12 @@ const SHARES: (&str, &str) = (
     "changes_of_very_many_keys_are_each_given_once_and_as_they_are_now",
 );
 
-/// All of them.
+/// All mutants.
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-sync-data",
         fault: "publishes a file that is not synced",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[(
             "Durability::Full => file.sync_data(),",
             "Durability::Full => Ok(()),",
@@ -61,33 +61,33 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: CRASH_FULL,
     },
     Mutant {
-        name: "part-unsynced",
-        fault: "publishes a file that was written bit by bit and is not synced",
-        file: "src/part.rs",
+        name: "draft-unsynced",
+        fault: "publishes a file that was written piece by piece and is not synced",
+        file: "src/folder/draft.rs",
         edits: &[("                file.sync_data()?;\n", "")],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "no-folder-sync",
         fault: "returns before the new name is synced",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[("                    folder.sync()?;\n", "")],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "no-parent-sync",
-        fault: "publishes the first version in a folder whose own name is not synced",
+        fault: "publishes the first version in a folder whose name is not synced",
         file: "src/store.rs",
         edits: &[(
-            "                    self.root.sync()?;\n                }\n                // What",
-            "                }\n                // What",
+            "                    self.root.sync()?;\n                }\n                // A file",
+            "                }\n                // A file",
         )],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "built-on-unsynced",
-        fault: "publishes changes upon a version whose name may not be synced",
-        file: "src/publish.rs",
+        fault: "publishes changes on top of a version whose name may not be synced",
+        file: "src/folder/publish.rs",
         edits: &[(
             "        false => folder.sync(),\n",
             "        false => Ok(()),\n",
@@ -99,8 +99,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "pipe-opened",
-        fault: "opens a cache's folder without a look at what it is",
-        file: "src/dir.rs",
+        fault: "opens the folder of a cache without a check of its type",
+        file: "src/folder/dir.rs",
         edits: &[(
             "            Some(_) => return Err(failed(ErrorCode::NotDirectory)),\n",
             "            Some(_) => {}\n",
@@ -112,21 +112,21 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "publish-before-write",
-        fault: "gives the version its name first, and writes it then",
-        file: "src/publish.rs",
+        fault: "names the version before its file is written",
+        file: "src/folder/publish.rs",
         edits: &[(
-            "        let temporary = temporary()?;\n        let linked = link(folder, setting, &temporary, place);\n",
-            "        let early = folder.create(TEMPORARY)?;\n        let linked = link(folder, setting, early.name(), place);\n        let temporary = temporary()?;\n        if let Some(file) = folder.open(&temporary)? {\n            early.write(&file.read_all()?, 0)?;\n            early.sync_data()?;\n        }\n        folder.remove(early.name())?;\n",
+            "        let temporary = temporary()?;\n        let linked = link(folder, setting, &temporary, target);\n",
+            "        let early = folder.create(TEMPORARY)?;\n        let linked = link(folder, setting, early.name(), target);\n        let temporary = temporary()?;\n        if let Some(file) = folder.open(&temporary)? {\n            early.write(&file.read_all()?, 0)?;\n            early.sync_data()?;\n        }\n        folder.remove(early.name())?;\n",
         )],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "delete-before-sync",
-        fault: "deletes what a snapshot supersedes before its name is synced",
-        file: "src/publish.rs",
+        fault: "deletes superseded versions before the name of the snapshot is synced",
+        file: "src/folder/publish.rs",
         edits: &[(
             "                    folder.sync()?;\n",
-            "                    if place == Place::Next {\n                        sweep(folder, 0, version, 0)?;\n                    }\n                    folder.sync()?;\n",
+            "                    if target == Target::Next {\n                        delete_superseded(folder, 0, version, 0)?;\n                    }\n                    folder.sync()?;\n",
         )],
         caught_by: CRASH_FULL,
     },
@@ -136,13 +136,13 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/store.rs",
         edits: &[(
             "        let Some(version) = self.publish(folder, durability",
-            "        sweep(folder, 0, u64::MAX, 0)?;\n        let Some(version) = self.publish(folder, durability",
+            "        delete_superseded(folder, 0, u64::MAX, 0)?;\n        let Some(version) = self.publish(folder, durability",
         )],
         caught_by: CRASH_FULL,
     },
     Mutant {
         name: "legacy-deleted-first",
-        fault: "deletes the file from before the format, and publishes then",
+        fault: "deletes the legacy file before it publishes",
         file: "src/store.rs",
         edits: &[(
             "        let Some(version) = self.publish(folder, durability",
@@ -152,34 +152,34 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "clear-only-deletes",
-        fault: "clears by deleting, without an empty snapshot in place of what was there",
+        fault: "clears by deleting, without an empty snapshot",
         file: "src/store.rs",
         edits: &[(
-            "                let version = publish(&folder, self.durability, full, Place::Next, id, &mut || {\n                    temporary(&folder, full, &|file| file.write(&empty, 0))\n                });\n                version?.ok_or_else(busy)?\n",
+            "                let version = publish(\n                    &folder,\n                    self.durability,\n                    full,\n                    Target::Next,\n                    id,\n                    &mut || temporary(&folder, full, &|file| file.write(&empty, 0)),\n                );\n                version?.ok_or_else(busy)?\n",
             "                let _ = (id, empty, full);\n                u64::MAX\n",
         )],
         caught_by: SECOND_CRASH,
     },
     Mutant {
-        name: "fold-deletes-its-base",
-        fault: "deletes the snapshot that folded changes build upon",
+        name: "compaction-deletes-its-base",
+        fault: "deletes the snapshot that compacted changes build on",
         file: "src/store.rs",
         edits: &[(
-            "sweep(folder, base, version, MOST_FOLDED)?;",
-            "sweep(folder, 0, version, MOST_FOLDED)?;",
+            "delete_superseded(folder, base, version, MOST_COMPACTED)?;",
+            "delete_superseded(folder, 0, version, MOST_COMPACTED)?;",
         )],
         caught_by: CRASH_FULL,
     },
     Mutant {
-        name: "fold-covers-itself",
-        fault: "says that folded changes cover one version",
+        name: "compaction-covers-itself",
+        fault: "says that compacted changes cover one version",
         file: "src/store.rs",
         edits: &[("covers: version - base,", "covers: 1,")],
         caught_by: CRASH_FULL,
     },
     Mutant {
-        name: "fold-forgets-removals",
-        fault: "leaves removals out of folded changes",
+        name: "compaction-forgets-removals",
+        fault: "leaves removals out of compacted changes",
         file: "src/store.rs",
         edits: &[(
             "if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {",
@@ -190,14 +190,14 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "temporaries-left",
         fault: "leaves its temporary behind",
-        file: "src/publish.rs",
+        file: "src/folder/publish.rs",
         edits: &[("        let _ = folder.remove(&temporary);\n", "")],
         caught_by: FAILING_CALLS,
     },
     Mutant {
         name: "temporaries-never-reaped",
-        fault: "never deletes the temporaries of writers that died",
-        file: "src/publish.rs",
+        fault: "never reaps stale temporaries",
+        file: "src/folder/publish.rs",
         edits: &[(
             "if time.abs_diff(clock::wall_now()) >= STALE_AFTER =>",
             "if time == u64::MAX =>",
@@ -206,8 +206,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "atomic-takes-torn",
-        fault: "with atomic durability, takes the newest version, torn or not",
-        file: "src/chain.rs",
+        fault: "with atomic durability, reads the newest version even if it is torn",
+        file: "src/folder/chain.rs",
         edits: &[(
             "next = match published.is_synced || published.is_intact()? {",
             "next = match true {",
@@ -216,7 +216,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "atomic-first-unsynced",
-        fault: "with atomic durability, does not sync the first save either",
+        fault: "with atomic durability, does not sync the first save",
         file: "src/store.rs",
         edits: &[(
             "let few = 1..=MOST_SUPERSEDED;",
@@ -226,7 +226,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "atomic-deletes-unsynced",
-        fault: "with atomic durability, deletes what an unsynced snapshot supersedes",
+        fault: "with atomic durability, deletes versions that an unsynced snapshot supersedes",
         file: "src/store.rs",
         edits: &[(
             "        if durability == Durability::Full {\n            // The cache is saved",
@@ -236,8 +236,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "rename-over",
-        fault: "publishes by a rename, over whatever has the name",
-        file: "src/dir.rs",
+        fault: "publishes by a rename, and replaces a file that has the name",
+        file: "src/folder/dir.rs",
         edits: &[(
             "match self.0.link_at(PathFlags::empty(), old, &self.0, new) {",
             "match self.0.rename_at(old, &self.0, new) {",
@@ -246,8 +246,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "taken-is-published",
-        fault: "takes a version that another writer has for its own",
-        file: "src/dir.rs",
+        fault: "treats the version of another writer as its own",
+        file: "src/folder/dir.rs",
         edits: &[(
             "Err(ErrorCode::Exist) => Ok(Linked::Taken),",
             "Err(ErrorCode::Exist) => Ok(Linked::Done),",
@@ -256,8 +256,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "no-fence",
-        fault: "deletes versions while others are writing",
-        file: "src/publish.rs",
+        fault: "deletes versions while other writers work",
+        file: "src/folder/publish.rs",
         edits: &[(
             "    if writing.is_empty() {\n        for version in superseded",
             "    if true {\n        for version in superseded",
@@ -268,19 +268,19 @@ pub const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
-        name: "fold-anywhere",
-        fault: "publishes a fold after changes that it did not read",
-        file: "src/publish.rs",
+        name: "compaction-anywhere",
+        fault: "publishes compacted changes above changes that the compaction did not read",
+        file: "src/folder/publish.rs",
         edits: &[(
-            "Place::Only(only) => only == version,",
-            "Place::Only(_) => true,",
+            "Target::Only(only) => only == version,",
+            "Target::Only(_) => true,",
         )],
         caught_by: RACES,
     },
     Mutant {
         name: "one-listing",
-        fault: "does not list again after it has opened the files",
-        file: "src/chain.rs",
+        fault: "does not list the folder again after it has opened the files",
+        file: "src/folder/chain.rs",
         edits: &[(
             "            let after = Listing::of(folder)?;\n            let unchanged = after.versions == before.versions && after.is_current(folder)?;\n",
             "            let after = Listing::default();\n            let unchanged = true;\n",
@@ -292,7 +292,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "block-unchecked",
-        fault: "does not check the sums of blocks",
+        fault: "does not check the checksums of blocks",
         file: "src/format/read.rs",
         edits: &[(
             "split_frame(&bytes).filter(|frame| frame.holds(seed));",
@@ -302,7 +302,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "salvaged-block-unchecked",
-        fault: "does not check the sums of blocks that an index leads to",
+        fault: "does not check the checksums of salvaged blocks",
         file: "src/format/read.rs",
         edits: &[(
             "            && xxh3_64_with_seed(block, block_seed(self.header.id, start)) == entry.sum\n",
@@ -312,8 +312,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "header-unchecked",
-        fault: "does not check the sum of the header",
-        file: "src/format/mod.rs",
+        fault: "does not check the checksum of the header",
+        file: "src/format/header.rs",
         edits: &[(
             "        .filter(|frame| frame.holds(header_seed(version)))\n",
             "",
@@ -325,7 +325,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "index-unchecked",
-        fault: "does not check the sum of an index",
+        fault: "does not check the checksum of an index",
         file: "src/format/read.rs",
         edits: &[(
             "                .filter(|frame| frame.holds(index_seed(self.header.id, start)))\n",
@@ -335,8 +335,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "directory-unchecked",
-        fault: "does not check the sum of the directory",
-        file: "src/format/read.rs",
+        fault: "does not check the checksum of the directory",
+        file: "src/format/segments.rs",
         edits: &[(
             "        .filter(|frame| frame.holds(directory_seed(version, offset)))?;\n",
             "        .filter(|_| offset > 0)?;\n",
@@ -345,7 +345,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "missing-uncounted",
-        fault: "does not count what is missing where an index is damaged with a block",
+        fault: "does not count the lost entries if an index and a block of it are damaged",
         file: "src/format/read.rs",
         edits: &[(
             "        if puts > 0 || removes > 0 {\n            self.pieces",
@@ -358,7 +358,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "header-left-blank",
-        fault: "leaves the header of a large file as it was before anything was counted",
+        fault: "does not write the totals to the header of a large file",
         file: "src/format/encode.rs",
         edits: &[(
             "            _ => sink.write(0, &head)?,\n",
@@ -371,7 +371,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "segment-begun-early",
-        fault: "takes an index for the first of the next segment's blocks",
+        fault: "treats an index as the first block of the next segment",
         file: "src/format/encode.rs",
         edits: &[(
             "        self.segment = self.offset();\n",
@@ -384,8 +384,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "duplicates-kept",
-        fault: "publishes what was written in batches with every entry of a key",
-        file: "src/compact.rs",
+        fault: "publishes batches without deduplication",
+        file: "src/records/deduplicate.rs",
         edits: &[(
             "    if replaced.is_empty() && header.removes == 0 {",
             "    if replaced.is_empty() || header.removes < u64::MAX {",
@@ -394,8 +394,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "first-of-batches-counts",
-        fault: "keeps the first of several entries with one key of different batches",
-        file: "src/compact.rs",
+        fault: "keeps the first entry of a key that is in several batches",
+        file: "src/records/deduplicate.rs",
         edits: &[(
             "                        replaced.set(*last, count)?;\n                        *last = at;\n",
             "                        replaced.set(at, count)?;\n                        let _ = last;\n",
@@ -403,9 +403,9 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: DUPLICATES,
     },
     Mutant {
-        name: "stale-part-not-copied",
-        fault: "copies nothing of a file that was written bit by bit and was removed",
-        file: "src/part.rs",
+        name: "stale-draft-not-copied",
+        fault: "copies nothing of a draft that another writer removed",
+        file: "src/folder/draft.rs",
         edits: &[(
             "            while offset < self.size {\n",
             "            while offset > self.size {\n",
@@ -417,8 +417,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "share-skipped",
-        fault: "merges all shares of the keys but the last",
-        file: "src/stream.rs",
+        fault: "merges all shares of the keys except the last",
+        file: "src/records/stream.rs",
         edits: &[(
             "        let is_left = self.shares_left > 0;\n",
             "        let is_left = self.shares_left > 1;\n",
@@ -427,8 +427,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "share-of-everything",
-        fault: "takes every key for one of every share",
-        file: "src/merge.rs",
+        fault: "counts every key in every share",
+        file: "src/records/merge.rs",
         edits: &[(
             "        self.of <= 1 || hash % self.of == self.number\n",
             "        self.of <= 1 || hash % self.of < self.of\n",
@@ -437,8 +437,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "lost-keys-forgotten",
-        fault: "lets older values show where newer ones are damaged",
-        file: "src/merge.rs",
+        fault: "returns older values if newer ones are damaged",
+        file: "src/records/merge.rs",
         edits: &[(
             "Ok(is_newest && (!self.is_lossy || self.settle(key_hash(key))?))",
             "Ok(is_newest)",
@@ -447,8 +447,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "short-write-taken",
-        fault: "takes a short write for a whole one",
-        file: "src/dir.rs",
+        fault: "treats a short write as complete",
+        file: "src/folder/dir.rs",
         edits: &[(
             "Some(rest) if written > 0 => rest,",
             "Some(_) if written > 0 => &[],",
@@ -457,8 +457,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "short-read-taken",
-        fault: "takes a short read for the end of the file",
-        file: "src/dir.rs",
+        fault: "treats a short read as the end of the file",
+        file: "src/folder/dir.rs",
         edits: &[(
             "            if read == 0 {\n",
             "            if read < READ_BYTES.min(end - offset) {\n",
@@ -467,8 +467,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "failed-sync-ignored",
-        fault: "goes on where a file cannot be synced",
-        file: "src/dir.rs",
+        fault: "continues if the sync of a file fails",
+        file: "src/folder/dir.rs",
         edits: &[(
             "            .map_err(|code| error(\"syncing\", &self.name, code))\n",
             "            .or(Ok(()))\n",
@@ -477,8 +477,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "full-disk-unnamed",
-        fault: "does not tell a full disk from other errors",
-        file: "src/dir.rs",
+        fault: "reports a full disk as another error",
+        file: "src/folder/dir.rs",
         edits: &[(
             "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::NoSpace,",
             "ErrorCode::InsufficientSpace | ErrorCode::Quota => Error::Other(reason()),",
@@ -487,7 +487,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "clock-trusted",
-        fault: "takes a wall clock that was set back at its word",
+        fault: "trusts a wall clock that was set back",
         file: "src/clock.rs",
         edits: &[
             (
@@ -506,8 +506,8 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "first-duplicate-counts",
-        fault: "keeps the first of several entries with one key",
-        file: "src/keys.rs",
+        fault: "keeps the first entry of a key",
+        file: "src/records/keys.rs",
         edits: &[(
             "keys.iter().rev().map(is_last).collect();\n    last.reverse();",
             "keys.iter().map(is_last).collect();\n    last.rotate_left(0);",

@@ -8,7 +8,7 @@ use larder_disk::format::{
     Encoder, Header, Keys, Kind, LostKeys, Piece, Put, Reader, Record, Source, check as check_file,
     decode_head, encode, key_hash,
 };
-use larder_disk::merge::{Merge, Share};
+use larder_disk::records::{Merge, Share};
 
 use crate::forge::{OLD_PREAMBLE, PREAMBLE};
 use crate::repair::repaired;

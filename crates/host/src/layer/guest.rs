@@ -9,8 +9,8 @@ use super::caches::Quota;
 use super::{Cache, Layer, Options, check};
 use crate::bindings::given::cache::{self as contract, Host, HostCache};
 use crate::bindings::given::types;
-use larder_names::LONGEST;
 use crate::{Entry, Error, ErrorKind};
+use larder_names::LONGEST;
 
 /// What stands between tenant and name: any name may have it, no tenant, and none of the short names of Windows.
 const SEPARATOR: char = '+';

@@ -1,19 +1,19 @@
-//! Directories and files: the only place that calls the file system.
+//! Directories and files. Only this file calls the file system.
 
-use crate::Error;
-use crate::clock::nanoseconds;
-use crate::memory::{buffer, make_room, reserve};
-use crate::wasi::filesystem::preopens;
-use crate::wasi::filesystem::types::{
+use crate::abi::Error;
+use crate::abi::memory::{buffer, reserve, reserve_in};
+use crate::abi::wasi::filesystem::preopens;
+use crate::abi::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
 };
-use crate::wasi::random::random;
+use crate::abi::wasi::random::random;
+use crate::clock::nanoseconds;
 
-/// How much one call reads: wasmtime gives no more at once.
+/// How many bytes one call reads: wasmtime returns no more at once.
 pub const READ_BYTES: u64 = 64 * 1024;
 
-/// A directory. No path that it is given leads out of it: names are single
-/// components, and links are never followed.
+/// A directory. No name leads out of it: names are single path components, and links are never
+/// followed.
 pub struct Dir(Descriptor);
 
 /// An open file.
@@ -22,18 +22,18 @@ pub struct File {
     name: String,
 }
 
-/// What a name in a directory stands for.
+/// A name in a directory.
 pub struct Listed {
     /// The name.
     pub name: String,
-    /// A regular file.
+    /// The name is a regular file.
     pub is_file: bool,
-    /// A directory, not a link to one.
+    /// The name is a directory, not a link to one.
     pub is_dir: bool,
 }
 
 impl Dir {
-    /// The directory that the host gave the component.
+    /// The directory that the host gave to the component.
     pub fn root() -> Result<Dir, Error> {
         let first = preopens::get_directories().into_iter().next();
         let (root, _) = first.ok_or_else(|| {
@@ -51,8 +51,8 @@ impl Dir {
             .map_err(|code| error("opening the folder", &path.display().to_string(), code))
     }
 
-    /// What is in the directory. Files that come or go meanwhile may be listed
-    /// or not; names that are not UTF-8 are not ours and are left out.
+    /// Lists the directory. Files that appear or disappear meanwhile may be missing. Names that are
+    /// not UTF-8 do not belong to Larder and are left out.
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
         let failed = |code| error("listing", "the folder", code);
         let stream = self.0.read_directory().map_err(failed)?;
@@ -65,17 +65,17 @@ impl Dir {
                     is_dir: entry.type_ == DescriptorType::Directory,
                 }),
                 Ok(None) => return Ok(listed),
-                // A file that went while the host looked at it.
+                // The file disappeared while the host looked at it.
                 Err(ErrorCode::NoEntry | ErrorCode::IllegalByteSequence) => {}
                 Err(code) => return Err(failed(code)),
             }
         }
     }
 
-    /// Opens a directory in this one; none where there is nothing of that name.
+    /// Opens a directory in this one. Returns none if the name does not exist.
     pub fn open_dir(&self, name: &str) -> Result<Option<Dir>, Error> {
         let failed = |code| error("opening the folder", name, code);
-        // Hosts open first and check then, and opening a pipe may wait for ever.
+        // A host may open first and check later, and opening a pipe may wait for ever.
         match self.stat(name)?.map(|stat| stat.type_) {
             Some(DescriptorType::Directory) => {}
             Some(_) => return Err(failed(ErrorCode::NotDirectory)),
@@ -86,14 +86,14 @@ impl Dir {
             self.0.open_at(PathFlags::empty(), name, directory, flags)
         };
         let opened = match open(DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY) {
-            // A host that gives the component leave to read only.
+            // The host may allow the component only to read.
             Err(ErrorCode::ReadOnly | ErrorCode::NotPermitted) => open(DescriptorFlags::READ),
             opened => opened,
         };
         found(opened).map(|dir| dir.map(Dir)).map_err(failed)
     }
 
-    /// Creates a directory in this one, if there is none.
+    /// Creates a directory in this one, unless it exists.
     pub fn create_dir(&self, name: &str) -> Result<(), Error> {
         match self.0.create_directory_at(name) {
             Ok(()) | Err(ErrorCode::Exist) => Ok(()),
@@ -101,7 +101,7 @@ impl Dir {
         }
     }
 
-    /// Opens a file for reading; none where there is nothing of that name.
+    /// Opens a file for reading. Returns none if the name does not exist.
     pub fn open(&self, name: &str) -> Result<Option<File>, Error> {
         let opened = self.0.open_at(
             PathFlags::empty(),
@@ -116,8 +116,7 @@ impl Dir {
         }))
     }
 
-    /// Creates a file for writing and reading, under a random name with this
-    /// suffix.
+    /// Creates a file for writing and reading. Its name is random and ends with `suffix`.
     pub fn create(&self, suffix: &str) -> Result<File, Error> {
         let name = random_name(suffix);
         let created = self.0.open_at(
@@ -132,22 +131,22 @@ impl Dir {
         }
     }
 
-    /// Gives a file a further name, if that is free.
+    /// Gives a file a second name, if that name is free.
     pub fn link(&self, old: &str, new: &str) -> Result<Linked, Error> {
         match self.0.link_at(PathFlags::empty(), old, &self.0, new) {
             Ok(()) => Ok(Linked::Done),
             Err(ErrorCode::Exist) => Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
             Err(ErrorCode::Unsupported | ErrorCode::NotPermitted | ErrorCode::TooManyLinks) => {
-                // For want of hard links.
+                // The file system has no hard links.
                 self.rename(old, new)
             }
             Err(code) => Err(error("publishing", new, code)),
         }
     }
 
-    /// Gives a file another name, if that is free: between the look and the
-    /// rename another writer may take the name, and is overwritten.
+    /// Gives a file a new name, if that name is free. Another writer may take the name between the
+    /// check and the rename; then its file is overwritten.
     pub fn rename(&self, old: &str, new: &str) -> Result<Linked, Error> {
         match self.0.stat_at(PathFlags::empty(), new) {
             Ok(_) => return Ok(Linked::Taken),
@@ -161,7 +160,7 @@ impl Dir {
         }
     }
 
-    /// Removes a file. False where there is none.
+    /// Removes a file. Returns false if there is none.
     pub fn remove(&self, name: &str) -> Result<bool, Error> {
         match self.0.unlink_file_at(name) {
             Ok(()) => Ok(true),
@@ -170,7 +169,7 @@ impl Dir {
         }
     }
 
-    /// When a file was last written.
+    /// The time when a file was last written.
     pub fn modified(&self, name: &str) -> Result<Modified, Error> {
         let time = self
             .stat(name)?
@@ -193,8 +192,8 @@ impl Dir {
             .map_err(|code| error("looking at", name, code))
     }
 
-    /// Makes the names in the directory survive a power cut, where the host
-    /// and its file system know how to.
+    /// Makes the names in the directory survive a power cut, if the host and its file system can do
+    /// so.
     pub fn sync(&self) -> Result<(), Error> {
         match self.0.sync() {
             Ok(()) | Err(ErrorCode::Unsupported | ErrorCode::Invalid) => Ok(()),
@@ -203,7 +202,7 @@ impl Dir {
     }
 }
 
-/// When a file was last written.
+/// The time when a file was last written.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Modified {
     /// In nanoseconds since 1970.
@@ -214,24 +213,24 @@ pub enum Modified {
     Gone,
 }
 
-/// What came of giving a file a further name.
+/// The result of giving a file another name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Linked {
-    /// It has the name.
+    /// The file has the new name.
     Done,
-    /// Something else has it.
+    /// Another file has that name.
     Taken,
     /// The file was removed meanwhile.
     Gone,
 }
 
 impl File {
-    /// The name that the file was opened or created by.
+    /// The name by which the file was opened or created.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How long the file is, in bytes.
+    /// The size of the file, in bytes.
     pub fn size(&self) -> Result<u64, Error> {
         match self.descriptor.stat() {
             Ok(stat) => Ok(stat.size),
@@ -239,20 +238,19 @@ impl File {
         }
     }
 
-    /// Reads from `offset` to `end` or to the end of the file.
+    /// Reads from `offset` to `end`, or to the end of the file.
     pub fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
         let size = end.saturating_sub(offset);
-        make_room(0, size)?;
+        reserve(0, size)?;
         let mut bytes = buffer(size)?;
         self.read_into(offset, &mut bytes, end)?;
         Ok(bytes)
     }
 
-    /// Reads from `offset` to `end` or to the end of the file, and appends that
-    /// to what is in the buffer. Where the buffer has no room for it and cannot
-    /// grow, that is an error.
+    /// Reads from `offset` to `end`, or to the end of the file, and appends the bytes to the
+    /// buffer. It is an error if the buffer has too little capacity and cannot grow.
     pub fn read_into(&self, offset: u64, bytes: &mut Vec<u8>, end: u64) -> Result<(), Error> {
-        reserve(bytes, end.saturating_sub(offset))?;
+        reserve_in(bytes, end.saturating_sub(offset))?;
         let mut offset = offset;
         while offset < end {
             let read = self
@@ -267,7 +265,7 @@ impl File {
         Ok(())
     }
 
-    /// Reads from `offset` to `end`, which the file is known to reach.
+    /// Reads from `offset` to `end`. It is an error if the file ends before `end`.
     pub fn read_exactly(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
         let bytes = self.read(offset, end)?;
         match offset.saturating_add(bytes.len() as u64) == end {
@@ -296,7 +294,7 @@ impl File {
         Ok(())
     }
 
-    /// Makes the contents survive a power cut.
+    /// Makes the content of the file survive a power cut.
     pub fn sync_data(&self) -> Result<(), Error> {
         self.descriptor
             .sync_data()
@@ -306,8 +304,8 @@ impl File {
 
 #[cfg(not(unix))]
 impl Descriptor {
-    /// Reads at `offset`, at most so many bytes, and appends them to a buffer
-    /// that has room. None are read at the end of the file only.
+    /// Reads at most `length` bytes at `offset` and appends them to a buffer that has the capacity.
+    /// Returns 0 only at the end of the file.
     fn read_into(&self, length: u64, offset: u64, bytes: &mut Vec<u8>) -> Result<u64, ErrorCode> {
         let (chunk, _) = self.read(READ_BYTES.min(length), offset)?;
         bytes.extend_from_slice(&chunk);
@@ -315,7 +313,7 @@ impl Descriptor {
     }
 }
 
-/// A name that nobody else has, with this suffix.
+/// A name that no other file has. It ends with `suffix`.
 pub fn random_name(suffix: &str) -> String {
     format!("{:016x}{suffix}", random::get_random_u64())
 }
@@ -328,7 +326,7 @@ fn found<T>(outcome: Result<T, ErrorCode>) -> Result<Option<T>, ErrorCode> {
     }
 }
 
-/// What an error of the file system means to the caller.
+/// Translates an error of the file system into an error of the contract.
 #[cold]
 fn error(doing: &str, what: &str, code: ErrorCode) -> Error {
     let reason = || format!("{doing} {what}: {}", code.message());

@@ -1,29 +1,29 @@
-//! What the environment sets.
+//! The durability that the environment sets.
 
-use crate::Error;
-use crate::wasi::cli::environment;
+use crate::abi::Error;
+use crate::abi::wasi::cli::environment;
 
-/// Whether what is published is made to survive a power cut.
+/// Whether published files survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// File and folder are synced.
     Full,
-    /// Neither is, and superseded versions stay a while.
+    /// Neither is synced, and superseded versions stay for a while.
     Atomic,
 }
 
 /// Reads `LARDER_DURABILITY`.
 pub fn durability() -> Result<Durability, Error> {
     const NAME: &str = "LARDER_DURABILITY";
-    // Not by way of std: wasi-libc would free the list with an allocator that
-    // is not the one it came from.
+    // Not through std: wasi-libc would free the list with an allocator other than the one that made
+    // it.
     let environment = environment::get_environment();
     let setting = environment.iter().find(|(name, _)| name == NAME);
     match setting.map_or("", |(_, value)| value) {
         "" | "full" => Ok(Durability::Full),
         "atomic" => Ok(Durability::Atomic),
         other => {
-            let reason = format!("{NAME} is `full` or `atomic`, not `{other}`");
+            let reason = format!("{NAME} must be `full` or `atomic`, not `{other}`");
             Err(Error::InvalidArgument(reason))
         }
     }

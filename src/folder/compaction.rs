@@ -1,31 +1,30 @@
-//! When files are folded into one, as in a log-structured merge tree: few
-//! files to read, and every byte rewritten few times.
+//! Decides when several files are compacted into one, as in a log-structured merge tree. The goals:
+//! few files to read, and few rewrites of each byte.
 
-/// How many files of one size are folded into one of the next.
+/// How many files of one size class are compacted into one file of the next class.
 const FAN_IN: usize = 16;
 
-/// Up to how many bytes files count as of the smallest size, and changes never
-/// outgrow a snapshot.
+/// Limits, in bytes. Files up to `SMALLEST` are of the smallest size class. Changes up to
+/// `LEAST_OUTGROWN` never outgrow a snapshot.
 const SMALLEST: u64 = 4 * 1024;
 const LEAST_OUTGROWN: u64 = 64 * 1024;
 
-/// To look for files to fold, all of a chain have to be opened: every so many
-/// versions, and after changes that are large.
+/// The search for files to compact opens all files of a chain. So it runs only every so many
+/// versions, and after large changes.
 const LOOK_EVERY: u64 = 8;
 
-/// Whether to look for files to fold, now that changes of so many bytes are this
-/// version.
-pub fn is_fold_due(version: u64, bytes: u64) -> bool {
+/// Whether to search for files to compact, after `bytes` bytes of changes became this version.
+pub fn is_compaction_due(version: u64, bytes: u64) -> bool {
     version.is_multiple_of(LOOK_EVERY) || bytes > LEAST_OUTGROWN
 }
 
-/// How many of the newest files to fold, given their sizes from the newest to
-/// the oldest, which is the snapshot; 0 for none, all for a new snapshot.
-pub fn files_to_fold(sizes: &[u64]) -> usize {
+/// How many of the newest files to compact: 0 for none, all for a new snapshot. `sizes` are the
+/// sizes of the files from the newest to the oldest; the oldest is the snapshot.
+pub fn files_to_compact(sizes: &[u64]) -> usize {
     let Some((snapshot, changes)) = sizes.split_last() else {
         return 0;
     };
-    // Rewriting the snapshot costs at most twice what was changed since.
+    // Rewriting the snapshot costs at most twice the bytes that changed since.
     if changes.iter().sum::<u64>() > (*snapshot).max(LEAST_OUTGROWN) {
         return sizes.len();
     }
@@ -48,8 +47,8 @@ pub fn files_to_fold(sizes: &[u64]) -> usize {
 mod tests {
     use super::*;
 
-    /// Applies changes of these sizes, and gives the number of bytes written
-    /// and the most files that there ever were.
+    /// Applies changes of these sizes. Returns how many bytes were written, and the highest number
+    /// of files at any time.
     fn simulate(snapshot: u64, changes: impl Iterator<Item = u64>) -> (u64, usize) {
         let (mut sizes, mut written, mut most) = (vec![snapshot], 0, 0);
         let mut version = 1;
@@ -57,11 +56,11 @@ mod tests {
             sizes.insert(0, change);
             written += change;
             version += 1;
-            let run = files_to_fold(&sizes);
-            if is_fold_due(version, change) && run > 0 {
-                let folded = sizes.drain(..run).sum();
-                sizes.insert(0, folded);
-                written += folded;
+            let run = files_to_compact(&sizes);
+            if is_compaction_due(version, change) && run > 0 {
+                let compacted = sizes.drain(..run).sum();
+                sizes.insert(0, compacted);
+                written += compacted;
                 version += 1;
             }
             most = most.max(sizes.len());
@@ -82,8 +81,8 @@ mod tests {
             let mut sizes = vec![100_000];
             for version in 2..1000 {
                 sizes.insert(0, change);
-                let run = files_to_fold(&sizes);
-                if is_fold_due(version, change) && run > 0 {
+                let run = files_to_compact(&sizes);
+                if is_compaction_due(version, change) && run > 0 {
                     assert_eq!(run, sizes.len());
                     sizes = vec![100_000];
                 }
@@ -93,10 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn few_changes_are_not_folded() {
-        assert_eq!(files_to_fold(&[]), 0);
-        assert_eq!(files_to_fold(&[100]), 0);
-        assert_eq!(files_to_fold(&[200, 200, 200, 100]), 0);
-        assert_eq!(files_to_fold(&[[200; 16].as_slice(), &[100]].concat()), 16);
+    fn few_changes_are_not_compacted() {
+        assert_eq!(files_to_compact(&[]), 0);
+        assert_eq!(files_to_compact(&[100]), 0);
+        assert_eq!(files_to_compact(&[200, 200, 200, 100]), 0);
+        assert_eq!(
+            files_to_compact(&[[200; 16].as_slice(), &[100]].concat()),
+            16
+        );
     }
 }

@@ -1,21 +1,21 @@
-//! What the files of a cache say together, a block at a time.
+//! Reads the merged files of a cache, one block at a time.
 
-use crate::Error;
-use crate::chain::Published;
+use crate::abi::Error;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::folder::{Bytes, Published};
 use crate::format::{Block, Header, Piece, Reader};
-use crate::merge::{Lost, Merge, Share};
-use crate::source::Bytes;
-use crate::wasi::random::random::get_random_u64;
 
-/// How much memory the keys of changes may take: those of more are merged a
-/// share after the other, and the files are read as often.
+use super::merge::{Lost, Merge, Share};
+
+/// How many bytes the keys of changes may take in memory. More keys are merged in shares, one share
+/// after the other, and the files are read once for each share.
 const MOST_KEY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What a key takes besides its bytes, at the most.
+/// How many bytes a key takes at most, besides its own bytes.
 const PER_KEY: u64 = 20;
 
-/// The blocks of a cache's files, from the newest file to the oldest; and of
-/// every record in them, whether it is the newest of its key.
+/// The blocks of the files of a cache, from the newest file to the oldest. Tells of every record
+/// whether it is the newest of its key.
 pub struct Stream {
     files: Vec<Published>,
     next: usize,
@@ -27,16 +27,15 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Reads these files, from the newest to the oldest, which nothing but so
-    /// many lost entries are older than.
+    /// Reads these files, from the newest to the oldest. `cut_off` older entries are lost.
     pub fn new(files: Vec<Published>, cut_off: u64) -> Stream {
-        // One that cannot be read ends a chain, which counts what it cuts off.
+        // An unreadable file ends a chain, and the chain counts the entries that it cuts off.
         let readable = files.into_iter().filter(|file| file.header.is_ok());
         let files: Vec<_> = readable.collect();
         let changes = files.split_last().map_or(&[][..], |(_, changes)| changes);
         let key_bytes = changes.iter().map(|file| {
             let Ok(header) = &file.header else { return 0 };
-            // A header may say anything, but an index has 8 bytes for every key.
+            // A header may claim anything, but an index has 8 bytes for every key.
             let keys = header.puts.saturating_add(header.removes);
             let keys = keys.min(file.size() / 8);
             let bytes = match header.key_bytes {
@@ -61,19 +60,19 @@ impl Stream {
         }
     }
 
-    /// How many entries there are at the most, those included that were
-    /// replaced, removed, lost or expired since.
+    /// The highest possible number of entries. Includes those that were replaced, removed, lost or
+    /// expired since.
     pub fn count(&self) -> u64 {
         let headers = self.files.iter().flat_map(|file| &file.header);
         headers.fold(0, |puts, header| puts.saturating_add(header.puts))
     }
 
-    /// How many bytes there are to be read.
+    /// The number of bytes to read.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(Published::size).sum()
     }
 
-    /// The next block, and the header of its file; none when all were given.
+    /// The next block, with the header of its file. Returns none after the last block.
     pub fn next(&mut self) -> Result<Option<(Header, Block)>, Error> {
         loop {
             let Some(reader) = &mut self.reader else {
@@ -90,13 +89,13 @@ impl Stream {
         }
     }
 
-    /// Every record of the block that was given last is the newest of its key.
+    /// Whether every record of the last block is the newest of its key.
     pub fn is_all_newest(&self) -> bool {
         self.merge.is_all_newest()
     }
 
-    /// Whether a record of the block that was given last is the newest of its
-    /// key. To be asked once, of all records from the first to the last.
+    /// Whether a record of the last block is the newest of its key. Must be asked once for each
+    /// record, from the first to the last.
     pub fn is_newest(&mut self, key: &str) -> Result<bool, Error> {
         Ok(self.merge.is_newest(key)?)
     }
@@ -106,14 +105,14 @@ impl Stream {
         self.merge.lost().count().saturating_add(self.cut_off)
     }
 
-    /// Tells what is missing, at the end.
+    /// Ends the stream and returns the losses.
     pub fn finish(self) -> Lost {
         let mut lost = self.merge.finish();
         lost.unknown = lost.unknown.saturating_add(self.cut_off);
         lost
     }
 
-    /// Opens the next file; false where there is none.
+    /// Opens the next file. Returns false if there is none.
     fn open_next(&mut self) -> Result<bool, Error> {
         let Some(file) = self.files.get(self.next) else {
             return Ok(false);

@@ -1,21 +1,20 @@
-//! Sets of keys, and of the hashes of keys. No one can choose keys that collide
-//! in one.
+//! Sets of keys and of key hashes. Nobody can choose keys that collide in a set.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::memory::{TooLarge, make_room};
+use crate::abi::memory::{TooLarge, reserve};
 
-/// A set of keys, which it holds.
+/// A set of keys. It owns their bytes.
 pub struct KeySet {
-    /// All keys, one after the other.
+    /// The bytes of all keys, one key after the other.
     bytes: Vec<u8>,
     keys: HashTable<Key>,
     seed: u64,
 }
 
-/// Where a key begins and ends, and the how manieth it is.
+/// The range of a key in the bytes, and its number.
 struct Key {
     start: u32,
     end: u32,
@@ -23,7 +22,7 @@ struct Key {
 }
 
 impl KeySet {
-    /// An empty set; `seed` is a random number.
+    /// An empty set. `seed` is a random number.
     pub fn new(seed: u64) -> KeySet {
         KeySet {
             bytes: Vec::new(),
@@ -32,14 +31,13 @@ impl KeySet {
         }
     }
 
-    /// There are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Adds a key, if it is not in the set already. Gives the number of the key,
-    /// counted from 0 in the order in which they were added, and whether it is
-    /// new.
+    /// Adds a key, unless it is in the set. Returns the number of the key and whether it is new.
+    /// Keys are numbered from 0 in the order of their insertion.
     pub fn insert(&mut self, key: &str) -> Result<(usize, bool), TooLarge> {
         if let Some(number) = self.find(key) {
             return Ok((number, false));
@@ -59,8 +57,8 @@ impl KeySet {
         let reserved = self.keys.try_reserve(1, hash);
         reserved.map_err(|_| TooLarge(needed))?;
         if room != (bytes.capacity(), self.keys.capacity()) {
-            // It must not take what others need in between.
-            make_room(0, 0)?;
+            // The set must not take memory that others need meanwhile.
+            reserve(0, 0)?;
         }
         self.keys.insert_unique(hash(&new), new, hash);
         Ok((number, true))
@@ -98,7 +96,7 @@ pub struct HashSet {
 }
 
 impl HashSet {
-    /// An empty set; `seed` is a random number.
+    /// An empty set. `seed` is a random number.
     pub fn new(seed: u64) -> HashSet {
         HashSet {
             hashes: HashTable::new(),
@@ -106,26 +104,26 @@ impl HashSet {
         }
     }
 
-    /// There are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.hashes.is_empty()
     }
 
-    /// Adds a hash. False where it is in the set already.
+    /// Adds a hash. Returns false if it is in the set already.
     pub fn insert(&mut self, hash: u64) -> Result<bool, TooLarge> {
         let factor = self.factor;
-        let place = |hash: &u64| place(*hash, factor);
+        let spread = |hash: &u64| spread(*hash, factor);
         let needed = self.hashes.len() as u64 * 16;
         let room = self.hashes.capacity();
-        let reserved = self.hashes.try_reserve(1, place);
+        let reserved = self.hashes.try_reserve(1, spread);
         reserved.map_err(|_| TooLarge(needed))?;
         if room != self.hashes.capacity() {
-            make_room(0, 0)?;
+            reserve(0, 0)?;
         }
         Ok(
             match self
                 .hashes
-                .entry(place(&hash), |other| *other == hash, place)
+                .entry(spread(&hash), |other| *other == hash, spread)
             {
                 Entry::Occupied(_) => false,
                 Entry::Vacant(vacant) => {
@@ -136,21 +134,20 @@ impl HashSet {
         )
     }
 
-    /// Whether a hash is in the set.
+    /// Whether the hash is in the set.
     pub fn contains(&self, hash: u64) -> bool {
-        let place = place(hash, self.factor);
-        self.hashes.find(place, |other| *other == hash).is_some()
+        let spread = spread(hash, self.factor);
+        self.hashes.find(spread, |other| *other == hash).is_some()
     }
 }
 
-/// Multiplication by a random odd number spreads what others chose; the upper
-/// half is the better one, and a table takes the lower.
-fn place(hash: u64, factor: u64) -> u64 {
+/// Spreads hashes that others chose, through multiplication by a random odd number. The upper half
+/// of the product is the better half, and a table takes the lower half.
+fn spread(hash: u64, factor: u64) -> u64 {
     hash.wrapping_mul(factor).rotate_left(32)
 }
 
-/// Tells of each of these keys whether it is its last occurrence; `seed` is a
-/// random number.
+/// Returns for each key whether it is the last occurrence of that key. `seed` is a random number.
 pub fn last_occurrences<'a>(keys: &[&'a str], seed: u64) -> Vec<bool> {
     let mut seen: HashTable<&'a str> = HashTable::with_capacity(keys.len());
     let hash = |key: &&str| xxh3_64_with_seed(key.as_bytes(), seed);

@@ -1,20 +1,20 @@
-//! What the files of a cache say together: the newest record of every key.
+//! Merges the files of a cache: finds the newest record of every key.
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::abi::memory::TooLarge;
 use crate::format::{Header, Kind, LostKeys, Piece, key_hash};
-use crate::keys::{HashSet, KeySet};
-use crate::memory::TooLarge;
 
-/// What is missing from a merge.
+use super::keys::{HashSet, KeySet};
+
+/// The losses that a merge found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// The keys whose newest record was lost, by hash.
+    /// The hashes of the keys whose newest record was lost.
     pub keys: LostKeys,
-    /// How many further entries were lost, of which nothing is known.
+    /// How many further entries were lost. Nothing is known of their keys.
     pub unknown: u64,
-    /// Any key may have been among those lost, so that whatever is older than
-    /// the damage was left out.
+    /// Any key may be among the lost ones. So all files older than the damage were left out.
     pub blind: bool,
 }
 
@@ -25,28 +25,27 @@ impl Lost {
     }
 }
 
-/// Tells which records are the newest of their keys, given all records of all
-/// files, from the newest file to the oldest.
+/// Tells which records are the newest of their keys. It receives all records of all files, from the
+/// newest file to the oldest.
 ///
-/// A record that was lost hides what older files say of its key, and is counted
-/// unless a newer file says something of it. Takes memory for the keys of all
-/// files but the oldest; to take less, merge the keys of one share after the
-/// other.
+/// A lost record hides the older records of its key. It counts as lost, unless a newer file has a
+/// record of that key. A merge takes memory for the keys of all files but the oldest. To take less,
+/// merge the keys in shares, one share after the other.
 pub struct Merge {
     lost: Lost,
     seen: KeySet,
-    /// The hashes of the keys seen and of those lost; only filled once anything
-    /// is lost.
+    /// The hashes of the keys that were seen and of those that were lost. Filled only after the
+    /// first loss.
     settled: HashSet,
     is_lossy: bool,
     share: Share,
     file: Option<Header>,
     is_oldest: bool,
-    /// Some of the file's records were lost, and it is not known which keys.
+    /// Records of the file were lost, and their keys are not known.
     is_blind: bool,
 }
 
-/// Which keys are merged.
+/// The keys that are merged at once.
 #[derive(Clone, Copy)]
 pub struct Share {
     /// The number of the share, from 0.
@@ -56,7 +55,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// All keys.
+    /// All keys at once.
     pub const ALL: Share = Share { number: 0, of: 1 };
 
     fn has(&self, hash: u64) -> bool {
@@ -69,7 +68,7 @@ impl Share {
 }
 
 impl Merge {
-    /// Begins; `seed` is a random number.
+    /// Begins a merge. `seed` is a random number.
     pub fn new(share: Share, seed: u64) -> Merge {
         Merge {
             lost: Lost::default(),
@@ -83,7 +82,7 @@ impl Merge {
         }
     }
 
-    /// Begins with the next file. False where nothing of it counts.
+    /// Begins the next file. Returns false if no record of it counts.
     pub fn begin(&mut self, header: &Header, is_oldest: bool) -> bool {
         self.end_file();
         self.lose_unknown(header.lost);
@@ -96,8 +95,8 @@ impl Merge {
         true
     }
 
-    /// Every record of the file is the newest of its key, as far as can be told
-    /// without a look at it.
+    /// Whether every record of the file is certain to be the newest of its key, without a look at
+    /// it.
     pub fn is_all_newest(&self) -> bool {
         // A file has each key once.
         self.is_oldest && self.seen.is_empty() && !self.is_lossy && self.share.of <= 1
@@ -148,18 +147,18 @@ impl Merge {
         Ok(())
     }
 
-    /// What was found missing so far.
+    /// The losses found so far.
     pub fn lost(&self) -> &Lost {
         &self.lost
     }
 
-    /// Ends, and tells what is missing.
+    /// Ends the merge and returns the losses.
     pub fn finish(mut self) -> Lost {
         self.end_file();
         self.lost
     }
 
-    /// Begins anew with the next share. What is missing is kept.
+    /// Begins the next share. The losses are kept.
     pub fn next_share(&mut self, seed: u64) {
         self.end_file();
         let share = Share {
@@ -184,14 +183,14 @@ impl Merge {
         self.is_blind = false;
     }
 
-    /// The same is met again in every share, and counts once.
+    /// Every share finds the same unknown losses. They count once.
     fn lose_unknown(&mut self, entries: u64) {
         if self.share.number == 0 {
             self.lost.unknown = self.lost.unknown.saturating_add(entries);
         }
     }
 
-    /// False where something newer is known of a key.
+    /// Returns false if something newer is known of the key.
     fn settle(&mut self, hash: u64) -> Result<bool, TooLarge> {
         match self.is_oldest {
             true => Ok(!self.settled.contains(hash)),
@@ -266,7 +265,7 @@ mod tests {
             }
             let lost = merge.finish();
             assert_eq!(lost.blind, !begins);
-            // In whichever share it is met, it counts once.
+            // It counts once, although every share finds it.
             assert_eq!(lost.count(), if begins { 2 } else { 12 });
         }
     }

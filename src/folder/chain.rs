@@ -1,62 +1,62 @@
-//! Which files make up a cache: the newest, the one that ends where its range
-//! begins, and so on down to a snapshot.
+//! Finds the files that make up a cache. The chain begins at the newest file. A change file leads
+//! to the file before its range of versions, and so on down to a snapshot.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::{Dir, READ_BYTES};
+use crate::abi::Error;
 use crate::format::{self, Header, Kind, Source as _, Unreadable};
-use crate::publish::{ATTEMPTS, Listing, MOST_UNSYNCED, busy, file_name};
-use crate::settings::Durability;
-use crate::source::Bytes;
 
-/// The files of a cache, open, newest first. They can be read even when others
-/// supersede and delete them meanwhile.
+use super::bytes::Bytes;
+use super::dir::{Dir, READ_BYTES};
+use super::durability::Durability;
+use super::listing::{Listing, file_name};
+use super::publish::{ATTEMPTS, MOST_UNSYNCED, busy};
+
+/// The open files of a cache, newest first. They can be read even if other writers supersede and
+/// delete them meanwhile.
 pub struct Chain {
     /// The files.
     pub files: Vec<Published>,
-    /// The chain begins at the newest version, and the name of the next is
-    /// free: changes may be published on top of it.
+    /// The chain begins at the newest version, and the name of the next version is free. Changes
+    /// may then be published on top of it.
     pub is_on_top: bool,
-    /// How many entries older files hold that the chain does not lead to,
-    /// because a file between is unreadable or missing; at least 1 then.
+    /// How many entries are in older files that the chain does not reach, because a file between is
+    /// unreadable or missing. At least 1 in that case, otherwise 0.
     pub cut_off: u64,
-    /// The names of files that count as damaged as a whole: one that is missing,
-    /// and newer ones that are torn.
+    /// The names of files that are damaged as a whole: a missing file, and newer files that are
+    /// torn.
     pub unusable: Vec<String>,
 }
 
 /// A published file.
 pub struct Published {
-    /// Its version.
+    /// The version of the file.
     pub version: u64,
-    /// What it is.
+    /// The header of the file, or the reason why the file is unreadable.
     pub header: Result<Header, Unreadable>,
-    /// What is in it. What one call can read is read already, so that a chain of
-    /// very many files takes no more open ones than a process may have.
+    /// The content of the file. A file that one call can read is read at once. So a chain of very
+    /// many files needs no more open files than a process may have.
     pub bytes: Bytes,
-    /// It was synced before it was published, whatever the durability.
+    /// Every writer syncs this file before it publishes the file, whatever the durability.
     is_synced: bool,
 }
 
-/// What comes after a file of a chain.
+/// The file that follows a file of a chain.
 enum Next {
-    /// The file of this version.
+    /// The file of this version follows.
     File(u64),
-    /// Nothing, as it is a snapshot.
+    /// No file follows: this file is a snapshot.
     End,
-    /// Nothing, although something should; this version, where that is known.
+    /// A file should follow, but it is missing. Holds its version if that is known.
     Nothing(Option<u64>),
 }
 
 impl Chain {
-    /// Opens the files of the cache as it is now; none where nothing was
-    /// published.
+    /// Opens the files of the cache as it is now. Returns none if nothing was published.
     ///
-    /// Without syncs, a power cut may leave the newest versions torn: then the
-    /// newest that is whole counts, and damage is only looked into where none
-    /// is.
+    /// With durability `atomic`, a power cut may leave the newest versions torn. Then the newest
+    /// intact chain counts. A damaged chain is read only if no chain is intact.
     pub fn open(folder: &Dir, durability: Durability) -> Result<Option<Chain>, Error> {
         let mut before = Listing::of(folder)?;
         for attempt in 0..ATTEMPTS {
@@ -64,14 +64,14 @@ impl Chain {
                 Durability::Full => Chain::of_newest(folder, &before)?,
                 Durability::Atomic => Chain::of_newest_whole(folder, &before)?,
             };
-            // While a folder is listed, one version can come and another go so
-            // that neither is seen. The open files are those of the newest
-            // version only if the folder is as it was, and is so still.
+            // While a folder is listed, one version can appear and another disappear, and the
+            // listing may miss both. The open files belong to the newest version only if a second
+            // listing equals the first, and the newest version still exists after it.
             let after = Listing::of(folder)?;
             let unchanged = after.versions == before.versions && after.is_current(folder)?;
             match chain {
                 Some(chain) if unchanged => return Ok(Some(chain)),
-                // A file that is listed all the while but cannot be opened.
+                // The last case: a file is in every listing but cannot be opened.
                 None if unchanged && after.versions.is_empty() => return Ok(None),
                 None if unchanged && attempt + 1 == ATTEMPTS => return Err(busy()),
                 _ => before = after,
@@ -80,8 +80,8 @@ impl Chain {
         Err(busy())
     }
 
-    /// The newest file alone, for whoever builds upon it; none where there is
-    /// nothing, or it went meanwhile.
+    /// Opens only the newest file, for a writer that builds on it. Returns none if there is no
+    /// file, or if the file disappeared meanwhile.
     pub fn newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
         let Some(newest) = listing.versions.last() else {
             return Ok(None);
@@ -91,7 +91,7 @@ impl Chain {
         Ok(is_there.then_some(chain))
     }
 
-    /// None where there is nothing, or a file went meanwhile.
+    /// Returns none if there is no file, or if a file disappeared meanwhile.
     fn of_newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
         match listing.versions.last() {
             Some(newest) => Chain::from(folder, listing, *newest),
@@ -100,7 +100,7 @@ impl Chain {
     }
 
     fn of_newest_whole(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
-        // Whose chain is known not to be whole, so that each file is read once.
+        // Versions whose chain is known to be torn. So each file is read only once.
         let mut torn = BTreeSet::new();
         for version in listing.versions.iter().rev() {
             let mut chain = Chain::at(listing, *version);
@@ -118,7 +118,7 @@ impl Chain {
                     false => Next::Nothing(None),
                 };
             }
-            // A newer format is no accident, and is for the caller to know.
+            // A newer format is not damage. The caller must hear of it.
             let last = chain.files.last().map(|file| &file.header);
             let is_newer = matches!(last, Some(Err(Unreadable::Version(_))));
             if matches!(next, Next::Nothing(_)) && !is_newer {
@@ -161,7 +161,7 @@ impl Chain {
         }
     }
 
-    /// Opens the next older file; none where it is gone.
+    /// Opens the next older file. Returns none if it is gone.
     fn open_file(
         &mut self,
         folder: &Dir,
@@ -180,23 +180,23 @@ impl Chain {
         self.files.last().map_or(0, |file| file.version)
     }
 
-    /// What the chain ends in was synced, whatever the durability.
+    /// Whether every writer syncs the last file of the chain, whatever the durability.
     pub fn is_settled(&self) -> bool {
         self.files.last().is_some_and(|file| file.is_synced)
     }
 
-    /// The id of the newest file; none where that cannot be read.
+    /// The id of the newest file, or none if its header cannot be read.
     pub fn id(&self) -> Option<u64> {
         let header = self.files.first()?.header.as_ref();
         header.ok().map(|header| header.id)
     }
 
-    /// The version that the chain begins at.
+    /// The version of the newest file.
     pub fn version(&self) -> u64 {
         self.files.first().map_or(0, |file| file.version)
     }
 
-    /// The cache was saved or cleared as one without entries.
+    /// Whether the newest file is a snapshot without entries and without losses.
     pub fn is_empty(&self) -> bool {
         let header = self.files.first().map(|file| &file.header);
         header.is_some_and(|header| match header {
@@ -205,12 +205,12 @@ impl Chain {
         })
     }
 
-    /// How many bytes its files take.
+    /// The size of all files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(Published::size).sum()
     }
 
-    /// Why nothing of the cache can be read, where that is so.
+    /// Returns the reason as an error if nothing of the cache can be read.
     pub fn check_readable(&self) -> Result<(), Error> {
         let Some(Published {
             version,
@@ -224,13 +224,13 @@ impl Chain {
             Unreadable::Version(version) => Error::UnsupportedVersion(u32::from(*version)),
             Unreadable::Damaged => {
                 let name = file_name(*version);
-                Error::Corrupt(format!("neither header nor directory of {name} is whole"))
+                Error::Corrupt(format!("header and directory of {name} are both damaged"))
             }
         })
     }
 }
 
-/// How many entries the files before a version claim to hold.
+/// The number of entries that the files before a version claim to hold.
 fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, Error> {
     let mut entries: u64 = 0;
     for older in listing.versions.range(..version) {
@@ -243,7 +243,7 @@ fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, E
 }
 
 impl Published {
-    /// A file that is not published, but in memory.
+    /// A file in memory that is not published.
     pub fn in_memory(bytes: Vec<u8>) -> Published {
         Published {
             version: 0,
@@ -253,7 +253,7 @@ impl Published {
         }
     }
 
-    /// Opens a version; none where it is gone.
+    /// Opens a version. Returns none if it is gone.
     fn open(folder: &Dir, version: u64) -> Result<Option<Published>, Error> {
         let Some(file) = folder.open(&file_name(version))? else {
             return Ok(None);
@@ -271,12 +271,12 @@ impl Published {
         }))
     }
 
-    /// How long the file is, in bytes.
+    /// The size of the file, in bytes.
     pub fn size(&self) -> u64 {
         self.bytes.size()
     }
 
-    /// What the file builds upon.
+    /// The file that this file builds on.
     fn next(&self, listing: &Listing) -> Next {
         let Ok(header) = &self.header else {
             return Next::Nothing(None);
@@ -291,9 +291,9 @@ impl Published {
         }
     }
 
-    /// Whether every writer syncs such a file, one that is only atomic too: the
-    /// first version, any that older ones are deleted for, and changes that are
-    /// folded or large.
+    /// Whether every writer syncs such a file, even with durability `atomic`. Writers sync the
+    /// first version, every file for which older files are deleted, and change files that are
+    /// compacted or large.
     fn is_always_synced(&self, listing: &Listing) -> bool {
         match &self.header {
             Ok(header) => match header.kind {
@@ -307,7 +307,7 @@ impl Published {
 
     /// Whether every byte of the file is as it was written.
     fn is_intact(&self) -> Result<bool, Error> {
-        // What was lost before is no damage of this file: it takes no bytes.
+        // Entries that were lost before are not damage of this file. They take no bytes in it.
         let checked = format::check(self.bytes.clone())?;
         Ok(checked.is_ok_and(|(_, damage)| damage.iter().all(|damage| damage.length == 0)))
     }

@@ -1,26 +1,27 @@
-//! A file that is written bit by bit, before it is published.
+//! A file that is written piece by piece before it is published.
 
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::{Dir, File, Linked, random_name};
-use crate::format::{BLOCKS, Batch, Encoder, Kind, Record, Sink};
-use crate::merge::Lost;
-use crate::publish::{TEMPORARY, is_temporary, temporary};
-use crate::settings::Durability;
-use crate::source::Bytes;
-use crate::wasi::random::random::get_random_u64;
+use crate::abi::Error;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::format::{BLOCKS, Batch, Encoder, Kind, LostKeys, Record, Sink};
 
-/// How much is copied at once.
+use super::bytes::Bytes;
+use super::dir::{Dir, File, Linked, random_name};
+use super::durability::Durability;
+use super::listing::{TEMPORARY, is_temporary};
+use super::publish::temporary;
+
+/// How many bytes are copied at once.
 const COPY_BYTES: u64 = 256 * 1024;
 
-/// A file that is being written. Dropped, it is removed.
-pub struct Part {
+/// A file that is being written. Dropping it removes the file.
+pub struct Draft {
     file: Unpublished,
     encoder: Encoder,
 }
 
-/// A file that was written. Dropped, it is removed, unless it was published.
+/// A file that is completely written. Dropping it removes the file, unless it was published.
 pub struct Written {
     file: Unpublished,
     id: u64,
@@ -30,14 +31,14 @@ pub struct Written {
 struct Unpublished {
     folder: Rc<Dir>,
     file: Rc<File>,
-    /// Its name is still to be removed.
+    /// The name must still be removed.
     is_named: bool,
 }
 
 impl Drop for Unpublished {
     fn drop(&mut self) {
         if self.is_named {
-            // What stays is reaped by a later write.
+            // If this fails, a later write reaps the file.
             let _ = self.folder.remove(self.file.name());
         }
     }
@@ -49,16 +50,16 @@ impl Sink<Error> for Unpublished {
     }
 }
 
-impl Part {
-    /// Creates a file whose name ends with this suffix.
-    pub fn create(folder: &Rc<Dir>, kind: Kind, suffix: &str) -> Result<Part, Error> {
+impl Draft {
+    /// Creates a file. Its name ends with `suffix`.
+    pub fn create(folder: &Rc<Dir>, kind: Kind, suffix: &str) -> Result<Draft, Error> {
         let file = Unpublished {
             folder: folder.clone(),
             file: Rc::new(folder.create(suffix)?),
             is_named: true,
         };
         let encoder = Encoder::new(get_random_u64(), kind, BLOCKS);
-        Ok(Part { file, encoder })
+        Ok(Draft { file, encoder })
     }
 
     /// Adds a record.
@@ -71,18 +72,18 @@ impl Part {
         self.encoder.append(batch, &mut self.file)
     }
 
-    /// Ends the file, whose times to live count from `saved_at`. So much was
-    /// lost of the cache before.
-    pub fn finish(self, saved_at: u64, lost: &Lost) -> Result<Written, Error> {
-        let Part { mut file, encoder } = self;
+    /// Ends the file. Times to live count from `saved_at`, in nanoseconds since 1970. `lost` and
+    /// further `unknown` entries of the cache were lost before.
+    pub fn finish(self, saved_at: u64, lost: &LostKeys, unknown: u64) -> Result<Written, Error> {
+        let Draft { mut file, encoder } = self;
         let id = encoder.id();
-        let size = encoder.finish(saved_at, &lost.keys, lost.unknown, &mut file)?;
+        let size = encoder.finish(saved_at, lost, unknown, &mut file)?;
         Ok(Written { file, id, size })
     }
 }
 
 impl Written {
-    /// Makes the file a temporary, to be published, and gives its name.
+    /// Makes the file a temporary that can be published, and returns its name.
     pub fn temporary(&mut self, durability: Durability) -> Result<String, Error> {
         let Unpublished {
             folder,
@@ -103,8 +104,8 @@ impl Written {
                 return Ok(name);
             }
         }
-        // Somebody took it for one of a writer that died, or could not wait. What
-        // was written is there for as long as it is open.
+        // Another writer removed the file: it took the file for a stale temporary, or could not
+        // wait. The content stays readable for as long as the file is open.
         temporary(folder, durability, &|copy| {
             let mut offset = 0;
             while offset < self.size {
@@ -116,12 +117,12 @@ impl Written {
         })
     }
 
-    /// What is in the file.
+    /// The content of the file.
     pub fn bytes(&self) -> Bytes {
         Bytes::in_file(self.file.file.clone(), self.size)
     }
 
-    /// The number that tells the file from every other.
+    /// The random number that tells this file from every other file.
     pub fn id(&self) -> u64 {
         self.id
     }

@@ -1,39 +1,40 @@
-//! The bytes of a file, wherever they are.
+//! The bytes of a file, in memory or in an open file.
 
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::File;
+use crate::abi::Error;
+use crate::abi::memory::reserve;
 use crate::format::Source;
-use crate::memory::make_room;
 
-/// The bytes of a file, to be shared by those who read it.
+use super::dir::File;
+
+/// The bytes of a file, shared by all that read it.
 #[derive(Clone)]
 pub struct Bytes {
     size: u64,
-    place: Place,
+    held: Held,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Held {
     Memory(Rc<Vec<u8>>),
     File(Rc<File>),
 }
 
 impl Bytes {
-    /// Those in memory.
+    /// Takes bytes that are in memory.
     pub fn in_memory(bytes: Vec<u8>) -> Bytes {
         Bytes {
             size: bytes.len() as u64,
-            place: Place::Memory(Rc::new(bytes)),
+            held: Held::Memory(Rc::new(bytes)),
         }
     }
 
-    /// Those in an open file, which is as long as that.
+    /// Takes the first `size` bytes of an open file.
     pub fn in_file(file: Rc<File>, size: u64) -> Bytes {
         Bytes {
             size,
-            place: Place::File(file),
+            held: Held::File(file),
         }
     }
 }
@@ -46,17 +47,17 @@ impl Source for Bytes {
     }
 
     fn read(&self, offset: u64, end: u64) -> Result<Vec<u8>, Error> {
-        match &self.place {
-            Place::Memory(bytes) => {
+        match &self.held {
+            Held::Memory(bytes) => {
                 let Ok(bytes) = bytes.as_slice().read(offset, end);
                 Ok(bytes)
             }
-            Place::File(file) => file.read(offset, end.min(self.size)),
+            Held::File(file) => file.read(offset, end.min(self.size)),
         }
     }
 
-    fn make_room(&self, bytes: u64) -> Result<(), Error> {
-        // Hashes are there as bytes, as numbers, and once more where they are told.
-        Ok(make_room(0, bytes.saturating_mul(4))?)
+    fn reserve(&self, bytes: u64) -> Result<(), Error> {
+        // Hashes exist as bytes, as numbers, and once more in the result.
+        Ok(reserve(0, bytes.saturating_mul(4))?)
     }
 }

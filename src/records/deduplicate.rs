@@ -1,25 +1,22 @@
-//! Leaves out of a snapshot that was just written what does not count: records
-//! that later ones replace, and removals.
+//! Deduplication: leaves out of a new snapshot the records that later records replace, and
+//! removals.
 
 use std::rc::Rc;
 
-use crate::Error;
-use crate::dir::Dir;
-use crate::format::{Keys, Kind, Piece, Reader, Record, key_hash};
-use crate::keys::{HashSet, KeySet};
-use crate::memory::TooLarge;
-use crate::merge::Lost;
-use crate::part::{Part, Written};
-use crate::publish::TEMPORARY;
-use crate::source::Bytes;
-use crate::wasi::random::random::get_random_u64;
+use crate::abi::Error;
+use crate::abi::memory::TooLarge;
+use crate::abi::wasi::random::random::get_random_u64;
+use crate::folder::{Bytes, Dir, Draft, TEMPORARY, Written};
+use crate::format::{Keys, Kind, LostKeys, Piece, Reader, Record, key_hash};
 
-/// How many keys are compared at once. Those of more are so a share after the
-/// other, so that the memory for it has an end.
+use super::keys::{HashSet, KeySet};
+
+/// How many keys are compared at once. More keys are compared in shares, one share after the other,
+/// so that the memory for it is limited.
 const MOST_KEYS: u64 = 2 * 1024 * 1024;
 
-/// Gives the snapshot, or another one without what does not count in it.
-pub fn compacted(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> {
+/// Returns the snapshot, or a copy without the records that do not count.
+pub fn deduplicate(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> {
     let header = *open(&snapshot)?.header();
     let count = header.puts.saturating_add(header.removes);
     let shares = Shares {
@@ -36,18 +33,17 @@ pub fn compacted(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error> 
     if replaced.is_empty() && header.removes == 0 {
         return Ok(snapshot);
     }
-    let mut part = Part::create(folder, Kind::Snapshot, TEMPORARY)?;
+    let mut draft = Draft::create(folder, Kind::Snapshot, TEMPORARY)?;
     for_each(&snapshot, |at, record| {
         match record.put.is_some() && !replaced.has(at) {
-            true => part.push(record),
+            true => draft.push(record),
             false => Ok(()),
         }
     })?;
-    part.finish(header.saved_at, &Lost::default())
+    draft.finish(header.saved_at, &LostKeys::default(), 0)
 }
 
-/// The hashes of keys of a share that occur more than once, and perhaps a few
-/// others.
+/// The hashes of those keys of a share that occur more than once. May contain a few other hashes.
 fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Result<HashSet, Error> {
     let mut repeated = HashSet::new(get_random_u64());
     let mut marks = Marks::new(count / shares.of)?;
@@ -57,8 +53,8 @@ fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Resul
             return Err(unreadable());
         };
         for hash in keys.hashes() {
-            let (of, place) = shares.place(hash);
-            if of == share && !marks.set(place) {
+            let (in_share, position) = shares.split(hash);
+            if in_share == share && !marks.set(position) {
                 repeated.insert(hash)?;
             }
         }
@@ -66,8 +62,7 @@ fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Resul
     Ok(repeated)
 }
 
-/// Finds the records of keys with these hashes that are not the last of their
-/// key.
+/// Finds the records of keys with these hashes that are not the last record of their key.
 fn find_replaced(
     snapshot: &Written,
     repeated: &HashSet,
@@ -95,7 +90,7 @@ fn find_replaced(
     })
 }
 
-/// Gives every record, and the how manieth it is.
+/// Visits every record, with its position in the snapshot from 0.
 fn for_each(
     snapshot: &Written,
     mut visit: impl FnMut(u64, Record) -> Result<(), Error>,
@@ -119,11 +114,11 @@ fn open(snapshot: &Written) -> Result<Reader<Bytes>, Error> {
 }
 
 fn unreadable() -> Error {
-    Error::Unavailable("what was just written cannot be read".into())
+    Error::Unavailable("the file that was just written cannot be read".into())
 }
 
-/// Which keys are compared at once. Nobody can choose keys that are of one
-/// share, or in one place.
+/// The shares in which keys are compared. Nobody can choose keys that all fall into one share or
+/// one position.
 #[derive(Clone, Copy)]
 struct Shares {
     factor: u64,
@@ -131,15 +126,15 @@ struct Shares {
 }
 
 impl Shares {
-    /// The share that a hash is of, and its place in that.
-    fn place(self, hash: u64) -> (u64, u64) {
+    /// The share of a hash, and its position in that share.
+    fn split(self, hash: u64) -> (u64, u64) {
         let spread = hash.wrapping_mul(self.factor);
         let product = (spread >> 32) * self.of;
         (product >> 32, (product << 32) | (spread & 0xffff_ffff))
     }
 }
 
-/// A set of places, as far as half their bits tell them apart.
+/// A set of positions. Half of their bits tell them apart.
 struct Marks {
     marks: Vec<u32>,
     bits: u32,
@@ -147,7 +142,7 @@ struct Marks {
 }
 
 impl Marks {
-    /// With room for about so many.
+    /// A set with capacity for about `count` positions.
     fn new(count: u64) -> Result<Marks, TooLarge> {
         let slots = (count + count / 8 + 64).saturating_mul(3) / 2;
         let bits = slots.next_power_of_two().ilog2();
@@ -162,11 +157,12 @@ impl Marks {
         Ok(Marks { marks, bits, left })
     }
 
-    /// False where it is set already, or cannot be told from one that is.
-    fn set(&mut self, place: u64) -> bool {
-        let mark = (((place << self.bits) >> 32) as u32).max(1);
+    /// Adds a position. Returns false if it is in the set already, or cannot be told from another
+    /// one.
+    fn set(&mut self, position: u64) -> bool {
+        let mark = (((position << self.bits) >> 32) as u32).max(1);
         let mask = self.marks.len() - 1;
-        let mut slot = (place >> (64 - self.bits)) as usize;
+        let mut slot = (position >> (64 - self.bits)) as usize;
         while let Some(found) = self.marks.get_mut(slot) {
             match *found {
                 0 if self.left > 0 => {
@@ -183,17 +179,17 @@ impl Marks {
     }
 }
 
-/// A bit for every record.
+/// One bit for each record.
 #[derive(Default)]
 struct Bits(Vec<u64>);
 
 impl Bits {
-    /// None is set.
+    /// Whether no bit is set.
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Sets one of so many.
+    /// Sets one of `count` bits.
     fn set(&mut self, at: u64, count: u64) -> Result<(), TooLarge> {
         if self.0.is_empty() {
             let words = count / 64 + 1;
@@ -220,18 +216,17 @@ impl Bits {
 mod tests {
     use super::*;
 
-    /// What is seen twice is never taken for new, though what is new may be
-    /// taken for seen.
+    /// A repeated position never counts as new. A new position may count as repeated.
     #[test]
     fn marks_forget_nothing_however_many_there_are() {
         let factor = 0x9e37_79b9_7f4a_7c15;
         for count in [0, 1, 100, 1000] {
             let mut marks = Marks::new(count).unwrap();
-            let place = |n: u64| (n + 1).wrapping_mul(factor);
-            // Ten times as many as there is room for.
-            let new = (0..10 * count + 1000).filter(|n| marks.set(place(*n)));
+            let position = |n: u64| (n + 1).wrapping_mul(factor);
+            // Ten times the capacity.
+            let new = (0..10 * count + 1000).filter(|n| marks.set(position(*n)));
             assert!(new.count() as u64 >= count);
-            assert!((0..10 * count + 1000).all(|n| !marks.set(place(n))));
+            assert!((0..10 * count + 1000).all(|n| !marks.set(position(n))));
         }
     }
 
@@ -242,8 +237,8 @@ mod tests {
             factor: 0x2545_f491_4f6c_dd1d,
             of: 1,
         };
-        let place = |n: u64| shares.place(key_hash(&format!("{n}"))).1;
-        let mistaken = (0..10_000).filter(|n| !marks.set(place(*n))).count();
+        let position = |n: u64| shares.split(key_hash(&format!("{n}"))).1;
+        let mistaken = (0..10_000).filter(|n| !marks.set(position(*n))).count();
         assert!(mistaken < 10, "{mistaken}");
     }
 
@@ -256,8 +251,8 @@ mod tests {
         let mut of = [0; 7];
         for n in 0..10_000_u64 {
             let hash = key_hash(&format!("{n}"));
-            assert_eq!(shares.place(hash), shares.place(hash));
-            of[shares.place(hash).0 as usize] += 1;
+            assert_eq!(shares.split(hash), shares.split(hash));
+            of[shares.split(hash).0 as usize] += 1;
         }
         assert!(of.iter().all(|keys| (1000..2000).contains(keys)), "{of:?}");
     }

@@ -1,6 +1,5 @@
-//! WASI as the operating system gives it: what the storage calls of the host,
-//! in a native build. The types are those of the bindings, and so is what the
-//! functions do: names are single components, and links are never followed.
+//! WASI for the native build, on top of the operating system. The types are those of the bindings,
+//! and the functions behave alike: names are single path components, and links are never followed.
 
 /// `wasi:cli`
 pub mod cli {
@@ -8,7 +7,7 @@ pub mod cli {
     pub mod environment {
         use std::env;
 
-        /// The variables that are text.
+        /// The variables that are UTF-8.
         pub fn get_environment() -> Vec<(String, String)> {
             let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
                 Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -20,7 +19,7 @@ pub mod cli {
 
 /// `wasi:clocks`
 pub mod clocks {
-    /// Instants, for deadlines.
+    /// Instants for deadlines.
     pub mod monotonic_clock {
         use std::sync::LazyLock;
         use std::time::Instant;
@@ -36,9 +35,9 @@ pub mod clocks {
     pub mod wall_clock {
         use std::time::{SystemTime, UNIX_EPOCH};
 
-        pub use crate::bindings::wasi::clocks::wall_clock::Datetime;
+        pub use crate::abi::bindings::wasi::clocks::wall_clock::Datetime;
 
-        /// A clock from before 1970 stands still.
+        /// The current time. A time before 1970 counts as 1970.
         pub fn now() -> Datetime {
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             let since = since.unwrap_or_default();
@@ -52,12 +51,12 @@ pub mod clocks {
 
 /// `wasi:random`
 pub mod random {
-    /// Numbers that nobody foresees.
+    /// Unpredictable numbers.
     #[expect(clippy::module_inception, reason = "as in WASI")]
     pub mod random {
         use std::hash::{BuildHasher, RandomState};
 
-        /// The hash of nothing, by a hasher that the system has seeded.
+        /// The hash of nothing, from a hasher that the system has seeded.
         pub fn get_random_u64() -> u64 {
             RandomState::new().hash_one(())
         }
@@ -70,7 +69,7 @@ pub mod filesystem {
     pub mod preopens {
         use super::types::Descriptor;
 
-        /// None: a native program says itself which directory it means.
+        /// None: a native program names its directory itself.
         pub fn get_directories() -> Vec<(Descriptor, String)> {
             Vec::new()
         }
@@ -87,7 +86,7 @@ pub mod filesystem {
         use rustix::io::{Errno, Result, pread};
 
         use super::super::clocks::wall_clock::Datetime;
-        pub use crate::bindings::wasi::filesystem::types::{
+        pub use crate::abi::bindings::wasi::filesystem::types::{
             DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, OpenFlags,
             PathFlags,
         };
@@ -101,13 +100,13 @@ pub mod filesystem {
         pub struct DirectoryEntryStream(RefCell<Dir>);
 
         impl Descriptor {
-            /// Opens a directory, wherever it is.
+            /// Opens a directory at any path.
             pub fn directory(path: &Path) -> Outcome<Descriptor> {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 opened(rustix::fs::open(path, flags, Mode::empty()))
             }
 
-            /// Opens what is in this directory, or creates a file.
+            /// Opens a file or directory in this directory, or creates a file.
             pub fn open_at(
                 &self,
                 _: PathFlags,
@@ -139,7 +138,7 @@ pub mod filesystem {
                 rustix::fs::mkdirat(&self.0, name, mode).map_err(code)
             }
 
-            /// Gives a file a further name.
+            /// Gives a file a second name.
             pub fn link_at(
                 &self,
                 _: PathFlags,
@@ -150,7 +149,7 @@ pub mod filesystem {
                 rustix::fs::linkat(&self.0, old, &folder.0, new, AtFlags::empty()).map_err(code)
             }
 
-            /// Gives a file another name, over whatever has it.
+            /// Gives a file another name, and replaces the file that has it.
             pub fn rename_at(&self, old: &str, folder: &Descriptor, new: &str) -> Outcome<()> {
                 rustix::fs::renameat(&self.0, old, &folder.0, new).map_err(code)
             }
@@ -160,30 +159,30 @@ pub mod filesystem {
                 rustix::fs::unlinkat(&self.0, name, AtFlags::empty()).map_err(code)
             }
 
-            /// What a name in this directory stands for.
+            /// The type, size and times of a name in this directory.
             pub fn stat_at(&self, _: PathFlags, name: &str) -> Outcome<DescriptorStat> {
                 stat(rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW))
             }
 
-            /// What this is.
+            /// The type, size and times of this file or directory.
             pub fn stat(&self) -> Outcome<DescriptorStat> {
                 stat(rustix::fs::fstat(&self.0))
             }
 
-            /// Reads at `offset`, at most so many bytes, and appends them to a
-            /// buffer that has room. None are read at the end of the file only.
+            /// Reads at most `length` bytes at `offset` and appends them to a buffer that has the
+            /// capacity. Returns 0 only at the end of the file.
             pub fn read_into(&self, length: u64, offset: u64, bytes: &mut Vec<u8>) -> Outcome<u64> {
                 let room = bytes.spare_capacity_mut();
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 let room = room.get_mut(..length).ok_or(ErrorCode::Overflow)?;
                 let (read, _) = pread(&self.0, room, offset).map_err(code)?;
                 let read = read.len();
-                // SAFETY: so many bytes of the spare capacity were read to.
+                // SAFETY: this many bytes of the spare capacity were read.
                 unsafe { bytes.set_len(bytes.len() + read) };
                 Ok(read as u64)
             }
 
-            /// Writes at `offset`; gives how many bytes were.
+            /// Writes at `offset`. Returns how many bytes were written.
             pub fn write(&self, bytes: &[u8], offset: u64) -> Outcome<u64> {
                 match self.0.write_at(bytes, offset) {
                     Ok(written) => Ok(written as u64),
@@ -191,7 +190,7 @@ pub mod filesystem {
                 }
             }
 
-            /// Makes what was written survive a power cut.
+            /// Makes the content of the file survive a power cut.
             pub fn sync_data(&self) -> Outcome<()> {
                 self.0.sync_data().map_err(|error| code_of(&error))
             }
@@ -203,7 +202,7 @@ pub mod filesystem {
         }
 
         impl DirectoryEntryStream {
-            /// The next name, in no order; none where there are no more.
+            /// The next name, in no order. Returns none after the last one.
             pub fn read_directory_entry(&self) -> Outcome<Option<DirectoryEntry>> {
                 let mut dir = self.0.borrow_mut();
                 loop {
@@ -217,7 +216,7 @@ pub mod filesystem {
                         continue;
                     }
                     let file_type = match entry.file_type() {
-                        // Not every file system tells.
+                        // Some file systems do not tell the type.
                         FileType::Unknown => {
                             let folder = dir.fd().map_err(code)?;
                             let nofollow = AtFlags::SYMLINK_NOFOLLOW;
@@ -254,7 +253,7 @@ pub mod filesystem {
                 type_: type_of(FileType::from_raw_mode(stat.st_mode)),
                 size: u64::try_from(stat.st_size).map_err(|_| ErrorCode::Overflow)?,
                 data_modification_timestamp: written,
-                // The storage does not ask.
+                // The storage does not use these.
                 link_count: 0,
                 data_access_timestamp: None,
                 status_change_timestamp: None,
@@ -303,7 +302,7 @@ pub mod filesystem {
                 Errno::PERM => ErrorCode::NotPermitted,
                 Errno::ROFS => ErrorCode::ReadOnly,
                 Errno::TXTBSY => ErrorCode::TextFileBusy,
-                // EIO, and what does not come from files and directories.
+                // EIO, and errors that files and directories do not cause.
                 _ => ErrorCode::Io,
             }
         }

@@ -1,33 +1,33 @@
-//! The exports that give entries, lowered by hand: entries are handed over where
-//! they were read. wit-bindgen would copy every key and every value into an
-//! allocation of its own, and free each of them afterwards.
+//! Lowers the results of `load` and `reader.next` by hand: entries are passed to the host from
+//! where they were read. wit-bindgen would copy each key and each value into an allocation of its
+//! own, and free each of them later.
 //!
-//! The layouts are those of the
-//! [canonical ABI](https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md),
-//! for memories of 32 bits.
-#![cfg_attr(not(target_family = "wasm"), allow(dead_code))] // Nobody else calls it.
+//! The layouts are those of the [canonical
+//! ABI](https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md), for
+//! memories of 32 bits.
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code))] // Only the component calls it.
 
 use std::marker::PhantomData;
 #[cfg(unix)]
 use std::slice;
 
-use crate::Error;
+use super::bindings::exports::larder::cache::types::Error;
 
-/// What a load gives back: entries, and the blocks that they lie in.
+/// The contents of a cache: its live entries, and the blocks that hold their bytes.
 #[derive(Default)]
-pub struct Loaded {
+pub struct Contents {
     entries: Vec<LiveEntry>,
     lost: u64,
     blocks: Vec<Vec<u8>>,
 }
 
-/// Entries that lie in a block.
+/// Adds entries that lie in one block.
 pub struct Entries<'l, 'a> {
     lowered: &'l mut Vec<LiveEntry>,
     block: PhantomData<fn(&'a [u8])>,
 }
 
-/// A `live-entry`: a string, a list of bytes, and an option of a deadline.
+/// A lowered `live-entry`: a string, a list of bytes, and an optional deadline.
 #[repr(C)]
 struct LiveEntry {
     key: *const u8,
@@ -38,22 +38,22 @@ struct LiveEntry {
     expires_at: u64,
 }
 
-impl Loaded {
-    /// Nothing yet, with room for this many entries.
-    pub fn with_room(count: usize) -> Loaded {
-        Loaded {
+impl Contents {
+    /// No entries, with capacity for `count`.
+    pub fn with_capacity(count: usize) -> Contents {
+        Contents {
             entries: Vec::with_capacity(count),
-            ..Loaded::default()
+            ..Contents::default()
         }
     }
 
-    /// Adds entries that lie in this block.
+    /// Adds the entries that `gather` finds in this block.
     pub fn add<E>(
         &mut self,
         block: Vec<u8>,
         gather: impl for<'a> FnOnce(&'a [u8], Entries<'_, 'a>) -> Result<(), E>,
     ) -> Result<(), E> {
-        // From here on nobody changes it, and its bytes stay where they are.
+        // From here on the block never changes, and its bytes stay at their address.
         let entries = Entries {
             lowered: &mut self.entries,
             block: PhantomData,
@@ -63,19 +63,19 @@ impl Loaded {
         gathered
     }
 
-    /// Says how many entries are lost.
-    pub fn finish(self, lost: u64) -> Loaded {
-        Loaded { lost, ..self }
+    /// Sets the number of lost entries.
+    pub fn finish(self, lost: u64) -> Contents {
+        Contents { lost, ..self }
     }
 }
 
 #[cfg(unix)]
-impl Loaded {
-    /// The entries: key, value and deadline.
+impl Contents {
+    /// Key, value and deadline of each entry.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &[u8], Option<u64>)> {
         self.entries.iter().map(|entry| {
-            // SAFETY: `Entries::push` took them from a string and from bytes in
-            // the blocks, which are kept as they are for as long as `self` is.
+            // SAFETY: `Entries::push` took them from a string and from bytes in the blocks. The
+            // blocks stay unchanged for as long as `self` exists.
             let (key, value) = unsafe {
                 (
                     slice::from_raw_parts(entry.key, entry.key_bytes),
@@ -88,14 +88,14 @@ impl Loaded {
         })
     }
 
-    /// How many entries are lost.
+    /// The number of lost entries.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 }
 
 impl<'a> Entries<'_, 'a> {
-    /// Adds one.
+    /// Adds an entry.
     pub fn push(&mut self, key: &'a str, value: &'a [u8], expires_at: Option<u64>) {
         self.lowered.push(LiveEntry {
             key: key.as_ptr(),
@@ -108,7 +108,7 @@ impl<'a> Entries<'_, 'a> {
     }
 }
 
-/// A `live-batch`, whose keys and values lie in a block.
+/// A `live-batch` whose keys and values lie in a block.
 pub struct LiveBatch {
     keys: *const [u8],
     key_lengths: Vec<u32>,
@@ -119,7 +119,7 @@ pub struct LiveBatch {
 }
 
 impl LiveBatch {
-    /// Entries whose keys, in UTF-8, and values are where `find` finds them.
+    /// A batch of entries. `find` returns the bytes of all keys, in UTF-8, and of all values.
     pub fn new(
         block: Vec<u8>,
         find: impl for<'a> FnOnce(&'a [u8]) -> (&'a [u8], &'a [u8]),
@@ -127,7 +127,7 @@ impl LiveBatch {
         value_lengths: Vec<u32>,
         expires_at: Vec<u64>,
     ) -> LiveBatch {
-        // From here on nobody changes it, and its bytes stay where they are.
+        // From here on the block never changes, and its bytes stay at their address.
         let (keys, values) = find(&block);
         LiveBatch {
             keys,
@@ -142,53 +142,55 @@ impl LiveBatch {
 
 #[cfg(unix)]
 impl LiveBatch {
-    /// All keys, in UTF-8, and how many bytes each takes.
+    /// The bytes of all keys, in UTF-8, and the length of each key.
     pub fn keys(&self) -> (&[u8], &[u32]) {
-        // SAFETY: they lie in the block, which is kept as it is for as long as
-        // `self` is.
+        // SAFETY: they lie in the block, which stays unchanged for as long as `self` exists.
         (unsafe { &*self.keys }, &self.key_lengths)
     }
 
-    /// All values, and how many bytes each takes.
+    /// The bytes of all values, and the length of each value.
     pub fn values(&self) -> (&[u8], &[u32]) {
         // SAFETY: as above.
         (unsafe { &*self.values }, &self.value_lengths)
     }
 
-    /// The deadlines, where there are any.
+    /// The deadline of each entry. Empty if no entry expires.
     pub fn expires_at(&self) -> &[u64] {
         &self.expires_at
     }
 }
 
-/// A `result<contents, error>` or a `result<option<live-batch>, error>`, and what
-/// it points to. Nobody changes that, and its parts stay where they are when they
-/// are moved, so it is there for as long as the answer is.
+/// A lowered `result<contents, error>` or `result<option<live-batch>, error>`, with the memory that
+/// it points to. That memory never changes, and does not move when its owners move. So it is valid
+/// for as long as the return area exists.
 #[repr(C, align(8))]
-struct Answer {
-    /// Whether it is an error; and from the third one on, what the result holds.
+pub struct ReturnArea {
+    /// The first word tells whether the result is an error. The third word and those after it hold
+    /// the payload.
     words: [u32; 14],
-    _loaded: Option<Loaded>,
+    _contents: Option<Contents>,
     _batch: Option<LiveBatch>,
     _text: String,
 }
 
-impl Answer {
-    fn contents(outcome: Result<Loaded, Error>) -> Answer {
-        outcome.map_or_else(Answer::error, |loaded| {
-            let [entries, count] = list(loaded.entries.as_slice());
-            let lost = [loaded.lost as u32, (loaded.lost >> 32) as u32];
-            Answer {
-                _loaded: Some(loaded),
-                ..Answer::ok(&[entries, count, lost[0], lost[1]])
+impl ReturnArea {
+    /// Lowers the result of `load`.
+    pub fn contents(outcome: Result<Contents, Error>) -> ReturnArea {
+        outcome.map_or_else(ReturnArea::error, |contents| {
+            let [entries, count] = list(contents.entries.as_slice());
+            let lost = [contents.lost as u32, (contents.lost >> 32) as u32];
+            ReturnArea {
+                _contents: Some(contents),
+                ..ReturnArea::ok(&[entries, count, lost[0], lost[1]])
             }
         })
     }
 
-    fn batch(outcome: Result<Option<LiveBatch>, Error>) -> Answer {
-        outcome.map_or_else(Answer::error, |batch| {
+    /// Lowers the result of `reader.next`.
+    pub fn batch(outcome: Result<Option<LiveBatch>, Error>) -> ReturnArea {
+        outcome.map_or_else(ReturnArea::error, |batch| {
             let Some(batch) = batch else {
-                return Answer::ok(&[0]);
+                return ReturnArea::ok(&[0]);
             };
             let lists = [
                 list(batch.keys),
@@ -201,18 +203,18 @@ impl Answer {
             for (word, item) in words.iter_mut().skip(1).zip(lists.as_flattened()) {
                 *word = *item;
             }
-            Answer {
+            ReturnArea {
                 _batch: Some(batch),
-                ..Answer::ok(&words)
+                ..ReturnArea::ok(&words)
             }
         })
     }
 
-    fn ok(held: &[u32]) -> Answer {
-        Answer::new(false, held, String::new())
+    fn ok(payload: &[u32]) -> ReturnArea {
+        ReturnArea::new(false, payload, String::new())
     }
 
-    fn error(error: Error) -> Answer {
+    fn error(error: Error) -> ReturnArea {
         let (case, number, text) = match error {
             Error::AccessDenied => (0, 0, String::new()),
             Error::InvalidName(text) => (1, 0, text),
@@ -228,76 +230,40 @@ impl Answer {
             1..=3 | 7 | 8 => list(text.as_bytes()),
             _ => [number as u32, (number >> 32) as u32],
         };
-        Answer::new(true, &[case, 0, low, high], text)
+        ReturnArea::new(true, &[case, 0, low, high], text)
     }
 
-    fn new(is_error: bool, held: &[u32], text: String) -> Answer {
+    fn new(is_error: bool, payload: &[u32], text: String) -> ReturnArea {
         let mut words = [0; 14];
-        for (word, held) in words.iter_mut().skip(2).zip(held) {
-            *word = *held;
+        for (word, value) in words.iter_mut().skip(2).zip(payload) {
+            *word = *value;
         }
         words[0] = is_error.into();
-        Answer {
+        ReturnArea {
             words,
-            _loaded: None,
+            _contents: None,
             _batch: None,
             _text: text,
         }
     }
 }
 
-/// Where a list is, and how long.
+/// The address and the length of a list.
 fn list<T>(items: *const [T]) -> [u32; 2] {
     let start = items.cast::<T>().expose_provenance();
     [start as u32, items.len() as u32]
-}
-
-#[cfg(target_family = "wasm")]
-mod export {
-    use super::Answer;
-    use crate::bindings::exports::larder::cache::cache_bulk::ReaderBorrow;
-    use crate::bulk::Reader;
-
-    #[unsafe(export_name = "larder:cache/cache-backend@0.1.0#load")]
-    extern "C" fn load(name: *mut u8, bytes: usize) -> *mut Answer {
-        wit_bindgen::rt::run_ctors_once();
-        // SAFETY: the host has checked that these bytes are UTF-8, and has put
-        // them into an allocation of their size that is the component's.
-        let name = unsafe { String::from_raw_parts(name, bytes, bytes) };
-        Box::into_raw(Box::new(Answer::contents(crate::Disk::load(&name))))
-    }
-
-    #[unsafe(export_name = "larder:cache/cache-bulk@0.1.0#[method]reader.next")]
-    extern "C" fn next(reader: *const u8) -> *mut Answer {
-        wit_bindgen::rt::run_ctors_once();
-        // SAFETY: the host gives what the component made the resource of, and
-        // keeps that for as long as the call takes.
-        let reader = unsafe { ReaderBorrow::lift(reader) };
-        Box::into_raw(Box::new(Answer::batch(reader.get::<Reader>().next())))
-    }
-
-    #[unsafe(export_name = "cabi_post_larder:cache/cache-backend@0.1.0#load")]
-    extern "C" fn loaded(answer: *mut Answer) {
-        // SAFETY: the host calls this once for every answer, when it has read it.
-        drop(unsafe { Box::from_raw(answer) });
-    }
-
-    #[unsafe(export_name = "cabi_post_larder:cache/cache-bulk@0.1.0#[method]reader.next")]
-    extern "C" fn given(answer: *mut Answer) {
-        loaded(answer);
-    }
 }
 
 #[cfg(all(test, target_pointer_width = "32"))]
 mod tests {
     use super::*;
 
-    /// What a host reads at an address, whoever has lent it.
+    /// Reads memory as the host does.
     unsafe fn read<T>(at: *const u8, offset: usize) -> T {
         unsafe { at.add(offset).cast::<T>().read() }
     }
 
-    /// Where a word of the answer points to.
+    /// The address in a word of the return area.
     unsafe fn pointer(at: *const u8, offset: usize) -> *const u8 {
         let address: u32 = unsafe { read(at, offset) };
         std::ptr::with_exposed_provenance(address as usize)
@@ -312,7 +278,7 @@ mod tests {
         fn text(bytes: &[u8]) -> &str {
             std::str::from_utf8(bytes).unwrap()
         }
-        let mut loaded = Loaded::with_room(1);
+        let mut loaded = Contents::with_capacity(1);
         let added = loaded.add(b"akey and a value".to_vec(), |block, mut entries| {
             entries.push(text(&block[1..4]), &block[4..], Some(u64::MAX));
             Ok::<_, ()>(())
@@ -323,9 +289,9 @@ mod tests {
             Ok::<_, ()>(())
         });
         added.unwrap();
-        let answer = Answer::contents(Ok(loaded.finish(7)));
-        let answer = Box::into_raw(Box::new(answer));
-        let at = answer.cast::<u8>().cast_const();
+        let area = ReturnArea::contents(Ok(loaded.finish(7)));
+        let area = Box::into_raw(Box::new(area));
+        let at = area.cast::<u8>().cast_const();
         unsafe {
             assert_eq!(read::<u8>(at, 0), 0);
             assert_eq!(read::<u32>(at, 12), 2);
@@ -338,7 +304,7 @@ mod tests {
             assert_eq!(bytes(read(list, 32), read(list, 36)), b"b");
             assert_eq!(bytes(read(list, 40), read(list, 44)), b"");
             assert_eq!(read::<u8>(list, 48), 0);
-            drop(Box::from_raw(answer));
+            drop(Box::from_raw(area));
         }
     }
 
@@ -352,8 +318,8 @@ mod tests {
             vec![5, 0],
             vec![u64::MAX, 9],
         );
-        let answer = Box::into_raw(Box::new(Answer::batch(Ok(Some(batch)))));
-        let at = answer.cast::<u8>().cast_const();
+        let area = Box::into_raw(Box::new(ReturnArea::batch(Ok(Some(batch)))));
+        let at = area.cast::<u8>().cast_const();
         unsafe {
             assert_eq!((read::<u8>(at, 0), read::<u8>(at, 8)), (0, 1));
             assert_eq!(bytes(pointer(at, 12), read(at, 16)), b"keys");
@@ -364,9 +330,9 @@ mod tests {
             assert_eq!(read::<[u32; 2]>(pointer(at, 36), 0), [5, 0]);
             assert_eq!(read::<u32>(at, 48), 2);
             assert_eq!(read::<[u64; 2]>(pointer(at, 44), 0), [u64::MAX, 9]);
-            drop(Box::from_raw(answer));
+            drop(Box::from_raw(area));
         }
-        let end = Box::into_raw(Box::new(Answer::batch(Ok(None))));
+        let end = Box::into_raw(Box::new(ReturnArea::batch(Ok(None))));
         let at = end.cast::<u8>().cast_const();
         unsafe {
             assert_eq!((read::<u8>(at, 0), read::<u8>(at, 8)), (0, 0));
@@ -389,8 +355,8 @@ mod tests {
             Error::Other(text()),
         ];
         for (case, error) in (0_u8..).zip(errors) {
-            let answer = Box::into_raw(Box::new(Answer::error(error)));
-            let at = answer.cast::<u8>().cast_const();
+            let area = Box::into_raw(Box::new(ReturnArea::error(error)));
+            let at = area.cast::<u8>().cast_const();
             unsafe {
                 assert_eq!((read(at, 0), read(at, 8)), (1_u8, case));
                 match case {
@@ -399,7 +365,7 @@ mod tests {
                     5 => assert_eq!(read::<u64>(at, 16), 1 << 40),
                     _ => assert_eq!(bytes(pointer(at, 16), read(at, 20)), b"why"),
                 }
-                drop(Box::from_raw(answer));
+                drop(Box::from_raw(area));
             }
         }
     }

@@ -1,0 +1,44 @@
+//! Records: a record stores an entry or removes one.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A record: stores an entry or removes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// What is stored under the key; none if the record removes the key.
+    pub put: Option<Put<'a>>,
+}
+
+/// What is stored under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Put<'a> {
+    /// The value.
+    pub value: &'a [u8],
+    /// Nanoseconds to live from the header's `saved_at`.
+    pub ttl: Option<u64>,
+}
+
+/// The hashes of keys whose records were lost to damage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LostKeys {
+    /// Of records that stored an entry.
+    pub puts: Vec<u64>,
+    /// Of records that removed an entry.
+    pub removes: Vec<u64>,
+}
+
+/// The hash of a key in an index.
+pub fn key_hash(key: &str) -> u64 {
+    xxh3_64(key.as_bytes())
+}
+
+/// A record counts in the size of a block with its key, its value and this many bytes.
+pub(super) const RECORD_OVERHEAD: usize = 17;
+
+impl Record<'_> {
+    pub(super) fn bytes(&self) -> usize {
+        self.key.len() + self.put.map_or(0, |put| put.value.len()) + RECORD_OVERHEAD
+    }
+}

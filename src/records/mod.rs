@@ -1,0 +1,11 @@
+//! Records across blocks and files: finds the records that count.
+
+mod deduplicate;
+mod keys;
+mod merge;
+mod stream;
+
+pub(crate) use deduplicate::deduplicate;
+pub(crate) use keys::{HashSet, last_occurrences};
+pub use merge::{Lost, Merge, Share};
+pub(crate) use stream::Stream;

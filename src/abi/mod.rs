@@ -1,8 +1,6 @@
 //! The border between the component and its host: generated bindings, values lowered by hand,
 //! memory.
 
-#[cfg(any(target_family = "wasm", test))]
-mod alloc;
 pub mod bindings;
 pub mod lower;
 pub mod memory;

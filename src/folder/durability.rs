@@ -15,8 +15,7 @@ pub enum Durability {
 /// Reads `LARDER_DURABILITY`.
 pub fn durability() -> Result<Durability, Error> {
     const NAME: &str = "LARDER_DURABILITY";
-    // Not through std: wasi-libc would free the list with an allocator other than the one that made
-    // it.
+    // Not through std, which would bring in the code of wasi-libc that copies the environment.
     let environment = environment::get_environment();
     let setting = environment.iter().find(|(name, _)| name == NAME);
     match setting.map_or("", |(_, value)| value) {

@@ -1,7 +1,5 @@
 //! Merges the files of a cache: finds the newest record of every key.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::abi::memory::TooLarge;
 use crate::format::{Header, Kind, LostKeys, Piece, key_hash};
 
@@ -125,7 +123,7 @@ impl Merge {
                 if !self.is_lossy {
                     self.is_lossy = true;
                     for key in self.seen.iter() {
-                        self.settled.insert(xxh3_64(key))?;
+                        self.settled.insert(key_hash(key))?;
                     }
                 }
                 for hash in &keys.puts {

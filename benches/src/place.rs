@@ -1,4 +1,4 @@
-//! Where entries are kept: a folder on some file system, and a new one in it for each turn.
+//! A place for entries: a folder on some file system, and a new folder in it for each turn.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes a folder of its own in this one.
+    /// Makes a new folder in this folder.
     pub fn new(name: &'static str, within: &Path) -> Result<Self> {
         let folder = within.join(format!("larder-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
@@ -28,8 +28,8 @@ impl Place {
         })
     }
 
-    /// A new folder. Nothing that was written before is still on its way to the disk, so that nobody
-    /// pays for another's writes.
+    /// A new folder. All earlier writes are on the disk, so that no contestant pays for the writes of
+    /// another contestant.
     pub fn fresh(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.join(name);
         remove(&folder)?;
@@ -38,13 +38,13 @@ impl Place {
         Ok(folder)
     }
 
-    /// A folder of which everything is on the disk.
+    /// A folder whose bytes are all on the disk.
     pub fn settled(&self, name: &str) -> Result<PathBuf> {
         self.settle()?;
         Ok(self.folder.join(name))
     }
 
-    /// Waits until everything that was written is on the disk.
+    /// Waits until all writes are on the disk.
     pub fn settle(&self) -> Result<()> {
         Ok(syncfs(File::open(&self.folder)?)?)
     }
@@ -58,7 +58,7 @@ impl Drop for Place {
     }
 }
 
-/// Removes a folder that need not be there.
+/// Removes a folder, if it exists.
 pub fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),

@@ -4,31 +4,34 @@ use crate::Result;
 use crate::data::{FEW, MANY};
 use crate::results::Row;
 
+type Name = &'static str;
+
 /// Case, contestant, parameter (empty: any), metric, and the most that its median may be. If there
 /// are names at the end, it is divided by the smallest median of these contestants, or of the same
 /// contestant with these parameters.
-struct Goal(&'static str, &'static str, &'static str, &'static str, f64, &'static [&'static str]);
+struct Goal(Name, Name, Name, Name, f64, &'static [Name]);
 
 /// In memory, an fsync costs nothing: these cases are judged on the disk only.
 const ON_DISK: [&str; 2] = ["apply", "layer"];
 
-const BATCHES: &str = "Larder, batches";
-const NATIVE: &str = "native, batches";
-const LIMIT: &str = "the limit";
-const PYTHON: &str = "the Python module";
-const PEERS: [&str; 6] = ["redb", "fjall", "SQLite", "cacache", PYTHON, "python-diskcache"];
+const BATCHES: Name = "Larder, batches";
+const NATIVE: Name = "native, batches";
+const LIMIT: Name = "the limit";
+const PYTHON: Name = "the Python module";
+const DISKCACHE: Name = "python-diskcache";
+const PEERS: &[Name] = &["redb", "fjall", "SQLite", "cacache", PYTHON, DISKCACHE];
 
-const SAVE: &str = "persist, ms";
-const LOAD: &str = "load, ms";
-const TIME: &str = "time, ms";
-const EACH: &str = "time of each entry, ns";
-const GUEST: &str = "memory of the guest, MiB";
-const HOST: &str = "memory of the host above idle, MiB";
+const SAVE: Name = "persist, ms";
+const LOAD: Name = "load, ms";
+const TIME: Name = "time, ms";
+const EACH: Name = "time of each entry, ns";
+const GUEST: Name = "memory of the guest, MiB";
+const HOST: Name = "memory of the host above idle, MiB";
 
-const APPLY: &str = "apply of one change";
-const CHANGES: &str = "single changes in as many calls";
-const NEW_FILE: &str = "fsync of a new file of 4 KiB, and of its folder";
-const IN_PLACE: &str = "two fsyncs of a file of 4 KiB in place";
+const APPLY: Name = "apply of one change";
+const CHANGES: Name = "very many single changes";
+const NEW_FILE: Name = "fsync of a new file of 4 KiB, and of its folder";
+const IN_PLACE: Name = "two fsyncs of a file of 4 KiB in place";
 
 #[rustfmt::skip] // One goal in a line.
 const GOALS: [Goal; 35] = [
@@ -44,8 +47,8 @@ const GOALS: [Goal; 35] = [
     Goal("medium", BATCHES, "", SAVE, 1.25, &[NATIVE]),
     Goal("small", BATCHES, "", LOAD, 1.25, &[NATIVE]),
     Goal("medium", BATCHES, "", LOAD, 1.25, &[NATIVE]),
-    Goal("million", "Larder", "", SAVE, 1.0, &PEERS),
-    Goal("million", "Larder", "", LOAD, 1.0, &PEERS),
+    Goal("million", "Larder", "", SAVE, 1.0, PEERS),
+    Goal("million", "Larder", "", LOAD, 1.0, PEERS),
     Goal("apply", APPLY, "", TIME, 3.0, &[NEW_FILE]),
     Goal("apply", APPLY, "", TIME, 3.0, &[IN_PLACE]),
     Goal("apply", APPLY, "", "written, KiB", 8.0, &[]),
@@ -105,8 +108,8 @@ impl Goal {
         let mut work = format!("{}: {name}", row.subject());
         let (reached, unit, mut note) = if beside.is_empty() {
             let most = format!("{} {unit} at most", figure(ours.max));
-            let several = ours.count > 1;
-            (ours.median, unit, if several { most } else { String::new() })
+            let note = Some(most).filter(|_| ours.count > 1);
+            (ours.median, unit, note.unwrap_or_default())
         } else {
             let others = rows.iter().filter(is_beside);
             let (theirs, who) = others

@@ -19,24 +19,28 @@ struct Column(&'static str, &'static str, fn(Spread, Spread) -> String);
 
 /// A table for each place, which compares contestants.
 const STORES: &[Column] = &[
-    Column("persist, ms", "persist, ms", |own, _| format!("{:.1}", own.median)),
-    Column("min to max", "persist, ms", range),
+    Column("persist, ms", "persist, ms", median::<1>),
+    Column("min to max", "persist, ms", range::<1>),
     Column("to Larder", "persist, ms", ratio),
-    Column("load, ms", "load, ms", |own, _| format!("{:.1}", own.median)),
-    Column("min to max", "load, ms", range),
+    Column("load, ms", "load, ms", median::<1>),
+    Column("min to max", "load, ms", range::<1>),
     Column("to Larder", "load, ms", ratio),
 ];
 const CALLS: &[Column] = &[
-    Column("calls", "time, ms", |own, _| own.count.to_string()),
-    Column("p50, ms", "time, ms", |own, _| format!("{:.3}", own.median)),
-    Column("p99, ms", "time, ms", |own, _| format!("{:.3}", own.p99)),
-    Column("max, ms", "time, ms", |own, _| format!("{:.3}", own.max)),
+    Column("calls", "time, ms", count),
+    Column("p50, ms", "time, ms", median::<3>),
+    Column("p99, ms", "time, ms", p99::<3>),
+    Column("max, ms", "time, ms", max::<3>),
 ];
 const STREAMS: &[Column] = &[
-    Column("ms", "time, ms", |own, _| format!("{:.0}", own.median)),
-    Column("ns an entry", "time of each entry, ns", |own, _| format!("{:.0}", own.median)),
-    Column("guest, MiB", "memory of the guest, MiB", |own, _| format!("{:.1}", own.max)),
-    Column("host above idle, MiB", "memory of the host above idle, MiB", |own, _| format!("{:.1}", own.max)),
+    Column("ms", "time, ms", median::<0>),
+    Column("ns an entry", "time of each entry, ns", median::<0>),
+    Column("guest, MiB", "memory of the guest, MiB", max::<1>),
+    Column(
+        "host above idle, MiB",
+        "memory of the host above idle, MiB",
+        max::<1>,
+    ),
 ];
 
 /// The columns of each case.
@@ -53,8 +57,24 @@ const CASES: [(&str, &[Column]); 10] = [
     ("start", CALLS),
 ];
 
-fn range(own: Spread, _: Spread) -> String {
-    format!("{:.1} to {:.1}", own.min, own.max)
+fn count(own: Spread, _: Spread) -> String {
+    own.count.to_string()
+}
+
+fn median<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+    format!("{:.DIGITS$}", own.median)
+}
+
+fn p99<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+    format!("{:.DIGITS$}", own.p99)
+}
+
+fn max<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+    format!("{:.DIGITS$}", own.max)
+}
+
+fn range<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+    format!("{:.DIGITS$} to {:.DIGITS$}", own.min, own.max)
 }
 
 fn ratio(own: Spread, first: Spread) -> String {
@@ -70,8 +90,8 @@ pub fn tables(rows: &[Row]) -> Vec<Table> {
         let by_place = columns[0].1 == STORES[0].1;
         for rows in rows.chunk_by(|a, b| !by_place || a.place == b.place) {
             let (name, label): (_, fn(&Row) -> String) = match by_place {
-                true => (format!("{case}-{}", rows[0].place), |row| row.contestant.clone()),
-                false => (case.into(), |row| format!("{}, {}", row.subject(), row.place)),
+                true => (format!("{case}-{}", rows[0].place), contestant),
+                false => (case.into(), contestant_and_place),
             };
             let text = pivot(columns, rows, label);
             tables.push(Table { name, text });
@@ -80,12 +100,22 @@ pub fn tables(rows: &[Row]) -> Vec<Table> {
     tables
 }
 
+fn contestant(row: &Row) -> String {
+    row.contestant.clone()
+}
+
+fn contestant_and_place(row: &Row) -> String {
+    format!("{}, {}", row.subject(), row.place)
+}
+
 /// Makes a line of all rows with the same label.
 fn pivot(columns: &[Column], rows: &[&Row], label: fn(&Row) -> String) -> String {
     let mut labels: Vec<_> = rows.iter().map(|row| label(row)).collect();
     labels.dedup();
-    let spread = |of: &String, metric| {
-        let row = rows.iter().find(|row| label(row) == *of && row.metric == metric)?;
+    let spread = |of: &String, metric: &str| {
+        let row = rows
+            .iter()
+            .find(|row| label(row) == *of && row.metric == metric)?;
         row.spread
     };
     let line = |of: &String| {

@@ -45,9 +45,15 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Rows> {
     }
     let mut rows = Rows::new("apply", place.name);
     rows.add(APPLY, Kind::Million.name(), "time, ms", applies);
-    rows.add(APPLY, Kind::Million.name(), "written, KiB", written);
+    rows.add(APPLY, Kind::Million.name(), "written, KiB", written)
+        .note = "compactions included".into();
     rows.add(NEW_FILE, "", "time, ms", new_files);
-    rows.add("two fsyncs of a file of 4 KiB in place", "", "time, ms", in_place);
+    rows.add(
+        "two fsyncs of a file of 4 KiB in place",
+        "",
+        "time, ms",
+        in_place,
+    );
     Ok(rows)
 }
 

@@ -15,7 +15,7 @@ use crate::stats::millis;
 use crate::{Result, process};
 
 const CACHE: &str = "changes";
-const CHANGES: &str = "single changes in as many calls";
+const CHANGES: &str = "very many single changes";
 const KIB: f64 = 1024.0;
 
 /// One call.
@@ -87,16 +87,17 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Rows> {
     if checksum(loaded) != checksum(expected) {
         return Err("after the changes, the cache has other entries than expected".into());
     }
-    let parameter = format!("{calls} changes, {}", Kind::Million.name());
+    let data = Kind::Million.name();
     let allowed = changed + 200 * calls;
     let mut rows = Rows::new("changes", place.name);
-    rows.add(CHANGES, &parameter, "time, ms", times);
+    rows.add(CHANGES, data, "time, ms", times);
     let metric = "bytes written / (bytes changed + 200 a call)";
     let ratio = written as f64 / allowed as f64;
-    rows.add(CHANGES, &parameter, metric, [ratio]).note =
+    rows.add(CHANGES, data, metric, [ratio]).note =
         format!("{:.0} MiB written", written as f64 / KIB / KIB);
     let files = [most_files as f64];
-    rows.add(CHANGES, &parameter, "files between two calls", files).note = slowest.to_string();
+    rows.add(CHANGES, data, "files between two calls", files)
+        .note = slowest.to_string();
     Ok(rows)
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum as _;
 use larder_components::DISK;
 use larder_host::{Backend, Entry};
-use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Columns, FEW, Loaded, MANY, Size, checksum};
@@ -91,7 +91,11 @@ pub fn run(place: &Place, rounds: usize) -> Result<Rows> {
         eprintln!("{}, {}: round {round} of {rounds}", MANY.name, place.name);
         for turns in &mut all {
             // Short work is measured more often.
-            let repeats = if turns.size.entries == FEW.entries { 5 } else { 1 };
+            let repeats = if turns.size.entries == FEW.entries {
+                5
+            } else {
+                1
+            };
             for _ in 0..repeats {
                 let folder = match turns.work.is_save() {
                     true => place.fresh(CACHE)?,

@@ -22,7 +22,10 @@ pub struct Diskcache {
 
 impl Diskcache {
     fn turn(&mut self, work: &str, data: &Data, folder: &Path) -> Result<Duration> {
-        let python = self.python.as_mut().ok_or("the contestant was not prepared")?;
+        let python = self
+            .python
+            .as_mut()
+            .ok_or("the contestant was not prepared")?;
         let (_, times) = self.sample.share(data);
         Ok(python.turn(work, folder)?.mul_f64(times))
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::{FOLDER, Result};
 use crate::data::Data;
+use crate::{FOLDER, Result};
 
 /// A process of `python/turns.py`. It has read the entries, and verifies loaded entries itself.
 pub struct Python {

@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use cases::{apply, changes, layer, start, store, stream};
 use data::{Data, Kind};
-use place::Place;
+use place::{FOLDER, Place};
 use process::Machine;
 use results::{Results, Rows};
 use tables::{Table, markdown};
@@ -29,9 +29,6 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// The allocator of the command `larder`, for all contestants in this process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// The folder of everything that the bench writes by default.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench");
 
 /// Compares Larder with other stores.
 ///

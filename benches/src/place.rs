@@ -8,6 +8,9 @@ use rustix::fs::syncfs;
 
 use crate::{Result, process};
 
+/// The folder of everything that the bench writes by default.
+pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench");
+
 /// A file system to measure on.
 pub struct Place {
     pub name: &'static str,

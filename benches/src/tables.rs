@@ -14,10 +14,13 @@ pub struct Table {
     pub text: String,
 }
 
-/// Head, metric, and the shown part of its values, which may be relative to those of the first line.
-struct Column(&'static str, &'static str, fn(Spread, Spread) -> String);
+/// Head, metric, and the shown part of its values. The second argument is the first line's values.
+struct Column(
+    &'static str,
+    &'static str,
+    fn(Spread, Option<Spread>) -> String,
+);
 
-/// A table for each place, which compares contestants.
 const STORES: &[Column] = &[
     Column("persist, ms", "persist, ms", median::<1>),
     Column("min to max", "persist, ms", range::<1>),
@@ -43,51 +46,52 @@ const STREAMS: &[Column] = &[
     ),
 ];
 
-/// The columns of each case.
-const CASES: [(&str, &[Column]); 10] = [
-    ("small", STORES),
-    ("medium", STORES),
-    ("mixture", STORES),
-    ("million", STORES),
-    ("large", STORES),
-    ("apply", CALLS),
-    ("changes", CALLS),
-    ("stream", STREAMS),
-    ("layer", CALLS),
-    ("start", CALLS),
+/// The cases, their columns, and whether they have a table for each place.
+const CASES: [(&str, &[Column], bool); 10] = [
+    ("small", STORES, true),
+    ("medium", STORES, true),
+    ("mixture", STORES, true),
+    ("million", STORES, true),
+    ("large", STORES, true),
+    ("apply", CALLS, false),
+    ("changes", CALLS, false),
+    ("stream", STREAMS, false),
+    ("layer", CALLS, false),
+    ("start", CALLS, false),
 ];
 
-fn count(own: Spread, _: Spread) -> String {
+fn count(own: Spread, _: Option<Spread>) -> String {
     own.count.to_string()
 }
 
-fn median<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+fn median<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
     format!("{:.DIGITS$}", own.median)
 }
 
-fn p99<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+fn p99<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
     format!("{:.DIGITS$}", own.p99)
 }
 
-fn max<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+fn max<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
     format!("{:.DIGITS$}", own.max)
 }
 
-fn range<const DIGITS: usize>(own: Spread, _: Spread) -> String {
+fn range<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
     format!("{:.DIGITS$} to {:.DIGITS$}", own.min, own.max)
 }
 
-fn ratio(own: Spread, first: Spread) -> String {
-    format!("{:.2}", own.median / first.median)
+fn ratio(own: Spread, first: Option<Spread>) -> String {
+    first.map_or(String::new(), |first| {
+        format!("{:.2}", own.median / first.median)
+    })
 }
 
 /// The tables of all cases that have rows.
 pub fn tables(rows: &[Row]) -> Vec<Table> {
     let mut tables = Vec::new();
-    for (case, columns) in CASES {
+    for (case, columns, by_place) in CASES {
         let is_shown = |row: &&Row| row.case == case && columns.iter().any(|c| c.1 == row.metric);
         let rows: Vec<_> = rows.iter().filter(is_shown).collect();
-        let by_place = columns[0].1 == STORES[0].1;
         for rows in rows.chunk_by(|a, b| !by_place || a.place == b.place) {
             let (name, label): (_, fn(&Row) -> String) = match by_place {
                 true => (format!("{case}-{}", rows[0].place), contestant),
@@ -121,7 +125,7 @@ fn pivot(columns: &[Column], rows: &[&Row], label: fn(&Row) -> String) -> String
     let line = |of: &String| {
         let cells = columns.iter().map(|Column(_, metric, show)| {
             let own = spread(of, metric)?;
-            Some(show(own, spread(&labels[0], metric).unwrap_or(own)))
+            Some(show(own, spread(&labels[0], metric)))
         });
         let cells = cells.map(Option::unwrap_or_default);
         [of.clone()].into_iter().chain(cells).collect()

@@ -5,9 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::python::Python;
+use crate::Result;
 use crate::contestant::{Contestant, Sample};
 use crate::data::Data;
-use crate::{FOLDER, Result};
+use crate::place::FOLDER;
 
 const PACKAGE: &str = "diskcache==5.6.3";
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use crate::Result;
 use crate::data::Data;
-use crate::{FOLDER, Result};
+use crate::place::FOLDER;
 
 /// A process of `python/turns.py`. It has read the entries, and verifies loaded entries itself.
 pub struct Python {

@@ -71,8 +71,8 @@ pub fn run(place: &Place, rounds: usize) -> Result<Rows> {
     Ok(rows)
 }
 
-/// An application, the cache layer and the disk backend, in one component. Its clocks stand still:
-/// reading them costs about as much as reading clocks that run.
+/// An application, the cache layer and the disk backend, in one component. Its clocks stand still,
+/// but each look at them is a call to the host, as with clocks that run.
 struct Application {
     store: Store<Inside>,
     guest: Guest,

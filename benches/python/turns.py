@@ -1,6 +1,8 @@
-"""The contestants in Python: reads the entries, then for every line on standard
-input persists them into a folder or loads them from it, and prints how many
-seconds that took. What was loaded is verified off the clock."""
+"""The contestants in Python.
+
+Reads the entries first. Then each line on standard input names a folder: persists
+the entries into it, or loads them from it, and prints the time in seconds.
+Verifies loaded entries after the time was taken."""
 
 import argparse
 import os
@@ -9,7 +11,7 @@ import sys
 import time
 
 
-class Seed:
+class CacheBackend:
     def __init__(self, data):
         from cache_backend import DiskBackend
 
@@ -17,10 +19,10 @@ class Seed:
         self.data = data
 
     def persist(self, folder):
-        self.backend(os.path.join(folder, "seed.pkl")).save(self.data)
+        self.backend(os.path.join(folder, "cache.pkl")).save(self.data)
 
     def load(self, folder):
-        return self.backend(os.path.join(folder, "seed.pkl")).load()
+        return self.backend(os.path.join(folder, "cache.pkl")).load()
 
 
 class Diskcache:
@@ -69,18 +71,18 @@ def verify(data, loaded):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("store", choices=["seed", "diskcache"])
+    parser.add_argument("store", choices=["cache_backend", "diskcache"])
     parser.add_argument("--entries", required=True)
-    parser.add_argument("--seed", required=True)
+    parser.add_argument("--module", required=True)
     options = parser.parse_args()
-    sys.path.insert(0, options.seed)
+    sys.path.insert(0, options.module)
     data = dict(entries(options.entries))
-    store = {"seed": Seed, "diskcache": Diskcache}[options.store](data)
+    store = {"cache_backend": CacheBackend, "diskcache": Diskcache}[options.store](data)
     print("ready", flush=True)
     for line in sys.stdin:
-        what, folder = line.rstrip("\n").split(" ", 1)
+        work, folder = line.rstrip("\n").split(" ", 1)
         start = time.perf_counter()
-        if what == "persist":
+        if work == "persist":
             store.persist(folder)
             seconds = time.perf_counter() - start
         else:

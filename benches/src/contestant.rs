@@ -1,58 +1,40 @@
-//! What takes part: something that keeps entries in a folder, and gives them back.
+//! The trait of all contestants, and helpers for them.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
 use crate::data::Data;
 
-/// What a contestant is compared as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Larder, in one of its forms.
-    Larder,
-    /// Another store.
-    Peer,
-    /// Larder's code without WebAssembly.
-    Native,
-    /// What no store can do without.
-    Limit,
-}
-
-/// Something that keeps entries in a folder, and gives them back.
+/// A store that persists entries into a folder, and loads them.
 pub trait Contestant {
     fn name(&self) -> &'static str;
 
-    fn role(&self) -> Role;
-
-    /// How it is set, what of it is measured, and how durable that is.
+    /// Its settings, the measured work, and the durability of that work.
     fn settings(&self) -> &'static str;
 
-    /// Gets ready, off the clock, what a caller would have at hand.
+    /// Prepares everything that a caller would have already. This takes no measured time.
     fn prepare(&mut self, _data: &Data) -> Result<()> {
         Ok(())
     }
 
-    /// Keeps the entries in this folder, which is new and empty: opens, writes, makes them last,
-    /// closes. Tells how long that took.
+    /// Opens the store in this new and empty folder, writes the entries, makes them durable, and
+    /// closes the store. Returns the time of all that.
     fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration>;
 
-    /// Opens what `persist` left in this folder, brings every entry into memory and closes. Tells how
-    /// long that took. Off the clock it is verified that the entries are those of the data.
+    /// Opens the store that `persist` left in this folder, reads every entry into memory, and closes
+    /// the store. Returns the time of all that. Then verifies the entries.
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration>;
 }
 
-/// Runs something against the clock.
+/// Measures the time of a call.
 pub fn timed<T>(run: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     let start = Instant::now();
     let result = run()?;
     Ok((result, start.elapsed()))
 }
 
-/// An entry as a peer gives it back: key, value, and when it expires.
+/// An entry that a peer loaded: key, value, and deadline.
 pub type Owned = (String, Vec<u8>, Option<u64>);
 
 /// Fails unless these are the entries of the data.
@@ -63,9 +45,8 @@ pub fn verify(data: &Data, loaded: &[Owned]) -> Result<()> {
     )
 }
 
-/// When an entry with this time to live expires that is kept now, in nanoseconds of the wall clock:
-/// for peers without times to live, which keep the instant with the value, as a cache on top of them
-/// would.
+/// The deadline of an entry that is stored now, in nanoseconds of the wall clock. Peers that know no
+/// ttl store it with the value, as a cache above them would.
 pub fn deadline(now: u64, ttl: Option<Duration>) -> Option<u64> {
     ttl.map(|ttl| now + ttl.as_nanos() as u64)
 }
@@ -76,7 +57,7 @@ pub fn now() -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// The first of the entries, for those who would take minutes for all of them.
+/// The first entries of the data, for contestants that would take minutes for all of it.
 #[derive(Default)]
 pub struct Sample(Option<Data>);
 
@@ -85,7 +66,7 @@ impl Sample {
         Self(data.sample(most))
     }
 
-    /// What is kept, and by how much its times are multiplied.
+    /// The data for the contestant, and the factor by which its times are multiplied.
     pub fn share<'a>(&'a self, data: &'a Data) -> (&'a Data, f64) {
         match &self.0 {
             Some(sample) => (

@@ -1,4 +1,4 @@
-//! The entries that are kept: made from a seed, so that every run keeps the same.
+//! The entries that contestants persist, made from a seed: they are the same in every run.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::Result;
 
-/// How much a batch in columns holds, or one entry that is larger.
+/// The bytes of a batch in columns. An entry that is larger has a batch of its own.
 const BATCH: usize = 256 * 1024;
-/// How long an entry lives that does not live for ever: past the end of any run.
+/// The ttl of entries that expire: longer than any run.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// What is to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// A kind of data.
+#[derive(Clone, Copy)]
 pub enum Kind {
     /// 100,000 entries of 100 bytes
     Small,
@@ -40,8 +40,8 @@ impl Kind {
         }
     }
 
-    /// A name for files.
-    pub fn short(self) -> &'static str {
+    /// The name of its case.
+    pub fn case(self) -> &'static str {
         match self {
             Self::Small => "small",
             Self::Million => "million",
@@ -52,14 +52,30 @@ impl Kind {
     }
 }
 
-/// Entries, and how to tell whether these are what came back.
+/// A number of entries that are made one batch at a time.
+pub struct Size {
+    pub entries: u64,
+    pub name: &'static str,
+}
+
+/// The two sizes whose costs per entry are compared.
+pub const FEW: Size = Size {
+    entries: 100_000,
+    name: "100,000 entries",
+};
+pub const MANY: Size = Size {
+    entries: 10_000_000,
+    name: "10,000,000 entries",
+};
+
+/// Entries, and a checksum that verifies loaded entries.
 pub struct Data {
     pub entries: Vec<Entry>,
     columns: OnceCell<Vec<Columns>>,
     checksum: u64,
 }
 
-/// An entry that came back: key, value, and whether it expires.
+/// A loaded entry: key, value, and whether it expires.
 pub type Loaded<'a> = (&'a [u8], &'a [u8], bool);
 
 impl Data {
@@ -85,19 +101,19 @@ impl Data {
         }
     }
 
-    /// The first of the entries only, where there are more.
+    /// Only the first entries, if there are more.
     pub fn sample(&self, most: usize) -> Option<Self> {
         let first = self.entries.get(..most)?;
         Some(Self::of(first.to_vec()))
     }
 
-    /// How many bytes the keys and the values have.
+    /// The number of bytes of all keys and values.
     pub fn bytes(&self) -> usize {
         let sizes = self.entries.iter();
         sizes.map(|entry| entry.key.len() + entry.value.len()).sum()
     }
 
-    /// Fails unless these are the entries, every one and every byte of them, in whatever order.
+    /// Fails unless these are exactly the entries of the data, in any order.
     pub fn verify<'a>(&self, loaded: impl Iterator<Item = Loaded<'a>>) -> Result<()> {
         let (count, checksum) = checksum(loaded);
         if count != self.entries.len() {
@@ -105,12 +121,12 @@ impl Data {
             return Err(format!("{count} entries came back, not {expected}").into());
         }
         if checksum != self.checksum {
-            return Err("other entries came back than were kept".into());
+            return Err("other entries came back than were persisted".into());
         }
         Ok(())
     }
 
-    /// The entries in columns, gathered when they are first asked for.
+    /// The entries in columns, which the first call makes.
     pub fn columns(&self) -> &[Columns] {
         self.columns.get_or_init(|| self.gathered())
     }
@@ -136,7 +152,7 @@ impl Data {
     }
 }
 
-/// A batch in columns, as `cache-bulk` takes it.
+/// A batch in the columns of `cache-bulk`.
 #[derive(Default)]
 pub struct Columns {
     pub keys: String,
@@ -156,21 +172,21 @@ impl Columns {
             .push(ttl.map_or(u64::MAX, |ttl| ttl.as_nanos() as u64));
     }
 
-    /// Leaves the times to live out where no entry has one.
+    /// Leaves the column of ttls empty if no entry has a ttl.
     fn finish(&mut self) {
         if self.ttls.iter().all(|&ttl| ttl == u64::MAX) {
             self.ttls.clear();
         }
     }
 
-    /// The entries, one by one.
+    /// The entries, one after the other.
     pub fn entries(&self) -> impl Iterator<Item = Loaded<'_>> {
         let keys = (self.keys.as_bytes(), &self.key_lengths[..]);
         let values = (&self.values[..], &self.value_lengths[..]);
         entries(keys, values, &self.ttls)
     }
 
-    /// All of it in a row: the least that has to be written.
+    /// Appends all columns to these bytes: the least that a store has to write.
     pub fn write_to(&self, bytes: &mut Vec<u8>) {
         for length in self.key_lengths.iter().chain(&self.value_lengths) {
             bytes.extend_from_slice(&length.to_le_bytes());
@@ -183,7 +199,7 @@ impl Columns {
     }
 }
 
-/// The entries of columns: keys, values, and when they expire, `u64::MAX` for never.
+/// The entries of columns: keys, values, and deadlines (`u64::MAX`: none).
 pub fn entries<'a>(
     keys: (&'a [u8], &'a [u32]),
     values: (&'a [u8], &'a [u32]),
@@ -195,13 +211,13 @@ pub fn entries<'a>(
     pairs.map(|((key, value), expires)| (key, value, expires))
 }
 
-/// The parts of a column. What its lengths say beyond its end is empty, and does not verify.
+/// The parts of a column. A part beyond its end is empty, and fails verification.
 fn parts<'a>((mut bytes, lengths): (&'a [u8], &'a [u32])) -> impl Iterator<Item = &'a [u8]> {
     let part = move |&length: &u32| bytes.split_off(..length as usize).unwrap_or_default();
     lengths.iter().map(part)
 }
 
-/// Entries of 100 bytes in columns, made one batch at a time, for caches that nobody holds.
+/// Entries of 100 bytes in columns, made one batch at a time, so that they need little memory.
 pub fn stream(count: u64) -> impl Iterator<Item = Columns> {
     let per_batch = BATCH as u64 / 112;
     (0..count.div_ceil(per_batch)).map(move |batch| {
@@ -218,7 +234,7 @@ pub fn stream(count: u64) -> impl Iterator<Item = Columns> {
     })
 }
 
-/// How many entries there are, and a sum over every byte of them that does not depend on their order.
+/// The number of entries, and a sum over all their bytes that does not depend on their order.
 pub fn checksum<'a>(entries: impl Iterator<Item = Loaded<'a>>) -> (usize, u64) {
     entries.fold((0, 0_u64), |(count, sum), (key, value, expires)| {
         let hash = xxh3_64_with_seed(value, xxh3_64(key));
@@ -233,8 +249,8 @@ fn uniform(count: usize, size: usize) -> Vec<Entry> {
     (0..count).map(entry).collect()
 }
 
-/// Sizes from a Pareto distribution, most of them some hundred bytes, a few of some MiB; keys that
-/// begin like others, in no order; half of the entries expire.
+/// Entries with sizes from a Pareto distribution: most have some hundred bytes, a few have some MiB.
+/// Keys share prefixes and have no order. Half of the entries expire.
 fn mixture(count: usize) -> Vec<Entry> {
     const SMALLEST: f64 = 64.0;
     const LARGEST: f64 = 4.0 * 1024.0 * 1024.0;

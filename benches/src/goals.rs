@@ -1,290 +1,186 @@
-//! What was to be reached, and what was.
+//! The goals as data, and the values that were reached.
 
-use serde::{Deserialize, Serialize};
+use crate::Result;
+use crate::data::{FEW, MANY};
+use crate::results::Row;
 
-use crate::cases::stream::{FEW, MANY};
-use crate::contestant::Role;
-use crate::data::Kind;
-use crate::results::{Results, Row, Store, Stream};
-use crate::stats::Times;
+type Name = &'static str;
 
-const KIB: f64 = 1024.0;
-const MIB: f64 = 1024.0 * KIB;
+/// Case, contestant, parameter (empty: any), metric, and the most that the median may be. Names at the
+/// end are contestants, or parameters of the same contestant: the smallest of their medians is the
+/// unit of the goal.
+struct Goal(Name, Name, Name, Name, f64, &'static [Name]);
 
-/// One number to reach, on one place where that matters.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Goal {
-    pub work: String,
-    pub place: Option<String>,
-    pub unit: String,
-    pub most: f64,
-    pub reached: f64,
-    /// What else there is to say.
-    pub note: String,
+/// In memory, an fsync costs nothing: these cases are judged on the disk only.
+const ON_DISK: [&str; 2] = ["apply", "layer"];
+
+const BATCHES: Name = "Larder, batches";
+const NATIVE: Name = "native, batches";
+const LIMIT: Name = "the limit";
+const PYTHON: Name = "the Python module";
+const DISKCACHE: Name = "python-diskcache";
+const PEERS: &[Name] = &["redb", "fjall", "SQLite", "cacache", PYTHON, DISKCACHE];
+
+const SAVE: Name = "persist, ms";
+const LOAD: Name = "load, ms";
+const TIME: Name = "time, ms";
+const EACH: Name = "time of each entry, ns";
+const GUEST: Name = "memory of the guest, MiB";
+const HOST: Name = "memory of the host above idle, MiB";
+
+const APPLY: Name = "apply of one change";
+const CHANGES: Name = "very many single changes";
+const NEW_FILE: Name = "fsync of a new file of 4 KiB, and of its folder";
+const IN_PLACE: Name = "two fsyncs of a file of 4 KiB in place";
+
+#[rustfmt::skip] // One goal in a line.
+const GOALS: [Goal; 35] = [
+    Goal("small", "Larder, plain list", "", SAVE, 0.5, &[PYTHON]),
+    Goal("small", "Larder, plain list", "", LOAD, 0.12, &[PYTHON]),
+    Goal("small", "Larder, kept open", "", SAVE, 0.5, &[PYTHON]),
+    Goal("small", "Larder, kept open", "", LOAD, 0.12, &[PYTHON]),
+    Goal("small", BATCHES, "", SAVE, 1.5, &[LIMIT]),
+    Goal("medium", BATCHES, "", SAVE, 1.15, &[LIMIT]),
+    Goal("small", BATCHES, "", LOAD, 1.5, &[LIMIT]),
+    Goal("medium", BATCHES, "", LOAD, 1.2, &[LIMIT]),
+    Goal("small", BATCHES, "", SAVE, 1.25, &[NATIVE]),
+    Goal("medium", BATCHES, "", SAVE, 1.25, &[NATIVE]),
+    Goal("small", BATCHES, "", LOAD, 1.25, &[NATIVE]),
+    Goal("medium", BATCHES, "", LOAD, 1.25, &[NATIVE]),
+    Goal("million", "Larder", "", SAVE, 1.0, PEERS),
+    Goal("million", "Larder", "", LOAD, 1.0, PEERS),
+    Goal("apply", APPLY, "", TIME, 3.0, &[NEW_FILE]),
+    Goal("apply", APPLY, "", TIME, 3.0, &[IN_PLACE]),
+    Goal("apply", APPLY, "", "written, KiB", 8.0, &[]),
+    Goal("changes", CHANGES, "", "bytes written / (bytes changed + 200 a call)", 8.0, &[]),
+    Goal("changes", CHANGES, "", "files between two calls", 100.0, &[]),
+    Goal("stream", "save in batches", MANY.name, GUEST, 32.0, &[]),
+    Goal("stream", "save in batches", MANY.name, HOST, 64.0, &[]),
+    Goal("stream", "save in batches", MANY.name, EACH, 1.2, &[FEW.name]),
+    Goal("stream", "load in batches", MANY.name, GUEST, 32.0, &[]),
+    Goal("stream", "load in batches", MANY.name, HOST, 64.0, &[]),
+    Goal("stream", "load in batches", MANY.name, EACH, 1.2, &[FEW.name]),
+    Goal("stream", "save by `larder-host`", MANY.name, HOST, 64.0, &[]),
+    Goal("stream", "save by `larder-host`", MANY.name, EACH, 1.2, &[FEW.name]),
+    Goal("stream", "load by `larder-host`", MANY.name, HOST, 64.0, &[]),
+    Goal("stream", "load by `larder-host`", MANY.name, EACH, 1.2, &[FEW.name]),
+    Goal("layer", "a million gets that hit", "", TIME, 1000.0, &[]),
+    Goal("layer", "a million gets that hit, by the host through `larder-host`", "", TIME, 3000.0, &[]),
+    Goal("layer", "a million sets that stay in memory", "", TIME, 2000.0, &[]),
+    Goal("layer", "a flush of 1,000 changes", "", TIME, 2.0, &[NEW_FILE]),
+    Goal("start", "`larder-host`: open a folder, load 100 entries", "", TIME, 0.5, &[]),
+    Goal("component", "the disk component", "", "size, KiB", 220.0, &[]),
+];
+
+/// The head of the table of [`lines`].
+pub const HEAD: [&str; 6] = ["work", "on", "at most", "reached", "met", ""];
+
+/// A line for each goal in each place that was measured. It is an error if a case lacks the row of
+/// one of its goals.
+pub fn lines(rows: &[Row]) -> Result<Vec<Vec<String>>> {
+    let mut lines = Vec::new();
+    for goal in &GOALS {
+        let is_judged = |row: &&Row| {
+            (&*row.case, &*row.contestant, &*row.metric) == (goal.0, goal.1, goal.3)
+                && (goal.2.is_empty() || goal.2 == row.parameter)
+        };
+        let mut judged = rows.iter().filter(is_judged).peekable();
+        if judged.peek().is_none() && rows.iter().any(|row| row.case == goal.0) {
+            return Err(format!("{} has no {}, {}", goal.0, goal.1, goal.3).into());
+        }
+        let here = judged.filter(|row| row.place != "tmpfs" || !ON_DISK.contains(&goal.0));
+        lines.extend(here.filter_map(|row| goal.line(row, rows)));
+    }
+    Ok(lines)
 }
 
 impl Goal {
-    pub fn is_met(&self) -> bool {
-        self.reached <= self.most
-    }
-}
-
-/// What is timed of a contestant.
-#[derive(Clone, Copy)]
-enum Work {
-    Persist,
-    Load,
-}
-
-impl Work {
-    fn of(self, row: &Row) -> Option<f64> {
-        let times: Option<&Times> = match self {
-            Self::Persist => row.persist.as_ref(),
-            Self::Load => row.load.as_ref(),
+    /// None if the contestant failed, or all that stand beside it.
+    fn line(&self, row: &Row, rows: &[Row]) -> Option<Vec<String>> {
+        let &Self(case, contestant, _, metric, most, beside) = self;
+        let ours = row.spread?;
+        let is_beside = |other: &&Row| {
+            (&*other.case, &other.place, &*other.metric) == (case, &row.place, metric)
+                && (beside.contains(&&*other.contestant)
+                    || other.contestant == contestant && beside.contains(&&*other.parameter))
         };
-        Some(times?.median)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Persist => "save",
-            Self::Load => "load",
-        }
-    }
-}
-
-const PLAIN: &str = "Larder, plain list";
-const BATCHES: &str = "Larder, batches";
-const LIBRARY: &str = "Larder";
-const KEPT: &str = "Larder, kept open";
-const LIMIT: &str = "the limit";
-const NATIVE: &str = "native, batches";
-const SEED: &str = "the seed";
-
-/// Contestant, what it does with which data, beside whom, and by how much at most.
-const RATIOS: [(&str, Work, Kind, &str, f64); 12] = [
-    (PLAIN, Work::Persist, Kind::Small, SEED, 0.5),
-    (PLAIN, Work::Load, Kind::Small, SEED, 0.12),
-    (KEPT, Work::Persist, Kind::Small, SEED, 0.5),
-    (KEPT, Work::Load, Kind::Small, SEED, 0.12),
-    (BATCHES, Work::Persist, Kind::Small, LIMIT, 1.5),
-    (BATCHES, Work::Persist, Kind::Medium, LIMIT, 1.15),
-    (BATCHES, Work::Load, Kind::Small, LIMIT, 1.5),
-    (BATCHES, Work::Load, Kind::Medium, LIMIT, 1.2),
-    (BATCHES, Work::Persist, Kind::Small, NATIVE, 1.25),
-    (BATCHES, Work::Persist, Kind::Medium, NATIVE, 1.25),
-    (BATCHES, Work::Load, Kind::Small, NATIVE, 1.25),
-    (BATCHES, Work::Load, Kind::Medium, NATIVE, 1.25),
-];
-
-/// The goals that the results tell anything of.
-pub fn goals(results: &Results) -> Vec<Goal> {
-    let mut goals = Vec::new();
-    for (who, work, kind, beside, most) in RATIOS {
-        let stores = results
-            .stores
-            .iter()
-            .filter(|store| store.data == kind.name());
-        goals.extend(stores.filter_map(|store| ratio(store, who, work, beside, most)));
-    }
-    let million = |store: &&Store| store.data == Kind::Million.name();
-    for work in [Work::Persist, Work::Load] {
-        let stores = results.stores.iter().filter(million);
-        goals.extend(stores.filter_map(|store| beside_peers(store, work)));
-    }
-    single_changes(results, &mut goals);
-    streams(results, &mut goals);
-    if let Some(start) = &results.start {
-        goals.push(Goal {
-            work: "instance, and load of 100 entries".into(),
-            place: None,
-            unit: "ms".into(),
-            most: 0.5,
-            reached: start.library.median,
-            note: format!("{:.3} ms at worst", start.library.max),
-        });
-    }
-    layers(results, &mut goals);
-    goals.push(Goal {
-        work: "the disk component".into(),
-        place: None,
-        unit: "KiB".into(),
-        most: 220.0,
-        reached: results.component_bytes as f64 / KIB,
-        note: String::new(),
-    });
-    goals
-}
-
-fn ratio(store: &Store, who: &str, work: Work, beside: &str, most: f64) -> Option<Goal> {
-    let time = |name| work.of(store.rows.iter().find(|row| row.name == name)?);
-    let (ours, theirs) = (time(who)?, time(beside)?);
-    Some(Goal {
-        work: format!("{who}: {} {}, beside {beside}", work.name(), store.data),
-        place: Some(store.place.clone()),
-        unit: "times".into(),
-        most,
-        reached: ours / theirs,
-        note: format!("{ours:.1} ms beside {theirs:.1} ms"),
-    })
-}
-
-fn beside_peers(store: &Store, work: Work) -> Option<Goal> {
-    let ours = work.of(store.rows.iter().find(|row| row.name == LIBRARY)?)?;
-    let peers = store.rows.iter().filter(|row| row.role == Role::Peer);
-    let (fastest, time) = peers
-        .filter_map(|row| Some((&row.name, work.of(row)?)))
-        .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    Some(Goal {
-        work: format!(
-            "{LIBRARY}: {} {}, beside the fastest peer",
-            work.name(),
-            store.data
-        ),
-        place: Some(store.place.clone()),
-        unit: "times".into(),
-        most: 1.0,
-        reached: ours / time,
-        note: format!("{ours:.0} ms beside {time:.0} ms of {fastest}"),
-    })
-}
-
-fn single_changes(results: &Results, goals: &mut Vec<Goal>) {
-    // In memory, an fsync costs nothing.
-    for apply in results.applies.iter().filter(|apply| apply.place == "disk") {
-        for (beside, times) in [
-            (
-                "two fsyncs of a new 4 KiB file: its own, its folder's",
-                &apply.new_file,
-            ),
-            ("two fsyncs of a 4 KiB file in place", &apply.in_place),
-        ] {
-            let (ours, theirs) = (apply.apply.median, times.median);
-            goals.push(Goal {
-                work: format!(
-                    "apply of one change to {} entries, beside {beside}",
-                    apply.cache
-                ),
-                place: Some(apply.place.clone()),
-                unit: "times".into(),
-                most: 3.0,
-                reached: ours / theirs,
-                note: format!("{ours:.3} ms beside {theirs:.3} ms"),
-            });
-        }
-        goals.push(Goal {
-            work: "bytes that it writes".into(),
-            place: Some(apply.place.clone()),
-            unit: "KiB".into(),
-            most: 8.0,
-            reached: apply.written_median / KIB,
-            note: format!(
-                "{:.0} KiB at most, with a fold",
-                apply.written_max as f64 / KIB
-            ),
-        });
-    }
-    if let Some(changes) = &results.changes {
-        let allowed = changes.changed + 200 * changes.calls as u64;
-        goals.push(Goal {
-            work: format!(
-                "{} single changes: bytes written for each (changed + 200)",
-                changes.calls
-            ),
-            place: Some(changes.place.clone()),
-            unit: "times".into(),
-            most: 8.0,
-            reached: changes.written as f64 / allowed as f64,
-            note: format!("{:.0} MiB written", changes.written as f64 / MIB),
-        });
-        let slowest = &changes.slowest;
-        goals.push(Goal {
-            work: "files at any time between them".into(),
-            place: Some(changes.place.clone()),
-            unit: "files".into(),
-            most: 100.0,
-            reached: changes.most_files as f64,
-            note: format!(
-                "the slowest call, number {}, took {:.1} ms, {:.1} ms of it computing: {} files became \
-                 {}, and it wrote {:.0} KiB",
-                slowest.number,
-                slowest.millis,
-                slowest.computing_millis,
-                slowest.files_before,
-                slowest.files_after,
-                slowest.written as f64 / KIB,
-            ),
-        });
-    }
-}
-
-fn layers(results: &Results, goals: &mut Vec<Goal>) {
-    // In memory, an fsync costs nothing.
-    for layer in results.layers.iter().filter(|layer| layer.place == "disk") {
-        for (what, times, most) in [
-            ("composed: a get that hits", &layer.get, 1.0),
-            (
-                "through `larder-host`: a get that hits",
-                &layer.library_get,
-                3.0,
-            ),
-            ("composed: a set that stays in memory", &layer.set, 2.0),
-        ] {
-            goals.push(Goal {
-                work: format!("cache layer, {what}"),
-                place: None,
-                unit: "µs".into(),
-                most,
-                reached: times.median / 1000.0,
-                note: String::new(),
-            });
-        }
-        let (flush, fsyncs) = (layer.flush.median, layer.fsyncs.median);
-        goals.push(Goal {
-            work: "cache layer, composed: flush of 1,000 changes, beside two fsyncs".into(),
-            place: Some(layer.place.clone()),
-            unit: "times".into(),
-            most: 2.0,
-            reached: flush / fsyncs,
-            note: format!("{flush:.3} ms beside {fsyncs:.3} ms"),
-        });
-    }
-}
-
-fn streams(results: &Results, goals: &mut Vec<Goal>) {
-    for many in results
-        .streams
-        .iter()
-        .filter(|stream| stream.entries == MANY)
-    {
-        let same = |stream: &&Stream| {
-            (&stream.place, &stream.through, &stream.what)
-                == (&many.place, &many.through, &many.what)
+        let (name, unit) = metric.rsplit_once(", ").unwrap_or((metric, ""));
+        let mut work = format!("{}: {name}", row.subject());
+        let (reached, unit, mut note) = if beside.is_empty() {
+            let most = format!("{} {unit} at most", figure(ours.max));
+            let note = Some(most).filter(|_| ours.count > 1);
+            (ours.median, unit, note.unwrap_or_default())
+        } else {
+            let others = rows.iter().filter(is_beside);
+            let (theirs, who) = others
+                .filter_map(|other| Some((other.spread?.median, &other.contestant)))
+                .min_by(|a, b| a.0.total_cmp(&b.0))?;
+            let figures = [ours.median, theirs].map(figure);
+            let mut note = format!("{} {unit} beside {} {unit}", figures[0], figures[1]);
+            match beside {
+                [one] => work += &format!(", beside {one}"),
+                _ => {
+                    work += ", beside the fastest peer";
+                    note += &format!(" of {who}");
+                }
+            }
+            (ours.median / theirs, "times", note)
         };
-        let mut few = results.streams.iter().filter(same);
-        let work = format!("{} of {MANY} entries, {}", many.what, many.through);
-        let memory = |what, bytes: u64, most| Goal {
-            work: format!("{work}: memory of {what}"),
-            place: Some(many.place.clone()),
-            unit: "MiB".into(),
-            most,
-            reached: bytes as f64 / MIB,
-            note: String::new(),
-        };
-        let guest = many.guest_bytes;
-        goals.extend(guest.map(|bytes| memory("the guest", bytes, 32.0)));
-        goals.push(memory("the host above idle", many.host_bytes, 64.0));
-        if let Some(few) = few.find(|stream| stream.entries == FEW) {
-            let each = |stream: &Stream| stream.times.median * 1e6 / stream.entries as f64;
-            goals.push(Goal {
-                work: format!("{work}: time for each, beside that of {FEW}"),
-                place: Some(many.place.clone()),
-                unit: "times".into(),
-                most: 1.2,
-                reached: each(many) / each(few),
-                note: format!("{:.0} ns beside {:.0} ns", each(many), each(few)),
-            });
+        if !note.is_empty() && !row.note.is_empty() {
+            note += "; ";
         }
+        note += &row.note;
+        Some(vec![
+            work,
+            row.place.clone(),
+            format!("{most} {unit}").trim_end().into(),
+            format!("{reached:.2}"),
+            if reached <= most { "yes" } else { "**no**" }.into(),
+            note,
+        ])
+    }
+}
+
+/// A value with as many decimal digits as are of use.
+fn figure(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        1.0.. => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Rows;
+
+    #[test]
+    fn a_goal_is_judged_beside_the_fastest_peer_in_the_same_place() {
+        let mut rows = Vec::new();
+        for (place, peer) in [("disk", 100.0), ("tmpfs", 400.0)] {
+            let mut measured = Rows::new("million", place);
+            for metric in [SAVE, LOAD] {
+                measured.add("Larder", "all", metric, [200.0]);
+                measured.add("redb", "all", metric, [peer + 1.0]);
+                measured.add("fjall", "all", metric, [peer]);
+                measured.add("SQLite", "all", metric, []);
+            }
+            rows.extend(measured.rows);
+        }
+        let judged = lines(&rows).expect("the rows of all goals are there");
+        let work = "Larder (all): persist, beside the fastest peer";
+        let disk = "200 ms beside 100 ms of fjall";
+        assert_eq!(judged[0], [work, "disk", "1 times", "2.00", "**no**", disk]);
+        let memory = "200 ms beside 400 ms of fjall";
+        assert_eq!(judged[1], [work, "tmpfs", "1 times", "0.50", "yes", memory]);
+    }
+
+    #[test]
+    fn a_case_without_the_row_of_its_goal_is_an_error() {
+        let mut start = Rows::new("start", "disk");
+        start.add("another name", "", TIME, [1.0]);
+        assert!(lines(&start.rows).is_err());
+        assert!(lines(&[]).expect("nothing was measured").is_empty());
     }
 }

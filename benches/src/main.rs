@@ -1,14 +1,12 @@
-//! Larder beside other stores, in turns: see `docs/performance.md`.
+//! Compares Larder with other stores, which take turns in one run: see `docs/performance.md`.
 
 mod cases;
 mod contestant;
 mod data;
-mod docs;
 mod goals;
 mod larder;
 mod peers;
 mod place;
-mod plot;
 mod process;
 mod results;
 mod stats;
@@ -21,44 +19,45 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use cases::{apply, changes, layer, start, store, stream};
 use data::{Data, Kind};
-use place::Place;
+use place::{FOLDER, Place};
 use process::Machine;
-use results::{PlaceKind, Results};
+use results::{Results, Rows};
+use tables::{Table, markdown};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The allocator of the command `larder`, for everyone in this process.
+/// The allocator of the command `larder`, for all contestants in this process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures Larder beside other stores.
+/// Compares Larder with other stores.
 ///
-/// A run replaces what it measures in results.json, and makes the tables and plots of all that is
-/// there. Remove the file to measure everything anew.
+/// A run replaces the rows of its cases in results.json, and prints tables of all rows in that file.
+/// Remove the file to measure everything again.
 #[derive(Parser)]
 struct Options {
     /// A folder on a real disk
-    #[arg(long, default_value = "target/bench")]
+    #[arg(long, default_value = FOLDER, hide_default_value = true)]
     dir: PathBuf,
     /// A folder in memory
     #[arg(long, default_value = "/dev/shm")]
     tmpfs: PathBuf,
-    /// How often everyone takes a turn; half as often with much data
+    /// The turns of each contestant; half as many with much data
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Measure this only; may be given several times
+    /// Measure only this case; may be given several times
     #[arg(long, value_name = "CASE")]
     only: Vec<Case>,
-    /// Three rounds, and nothing that takes minutes
+    /// Three rounds, and no case that takes minutes
     #[arg(long)]
     quick: bool,
-    /// Make the very many changes on the real disk
+    /// Make the 100,000 single changes on the real disk
     #[arg(long)]
     real: bool,
-    /// Where results.json and the plots go
-    #[arg(long, default_value = "target/bench")]
+    /// The folder of results.json
+    #[arg(long, default_value = FOLDER, hide_default_value = true)]
     out: PathBuf,
-    /// Update the tables in docs/performance.md
+    /// Write the tables into docs/performance.md
     #[arg(long)]
     write_docs: bool,
     #[command(subcommand)]
@@ -67,12 +66,11 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Child {
-    /// Measures itself, for the parent process
+    /// Measures its own process, for the parent process
     #[command(hide = true)]
     Stream(stream::Child),
 }
 
-/// What can be measured by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Case {
     /// 100,000 entries of 100 bytes
@@ -85,11 +83,11 @@ enum Case {
     Large,
     /// 100,000 entries of all sizes
     Mixture,
-    /// Single changes beside two fsyncs
+    /// Single changes, compared with two fsyncs
     Apply,
     /// 100,000 single changes
     Changes,
-    /// 10,000,000 entries that nobody holds
+    /// 10,000,000 entries, of which only a few are in memory at a time
     Stream,
     /// From a compiled component to the first entries
     Start,
@@ -118,45 +116,44 @@ fn main() -> Result<()> {
         Place::new("disk", &options.dir)?,
         Place::new("tmpfs", &options.tmpfs)?,
     ];
+    let storage = |place: &Place| (place.name.to_owned(), place.storage.clone());
+    let machine = Machine::this(places.iter().map(storage).collect())?;
     let file = options.out.join("results.json");
-    let mut results = nothing(&places)?.with_earlier(&file)?;
+    let mut results = Results::read(machine, &file)?;
     measure(&options, &places, &mut results)?;
-    results.goals = goals::goals(&results);
     results.write(&file)?;
 
-    let tables = tables::tables(&results);
+    let tables = tables(&results)?;
     for table in &tables {
         println!("\n## {}\n\n{}", table.name, table.text);
     }
-    plot::write(&options.out, &results)?;
     if options.write_docs {
         let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        docs::write(&repository.join("docs/performance.md"), &tables)?;
+        tables::write(&repository.join("docs/performance.md"), &tables)?;
     }
     Ok(())
 }
 
-fn nothing(places: &[Place]) -> Result<Results> {
-    let kind = |place: &Place| PlaceKind {
-        name: place.name.into(),
-        storage: place.storage.clone(),
+fn tables(results: &Results) -> Result<Vec<Table>> {
+    let named = |name: &str, text| Table {
+        name: name.into(),
+        text,
     };
-    Ok(Results {
-        machine: Machine::this()?,
-        places: places.iter().map(kind).collect(),
-        stores: Vec::new(),
-        applies: Vec::new(),
-        changes: None,
-        streams: Vec::new(),
-        start: None,
-        layers: Vec::new(),
-        component_bytes: larder_host::DISK_COMPONENT.len(),
-        goals: Vec::new(),
-    })
+    let settings = store::contestants().into_iter();
+    let settings = settings.map(|one| vec![one.name().into(), one.settings().into()]);
+    let settings = markdown(&["contestant", "settings"], &settings.collect::<Vec<_>>());
+    let goals = markdown(&goals::HEAD, &goals::lines(&results.rows)?);
+    let mut tables = vec![
+        named("machine", format!("{}.\n", results.machine)),
+        named("settings", settings),
+    ];
+    tables.extend(tables::tables(&results.rows));
+    tables.push(named("goals", goals));
+    Ok(tables)
 }
 
 fn measure(options: &Options, places: &[Place], results: &mut Results) -> Result<()> {
-    let asked = |case: Case| match options.only.as_slice() {
+    let is_wanted = |case: Case| match options.only.as_slice() {
         [] => !(options.quick && case.is_slow()),
         only => only.contains(&case),
     };
@@ -165,6 +162,11 @@ fn measure(options: &Options, places: &[Place], results: &mut Results) -> Result
         false => usize::from(options.rounds),
     };
 
+    let mut component = Rows::new("component", "");
+    let size = larder_components::DISK.len() as f64 / 1024.0;
+    component.add("the disk component", "", "size, KiB", [size]);
+    results.put(component);
+
     for (case, kind) in [
         (Case::Small, Kind::Small),
         (Case::Medium, Kind::Medium),
@@ -172,38 +174,38 @@ fn measure(options: &Options, places: &[Place], results: &mut Results) -> Result
         (Case::Million, Kind::Million),
         (Case::Large, Kind::Large),
     ] {
-        if asked(case) {
+        if is_wanted(case) {
             let data = Data::new(kind);
             let rounds = match case.is_slow() {
                 true => rounds.div_ceil(2),
                 false => rounds,
             };
             for place in places {
-                results.put_store(store::run(place, kind, &data, rounds)?);
+                results.put(store::run(place, kind, &data, rounds)?);
             }
         }
     }
-    if asked(Case::Apply) || asked(Case::Changes) {
+    if is_wanted(Case::Apply) || is_wanted(Case::Changes) {
         let data = Data::new(Kind::Million);
         for place in places {
-            if asked(Case::Apply) {
-                results.put_apply(apply::run(place, &data, 50 * rounds)?);
+            if is_wanted(Case::Apply) {
+                results.put(apply::run(place, &data, 50 * rounds)?);
             }
             let is_real = place.name == "disk";
-            if asked(Case::Changes) && is_real == options.real {
-                results.changes = Some(changes::run(place, &data, 100_000)?);
+            if is_wanted(Case::Changes) && is_real == options.real {
+                results.put(changes::run(place, &data, 100_000)?);
             }
         }
     }
     for place in places {
-        if asked(Case::Stream) {
-            results.put_streams(place.name, stream::run(place, rounds.div_ceil(4))?);
+        if is_wanted(Case::Stream) {
+            results.put(stream::run(place, rounds.div_ceil(4))?);
         }
-        if asked(Case::Start) && place.name == "disk" {
-            results.start = Some(start::run(place, 50 * rounds)?);
+        if is_wanted(Case::Start) && place.name == "disk" {
+            results.put(start::run(place, 50 * rounds)?);
         }
-        if asked(Case::Layer) {
-            results.put_layer(layer::run(place, 3 * rounds)?);
+        if is_wanted(Case::Layer) {
+            results.put(layer::run(place, 3 * rounds)?);
         }
     }
     Ok(())

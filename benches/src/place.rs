@@ -1,4 +1,4 @@
-//! Where entries are kept: a folder on some file system, and a new one in it for each turn.
+//! A place for entries: a folder on some file system, and a new folder in it for each turn.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::syncfs;
 
 use crate::{Result, process};
+
+/// The folder of everything that the bench writes by default.
+pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench");
 
 /// A file system to measure on.
 pub struct Place {
@@ -17,7 +20,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes a folder of its own in this one.
+    /// Makes a new folder in this folder.
     pub fn new(name: &'static str, within: &Path) -> Result<Self> {
         let folder = within.join(format!("larder-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
@@ -28,8 +31,8 @@ impl Place {
         })
     }
 
-    /// A new folder. Nothing that was written before is still on its way to the disk, so that nobody
-    /// pays for another's writes.
+    /// A new folder. All earlier writes are on the disk, so that no contestant pays for the writes of
+    /// another contestant.
     pub fn fresh(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.join(name);
         remove(&folder)?;
@@ -38,13 +41,13 @@ impl Place {
         Ok(folder)
     }
 
-    /// A folder of which everything is on the disk.
+    /// A folder whose bytes are all on the disk.
     pub fn settled(&self, name: &str) -> Result<PathBuf> {
         self.settle()?;
         Ok(self.folder.join(name))
     }
 
-    /// Waits until everything that was written is on the disk.
+    /// Waits until all writes are on the disk.
     pub fn settle(&self) -> Result<()> {
         Ok(syncfs(File::open(&self.folder)?)?)
     }
@@ -58,7 +61,7 @@ impl Drop for Place {
     }
 }
 
-/// Removes a folder that need not be there.
+/// Removes a folder, if it exists.
 pub fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),

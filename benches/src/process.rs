@@ -1,5 +1,6 @@
-//! What Linux tells of this process and of the machine.
+//! Facts that Linux tells about this process and about the machine.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// How many bytes this process has handed to the operating system to write.
+/// The number of bytes that this process has given the operating system to write.
 pub fn written() -> Result<u64> {
     number("/proc/self/io", "wchar:")
 }
 
-/// How long this thread has been computing.
+/// The processor time of this thread.
 pub fn computing() -> Result<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = text
@@ -23,12 +24,12 @@ pub fn computing() -> Result<Duration> {
     Ok(Duration::from_nanos(nanos.parse()?))
 }
 
-/// How much memory this process has, in bytes.
+/// The memory of this process, in bytes.
 pub fn memory() -> Result<u64> {
     Ok(number("/proc/self/status", "VmRSS:")? * 1024)
 }
 
-/// How much memory this process had at most, in bytes.
+/// The most memory that this process has had, in bytes.
 pub fn peak_memory() -> Result<u64> {
     Ok(number("/proc/self/status", "VmHWM:")? * 1024)
 }
@@ -38,21 +39,25 @@ fn number(file: &str, field: &str) -> Result<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(field));
     let value = value.and_then(|value| value.split_whitespace().next());
     Ok(value
-        .ok_or_else(|| format!("{file} does not tell {field}"))?
+        .ok_or_else(|| format!("{file} has no {field}"))?
         .parse()?)
 }
 
-/// What the figures depend on.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
+/// The machine and its storage, on which the figures depend.
+#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Machine {
     pub processor: String,
     pub cores: usize,
     pub memory_gib: u64,
     pub kernel: String,
+    /// Names, and the kinds of storage there.
+    pub places: Vec<(String, String)>,
 }
 
 impl Machine {
-    pub fn this() -> Result<Self> {
+    /// The machine that this process runs on.
+    pub fn this(places: Vec<(String, String)>) -> Result<Self> {
         let processors = fs::read_to_string("/proc/cpuinfo")?;
         let name = processors
             .lines()
@@ -64,17 +69,30 @@ impl Machine {
                 .into(),
             cores: std::thread::available_parallelism()?.get(),
             memory_gib: number("/proc/meminfo", "MemTotal:")?.div_ceil(1 << 20),
-            // What follows names who built it.
+            // The rest of the name says who built it.
             kernel: kernel
                 .split(['-', '+', '\n'])
                 .next()
                 .unwrap_or_default()
                 .into(),
+            places,
         })
     }
 }
 
-/// The file system that a folder is on, and the kind of device below it.
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} cores of {}, {} GiB of memory, Linux {}",
+            self.cores, self.processor, self.memory_gib, self.kernel
+        )?;
+        let mut places = self.places.iter();
+        places.try_for_each(|(name, storage)| write!(f, "; {name}: {storage}"))
+    }
+}
+
+/// The file system of a folder, and the kind of its device.
 pub fn storage(folder: &Path) -> Result<String> {
     let folder = folder.canonicalize()?;
     let mounts = fs::read_to_string("/proc/self/mounts")?;

@@ -1,237 +1,150 @@
-//! The results as tables in Markdown, for people and for `docs/performance.md`.
+//! Rows as tables in Markdown: one writer for all, and the columns of each table as data.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
-use crate::goals::Goal;
-use crate::results::{Results, Row, Store};
-use crate::stats::Times;
+use crate::Result;
+use crate::results::Row;
+use crate::stats::Spread;
 
-/// A table and the name of its place in the document.
+/// A text and the name of its markers in `docs/performance.md`.
 pub struct Table {
     pub name: String,
     pub text: String,
 }
 
-/// All tables that there is anything for.
-pub fn tables(results: &Results) -> Vec<Table> {
-    let mut tables = vec![named("machine", machine(results))];
-    // The newest knows who takes part.
-    if let Some(store) = results.stores.last() {
-        tables.push(named("settings", settings(store)));
+/// Head, metric, and the shown part of its values. The second argument is the first line's values.
+struct Column(
+    &'static str,
+    &'static str,
+    fn(Spread, Option<Spread>) -> String,
+);
+
+const STORES: &[Column] = &[
+    Column("persist, ms", "persist, ms", median::<1>),
+    Column("min to max", "persist, ms", range::<1>),
+    Column("to Larder", "persist, ms", ratio),
+    Column("load, ms", "load, ms", median::<1>),
+    Column("min to max", "load, ms", range::<1>),
+    Column("to Larder", "load, ms", ratio),
+];
+const CALLS: &[Column] = &[
+    Column("calls", "time, ms", count),
+    Column("p50, ms", "time, ms", median::<3>),
+    Column("p99, ms", "time, ms", p99::<3>),
+    Column("max, ms", "time, ms", max::<3>),
+];
+const STREAMS: &[Column] = &[
+    Column("ms", "time, ms", median::<0>),
+    Column("ns an entry", "time of each entry, ns", median::<0>),
+    Column("guest, MiB", "memory of the guest, MiB", max::<1>),
+    Column(
+        "host above idle, MiB",
+        "memory of the host above idle, MiB",
+        max::<1>,
+    ),
+];
+
+/// The cases, their columns, and whether they have a table for each place.
+const CASES: [(&str, &[Column], bool); 10] = [
+    ("small", STORES, true),
+    ("medium", STORES, true),
+    ("mixture", STORES, true),
+    ("million", STORES, true),
+    ("large", STORES, true),
+    ("apply", CALLS, false),
+    ("changes", CALLS, false),
+    ("stream", STREAMS, false),
+    ("layer", CALLS, false),
+    ("start", CALLS, false),
+];
+
+fn count(own: Spread, _: Option<Spread>) -> String {
+    own.count.to_string()
+}
+
+fn median<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
+    format!("{:.DIGITS$}", own.median)
+}
+
+fn p99<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
+    format!("{:.DIGITS$}", own.p99)
+}
+
+fn max<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
+    format!("{:.DIGITS$}", own.max)
+}
+
+fn range<const DIGITS: usize>(own: Spread, _: Option<Spread>) -> String {
+    format!("{:.DIGITS$} to {:.DIGITS$}", own.min, own.max)
+}
+
+fn ratio(own: Spread, first: Option<Spread>) -> String {
+    first.map_or(String::new(), |first| {
+        format!("{:.2}", own.median / first.median)
+    })
+}
+
+/// The tables of all cases that have rows.
+pub fn tables(rows: &[Row]) -> Vec<Table> {
+    let mut tables = Vec::new();
+    for (case, columns, by_place) in CASES {
+        let is_shown = |row: &&Row| row.case == case && columns.iter().any(|c| c.1 == row.metric);
+        let rows: Vec<_> = rows.iter().filter(is_shown).collect();
+        for rows in rows.chunk_by(|a, b| !by_place || a.place == b.place) {
+            let (name, label): (_, fn(&Row) -> String) = match by_place {
+                true => (format!("{case}-{}", rows[0].place), contestant),
+                false => (case.into(), contestant_and_place),
+            };
+            let text = pivot(columns, rows, label);
+            tables.push(Table { name, text });
+        }
     }
-    for store in &results.stores {
-        let name = format!("{}-{}", store.short, store.place);
-        tables.push(named(&name, times(store)));
-    }
-    if !results.applies.is_empty() || results.changes.is_some() {
-        tables.push(named("changes", changes(results)));
-    }
-    if !results.streams.is_empty() {
-        tables.push(named("stream", streams(results)));
-    }
-    if let Some(start) = &results.start {
-        let rows = [
-            (
-                "`larder-host`: open a folder, load 100 entries",
-                &start.library,
-            ),
-            (
-                "wasmtime alone: an instance, load the same",
-                &start.component,
-            ),
-            (
-                "`larder-host`, its code from a code cache",
-                &start.kept_code,
-            ),
-        ];
-        let rows = rows.map(|(what, times)| spread(what.into(), times, 3));
-        tables.push(named("start", table(&SPREAD, &rows)));
-    }
-    if !results.layers.is_empty() {
-        tables.push(named("layer", layers(results)));
-    }
-    tables.push(named("goals", goals(&results.goals)));
     tables
 }
 
-fn named(name: &str, text: String) -> Table {
-    Table {
-        name: name.into(),
-        text,
-    }
+fn contestant(row: &Row) -> String {
+    row.contestant.clone()
 }
 
-fn machine(results: &Results) -> String {
-    let machine = &results.machine;
-    let mut text = format!(
-        "{} cores of {}, {} GiB of memory, Linux {}",
-        machine.cores, machine.processor, machine.memory_gib, machine.kernel,
-    );
-    for place in &results.places {
-        let _ = write!(text, "; {}: {}", place.name, place.storage);
-    }
-    text + ".\n"
+fn contestant_and_place(row: &Row) -> String {
+    format!("{}, {}", row.subject(), row.place)
 }
 
-fn settings(store: &Store) -> String {
-    let rows = store.rows.iter();
-    let rows: Vec<_> = rows
-        .map(|row| vec![row.name.clone(), row.settings.clone()])
-        .collect();
-    table(&["contestant", "settings"], &rows)
-}
-
-/// Everyone's medians, beside ours.
-fn times(store: &Store) -> String {
-    let ours = store.rows.first();
-    let rows: Vec<_> = store
-        .rows
-        .iter()
-        .map(|row| {
-            let mut cells = vec![row.name.clone()];
-            for pick in [
-                |row: &Row| row.persist.clone(),
-                |row: &Row| row.load.clone(),
-            ] {
-                cells.extend(beside(pick(row), ours.and_then(pick)));
-            }
-            cells
-        })
-        .collect();
-    let head = [
-        "",
-        "persist, ms",
-        "min to max",
-        "to Larder",
-        "load, ms",
-        "min to max",
-        "to Larder",
-    ];
-    let mut text = table(&head, &rows);
-    for row in &store.rows {
-        if let Some(why) = &row.failed {
-            let _ = write!(text, "\n{} failed: {}.\n", row.name, why.replace('\n', " "));
-        }
+/// Makes a line of all rows with the same label.
+fn pivot(columns: &[Column], rows: &[&Row], label: fn(&Row) -> String) -> String {
+    let mut labels: Vec<_> = rows.iter().map(|row| label(row)).collect();
+    labels.dedup();
+    let spread = |of: &String, metric: &str| {
+        let row = rows
+            .iter()
+            .find(|row| label(row) == *of && row.metric == metric)?;
+        row.spread
+    };
+    let line = |of: &String| {
+        let cells = columns.iter().map(|Column(_, metric, show)| {
+            let own = spread(of, metric)?;
+            Some(show(own, spread(&labels[0], metric)))
+        });
+        let cells = cells.map(Option::unwrap_or_default);
+        [of.clone()].into_iter().chain(cells).collect()
+    };
+    let heads = columns.iter().map(|column| column.0);
+    let head: Vec<_> = [""].into_iter().chain(heads).collect();
+    let mut text = markdown(&head, &labels.iter().map(line).collect::<Vec<_>>());
+    for row in rows.iter().filter(|row| !row.note.is_empty()) {
+        let _ = writeln!(text, "\n{}: {}.", label(row), row.note.replace('\n', " "));
     }
     text
 }
 
-fn beside(times: Option<Times>, ours: Option<Times>) -> [String; 3] {
-    let Some(times) = times else {
-        return Default::default();
-    };
-    let ratio = ours.map(|ours| format!("{:.2}", times.median / ours.median));
-    [
-        format!("{:.1}", times.median),
-        format!("{:.1} to {:.1}", times.min, times.max),
-        ratio.unwrap_or_default(),
-    ]
-}
-
-const SPREAD: [&str; 5] = ["", "calls", "p50, ms", "p99, ms", "max, ms"];
-
-fn spread(what: String, times: &Times, digits: usize) -> Vec<String> {
-    let millis = |time: f64| format!("{time:.digits$}");
-    vec![
-        what,
-        times.count.to_string(),
-        millis(times.median),
-        millis(times.p99),
-        millis(times.max),
-    ]
-}
-
-fn changes(results: &Results) -> String {
-    let mut rows = Vec::new();
-    for apply in &results.applies {
-        let what = format!("apply to {} entries, {}", apply.cache, apply.place);
-        rows.push(spread(what, &apply.apply, 3));
-        let what = format!(
-            "fsync of a new file of 4 KiB, and of its folder, {}",
-            apply.place
-        );
-        rows.push(spread(what, &apply.new_file, 3));
-        let what = format!("two fsyncs of a file of 4 KiB in place, {}", apply.place);
-        rows.push(spread(what, &apply.in_place, 3));
-    }
-    if let Some(changes) = &results.changes {
-        let what = format!("very many of them, {}", changes.place);
-        rows.push(spread(what, &changes.times, 3));
-    }
-    table(&SPREAD, &rows)
-}
-
-fn streams(results: &Results) -> String {
-    let rows = results.streams.iter().map(|stream| {
-        let each = stream.times.median * 1e6 / stream.entries as f64;
-        let mib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0 / 1024.0);
-        vec![
-            format!(
-                "{} {}, {}, {}",
-                stream.what, stream.entries, stream.through, stream.place
-            ),
-            format!("{:.0}", stream.times.median),
-            format!("{each:.0}"),
-            stream.guest_bytes.map(mib).unwrap_or_default(),
-            mib(stream.host_bytes),
-        ]
-    });
-    let head = [
-        "",
-        "ms",
-        "ns an entry",
-        "guest, MiB",
-        "host above idle, MiB",
-    ];
-    table(&head, &rows.collect::<Vec<_>>())
-}
-
-fn layers(results: &Results) -> String {
-    let mut rows = Vec::new();
-    for layer in &results.layers {
-        for (what, times) in [
-            ("a million gets that hit", &layer.get),
-            (
-                "a million gets that hit, by the host through `larder-host`",
-                &layer.library_get,
-            ),
-            ("a million sets that stay in memory", &layer.set),
-            ("a flush of 1,000 changes", &layer.flush),
-            (
-                "fsync of a new file of 4 KiB, and of its folder",
-                &layer.fsyncs,
-            ),
-        ] {
-            rows.push(spread(format!("{what}, {}", layer.place), times, 3));
-        }
-    }
-    table(&SPREAD, &rows)
-}
-
-fn goals(goals: &[Goal]) -> String {
-    let rows = goals.iter().map(|goal| {
-        vec![
-            goal.work.clone(),
-            goal.place.clone().unwrap_or_default(),
-            format!("{} {}", goal.most, goal.unit),
-            format!("{:.2}", goal.reached),
-            if goal.is_met() { "yes" } else { "**no**" }.into(),
-            goal.note.clone(),
-        ]
-    });
-    let head = ["work", "on", "at most", "reached", "met", ""];
-    table(&head, &rows.collect::<Vec<_>>())
-}
-
-/// A table whose columns are aligned in the source as well, up to a width that people can read.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    const WIDEST: usize = 60;
+/// A table whose columns are aligned in the source as well, except for very wide cells.
+pub fn markdown(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widths = cells
-            .map(|cell| cell.chars().count())
-            .filter(|&width| width <= WIDEST);
-        widths.max().unwrap_or(0).max(head[column].chars().count())
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        let widest = widths.filter(|&width| width <= 60).max();
+        widest.unwrap_or(0).max(head[column].chars().count())
     };
     let widths: Vec<_> = (0..head.len()).map(width).collect();
     let mut text = String::new();
@@ -247,4 +160,49 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         line(&mut row.iter().map(String::as_str));
     }
     text
+}
+
+/// Writes the tables between their markers in a document. A table without markers is an error.
+pub fn write(document: &Path, tables: &[Table]) -> Result<()> {
+    let mut text = fs::read_to_string(document)?;
+    for table in tables {
+        text = replace(&text, table)?;
+    }
+    Ok(fs::write(document, text)?)
+}
+
+fn replace(text: &str, Table { name, text: new }: &Table) -> Result<String> {
+    let begin = format!("<!-- bench:{name} -->");
+    let end = format!("<!-- /bench:{name} -->");
+    let missing = || format!("there are no markers for {name}");
+    let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+    Ok(format!("{before}{begin}\n{new}{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Rows;
+
+    #[test]
+    fn a_table_has_a_line_for_each_contestant_and_replaces_only_its_own_text() {
+        let mut rows = Rows::new("small", "disk");
+        rows.add("one", "", "persist, ms", [2.0, 4.0, 3.0]);
+        rows.add("one", "", "load, ms", [1.0]);
+        rows.add("two", "", "persist, ms", [6.0]).note = "failed".into();
+        rows.add("two", "", "load, ms", []);
+        let tables = tables(&rows.rows);
+        let expected = "\
+            |     | persist, ms | min to max | to Larder | load, ms | min to max | to Larder |\n\
+            | --- | ---         | ---        | ---       | ---      | ---        | ---       |\n\
+            | one | 3.0         | 2.0 to 4.0 | 1.00      | 1.0      | 1.0 to 1.0 | 1.00      |\n\
+            | two | 6.0         | 6.0 to 6.0 | 2.00      |          |            |           |\n\
+            \ntwo: failed.\n";
+        let text = "a\n<!-- bench:small-disk -->\nold\n<!-- /bench:small-disk -->\nb\n\
+                    <!-- bench:two -->\nkept\n<!-- /bench:two -->\n";
+        let replaced = replace(text, &tables[0]).expect("there are markers");
+        assert_eq!(replaced, text.replace("old\n", expected));
+        assert!(replace("nothing", &tables[0]).is_err());
+    }
 }

@@ -1,20 +1,20 @@
-//! An application that does nothing but use the cache layer, as often as it is told to.
+//! An application that only uses the cache layer, as often as the bench asks for.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated, for the bench alone.
+    #![allow(missing_docs)] // Generated.
     wit_bindgen::generate!({
         path: "../../wit",
         inline: "
             package larder:bench;
             world guest {
                 import larder:cache/cache@0.1.0;
-                /// Opens the cache and sets so many entries of 100 bytes.
+                /// Opens the cache and sets this number of entries of 100 bytes.
                 export prepare: func(entries: u32) -> result<_, string>;
-                /// Gets values, far from each other; says how many were found.
+                /// Gets values that are far from each other. Returns how many were found.
                 export get: func(times: u32) -> u32;
-                /// Sets values, each of another key until all have had their turn.
+                /// Sets values. No key comes twice before all keys have come.
                 export set: func(times: u32);
-                /// Hands changes to the backend.
+                /// Flushes the changes to the backend.
                 export flush: func() -> result<_, string>;
             }
         ",
@@ -34,11 +34,11 @@ use bindings::larder::cache::cache::{Cache, Options};
 
 struct Component;
 
-/// A cache that is open, and the keys in it.
+/// The open cache, and the keys in it.
 struct Open {
     cache: Cache,
     keys: Vec<String>,
-    /// Which key is next.
+    /// The index of the next key.
     next: usize,
 }
 
@@ -89,10 +89,10 @@ impl bindings::Guest for Component {
     }
 }
 
-/// From one key to the next: a prime.
+/// The distance from one key to the next. It is prime, so that all keys come.
 const STRIDE: usize = 7919;
 
-/// Does something with so many keys, and adds up what comes of it.
+/// Calls a function with this number of keys. Returns the sum of its results.
 fn with_keys(times: u32, mut each: impl FnMut(&Cache, &str) -> u32) -> u32 {
     OPEN.with_borrow_mut(|open| {
         let Some(Open { cache, keys, next }) = open else {

@@ -1,4 +1,4 @@
-//! One change to a large cache, beside two fsyncs, in turn.
+//! One change to a large cache, in turn with two fsyncs.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,15 +9,18 @@ use fastrand::Rng;
 use larder_host::{Backend, Change, Entry};
 
 use crate::contestant::timed;
-use crate::data::Data;
+use crate::data::{Data, Kind};
 use crate::place::Place;
-use crate::results::Apply;
-use crate::stats::{Times, median};
+use crate::results::Rows;
+use crate::stats::millis;
 use crate::{Result, process};
 
 const CACHE: &str = "apply";
+const APPLY: &str = "apply of one change";
+/// The name of the work of [`write_new`].
+pub const NEW_FILE: &str = "fsync of a new file of 4 KiB, and of its folder";
 
-pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Apply> {
+pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Rows> {
     eprintln!("{calls} changes, {}", place.name);
     let folder = place.fresh(CACHE)?;
     let backend = Backend::disk(&folder)?;
@@ -34,22 +37,24 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Apply> {
         let change = put(&mut random, data);
         let before = process::written()?;
         let ((), time) = timed(|| Ok(backend.apply(CACHE, [change])?))?;
-        written.push(process::written()? - before);
-        applies.push(time);
+        written.push((process::written()? - before) as f64 / 1024.0);
+        applies.push(millis(time));
         let new_file = beside.join(call.to_string());
-        new_files.push(timed(|| write_new(&new_file, &beside))?.1);
-        in_place.push(timed(|| write_in_place(&file))?.1);
+        new_files.push(millis(timed(|| write_new(&new_file, &beside))?.1));
+        in_place.push(millis(timed(|| write_in_place(&file))?.1));
     }
-    let mut each: Vec<_> = written.iter().map(|&bytes| bytes as f64).collect();
-    Ok(Apply {
-        place: place.name.into(),
-        cache: data.entries.len(),
-        apply: Times::of(&applies).ok_or("no calls")?,
-        new_file: Times::of(&new_files).ok_or("no calls")?,
-        in_place: Times::of(&in_place).ok_or("no calls")?,
-        written_median: median(&mut each).ok_or("no calls")?,
-        written_max: written.into_iter().max().ok_or("no calls")?,
-    })
+    let mut rows = Rows::new("apply", place.name);
+    rows.add(APPLY, Kind::Million.name(), "time, ms", applies);
+    rows.add(APPLY, Kind::Million.name(), "written, KiB", written)
+        .note = "compactions included".into();
+    rows.add(NEW_FILE, "", "time, ms", new_files);
+    rows.add(
+        "two fsyncs of a file of 4 KiB in place",
+        "",
+        "time, ms",
+        in_place,
+    );
+    Ok(rows)
 }
 
 /// A new value for some key.
@@ -60,7 +65,7 @@ pub fn put(random: &mut Rng, data: &Data) -> Change {
     Change::Put(Entry::new(entry.key.clone(), value))
 }
 
-/// The two fsyncs of a new file: of itself, and of its folder.
+/// Makes a new file with two fsyncs: of the file, and of its folder.
 pub fn write_new(file: &Path, folder: &Path) -> Result<()> {
     let mut file = File::create_new(file)?;
     file.write_all(&[0; 4096])?;
@@ -68,7 +73,7 @@ pub fn write_new(file: &Path, folder: &Path) -> Result<()> {
     Ok(File::open(folder)?.sync_all()?)
 }
 
-/// Two fsyncs of a file that is there.
+/// Writes over an existing file twice, each time with an fsync.
 fn write_in_place(file: &File) -> Result<()> {
     for byte in 0..2 {
         file.write_all_at(&[byte; 4096], 0)?;

@@ -1,22 +1,37 @@
-//! Very many single changes to a large cache: how many bytes they write, and how many files there are.
+//! Very many single changes to a large cache: the bytes that they write, and the number of files.
 
 use std::collections::HashMap;
-use std::fs;
+use std::{fmt, fs};
 
 use fastrand::Rng;
 use larder_host::{Backend, Change};
 
 use super::apply::put;
 use crate::contestant::timed;
-use crate::data::{Data, checksum};
+use crate::data::{Data, Kind, checksum};
 use crate::place::Place;
-use crate::results::{Call, Changes};
-use crate::stats::{Times, millis};
+use crate::results::Rows;
+use crate::stats::millis;
 use crate::{Result, process};
 
 const CACHE: &str = "changes";
+const CHANGES: &str = "very many single changes";
+const KIB: f64 = 1024.0;
 
-pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Changes> {
+/// One call.
+#[derive(Default)]
+struct Call {
+    /// Its number, counted from 0.
+    number: usize,
+    millis: f64,
+    /// The processor time of its thread: the rest is waiting for the disk or for a processor.
+    computing_millis: f64,
+    written: u64,
+    files_before: usize,
+    files_after: usize,
+}
+
+pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Rows> {
     eprintln!("{calls} changes in as many calls, {}", place.name);
     let folder = place.fresh(CACHE)?;
     let backend = Backend::disk(&folder)?;
@@ -55,7 +70,7 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Changes> {
             files_before,
             files_after: files()?,
         };
-        times.push(time);
+        times.push(call.millis);
         written += call.written;
         most_files = most_files.max(call.files_after);
         files_before = call.files_after;
@@ -70,21 +85,39 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Changes> {
     let expected = expected.iter();
     let expected = expected.map(|(key, value)| (key.as_bytes(), value.as_slice(), false));
     if checksum(loaded) != checksum(expected) {
-        return Err("after the changes, the cache does not hold what it should".into());
+        return Err("after the changes, the cache has other entries than expected".into());
     }
-    Ok(Changes {
-        place: place.name.into(),
-        cache: data.entries.len(),
-        calls,
-        times: Times::of(&times).ok_or("no calls")?,
-        changed: changed as u64,
-        written,
-        most_files,
-        slowest,
-    })
+    let data = Kind::Million.name();
+    let allowed = changed + 200 * calls;
+    let mut rows = Rows::new("changes", place.name);
+    rows.add(CHANGES, data, "time, ms", times);
+    let metric = "bytes written / (bytes changed + 200 a call)";
+    let ratio = written as f64 / allowed as f64;
+    rows.add(CHANGES, data, metric, [ratio]).note =
+        format!("{:.0} MiB written", written as f64 / KIB / KIB);
+    let files = [most_files as f64];
+    rows.add(CHANGES, data, "files between two calls", files)
+        .note = slowest.to_string();
+    Ok(rows)
 }
 
-/// Mostly a new value for some key, now and then the removal of one.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the slowest call, number {}, took {:.1} ms, {:.1} ms of it computing: {} files became \
+             {}, and it wrote {:.0} KiB",
+            self.number,
+            self.millis,
+            self.computing_millis,
+            self.files_before,
+            self.files_after,
+            self.written as f64 / KIB,
+        )
+    }
+}
+
+/// In nine of ten cases a new value for some key, otherwise the removal of some key.
 fn change(random: &mut Rng, data: &Data) -> Change {
     match put(random, data) {
         Change::Put(entry) if random.u8(..10) == 0 => Change::Remove(entry.key),

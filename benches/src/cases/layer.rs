@@ -1,20 +1,20 @@
-//! The cache layer: what a call takes that stays in memory, and what a group of changes takes beside two fsyncs.
+//! The cache layer: the time of calls that stay in memory, and of a flush in turn with two fsyncs.
 
 use std::path::Path;
 use std::time::Duration;
 
-use larder_host::{Backend, CACHE_COMPONENT, Cache, DISK_COMPONENT, Entry, Options};
+use larder_components::{CACHE, DISK};
+use larder_host::{Backend, Cache, Entry, Layer, Options};
 use larder_host_test::compose::plug;
-use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use larder_host_test::surroundings::{Inside, Surroundings, compiled, linker};
+use wasmtime::Store;
 
-use super::apply::write_new;
+use super::apply::{NEW_FILE, write_new};
 use crate::Result;
 use crate::contestant::timed;
 use crate::place::Place;
-use crate::results::Layer;
-use crate::stats::Times;
+use crate::results::Rows;
+use crate::stats::millis;
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -32,14 +32,14 @@ mod generated {
 
 use generated::Guest;
 
-static GUEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/larder-bench-guest.wasm"));
+static GUEST: &[u8] = include_bytes!(env!("LARDER_BENCH_GUEST"));
 
 const ENTRIES: u32 = 10_000;
-/// So many calls take as many milliseconds as one takes nanoseconds.
+/// A million calls take as many milliseconds as one call takes nanoseconds.
 const CALLS: u32 = 1_000_000;
 const GROUP: u32 = 1_000;
 
-pub fn run(place: &Place, rounds: usize) -> Result<Layer> {
+pub fn run(place: &Place, rounds: usize) -> Result<Rows> {
     eprintln!("the cache layer, {rounds} rounds, {}", place.name);
     let mut application = Application::start(&place.fresh("layer")?)?;
     let library = Library::start(&place.fresh("library")?)?;
@@ -57,60 +57,40 @@ pub fn run(place: &Place, rounds: usize) -> Result<Layer> {
         let new_file = beside.join(round.to_string());
         fsyncs.push(timed(|| write_new(&new_file, &beside))?.1);
     }
-    let times = |times: &[Duration]| Times::of(times).ok_or("no rounds");
-    Ok(Layer {
-        place: place.name.into(),
-        get: times(&gets)?,
-        library_get: times(&library_gets)?,
-        set: times(&sets)?,
-        flush: times(&flushes)?,
-        fsyncs: times(&fsyncs)?,
-    })
-}
-
-/// An application, the cache layer and the disk backend, in one component.
-struct Application {
-    store: Store<State>,
-    guest: Guest,
-}
-
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+    let mut rows = Rows::new("layer", place.name);
+    let through_library = "a million gets that hit, by the host through `larder-host`";
+    for (work, times) in [
+        ("a million gets that hit", gets),
+        (through_library, library_gets),
+        ("a million sets that stay in memory", sets),
+        ("a flush of 1,000 changes", flushes),
+        (NEW_FILE, fsyncs),
+    ] {
+        rows.add(work, "", "time, ms", times.into_iter().map(millis));
     }
+    Ok(rows)
+}
+
+/// An application, the cache layer and the disk backend, in one component. Its clocks stand still,
+/// but each look at them is a call to the host, as with clocks that run.
+struct Application {
+    store: Store<Inside>,
+    guest: Guest,
 }
 
 impl Application {
     fn start(folder: &Path) -> Result<Self> {
-        let engine = Engine::default();
-        let cache = plug(CACHE_COMPONENT, &[DISK_COMPONENT])?;
-        let component = Component::new(&engine, plug(GUEST, &[&cache])?)?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_sync::<State>(&mut linker)?;
-        let wasi = WasiCtxBuilder::new()
-            .allow_blocking_current_thread(true)
-            .preopened_dir(folder, "/", FsPerms::ReadWrite)?
-            .build();
-        let table = ResourceTable::new();
-        let mut store = Store::new(&engine, State { wasi, table });
-        let guest = Guest::instantiate(&mut store, &component, &linker)?;
+        let cache = plug(CACHE, &[DISK])?;
+        let component = compiled(&plug(GUEST, &[&cache])?);
+        let mut store = Surroundings::default().on(folder).store();
+        let guest = Guest::instantiate(&mut store, &component, &linker())?;
         guest.call_prepare(&mut store, ENTRIES)??;
         Ok(Self { store, guest })
     }
 
     fn get(&mut self, times: u32) -> Result<Duration> {
         let (found, time) = timed(|| Ok(self.guest.call_get(&mut self.store, times)?))?;
-        if found != times {
-            return Err(format!("{found} of {times} values were found").into());
-        }
+        expect(found, times)?;
         Ok(time)
     }
 
@@ -131,14 +111,14 @@ struct Library {
 
 impl Library {
     fn start(folder: &Path) -> Result<Self> {
-        let layer = larder_host::Layer::new(Backend::disk(folder)?)?;
+        let layer = Layer::new(Backend::disk(folder)?)?;
         let cache = layer.open("bench", &Options::default())?;
         let keys: Vec<_> = (0..ENTRIES).map(|n| format!("user:{n}")).collect();
         cache.set_many(keys.iter().map(|key| Entry::new(key, [7; 100])));
         Ok(Self { cache, keys })
     }
 
-    /// In the order of the guest.
+    /// Gets the entries in the order of the guest.
     fn get(&self, times: u32) -> Result<Duration> {
         const STRIDE: usize = 7919;
         let (mut next, mut found) = (0, 0);
@@ -149,9 +129,14 @@ impl Library {
             }
             Ok(())
         })?;
-        if found != times {
-            return Err(format!("{found} of {times} values were found").into());
-        }
+        expect(found, times)?;
         Ok(time)
     }
+}
+
+fn expect(found: u32, times: u32) -> Result<()> {
+    if found != times {
+        return Err(format!("{found} of {times} values were found").into());
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The cases: each measures one kind of work in one place.
 
 pub mod apply;
 pub mod changes;

@@ -1,18 +1,19 @@
-//! How long it takes from a compiled component to its first entries.
+//! The time from a compiled component to its first entries.
 
-use larder_host::{Backend, DISK_COMPONENT, Entry};
+use larder_components::DISK;
+use larder_host::{Backend, Entry};
 
 use crate::Result;
 use crate::contestant::timed;
 use crate::larder::component::Disk;
 use crate::place::Place;
-use crate::results::Start;
-use crate::stats::Times;
+use crate::results::Rows;
+use crate::stats::millis;
 
 const CACHE: &str = "start";
 const ENTRIES: usize = 100;
 
-pub fn run(place: &Place, rounds: usize) -> Result<Start> {
+pub fn run(place: &Place, rounds: usize) -> Result<Rows> {
     eprintln!("{rounds} starts, {}", place.name);
     let folder = place.fresh(CACHE)?;
     let entries: Vec<_> = (0..ENTRIES)
@@ -21,7 +22,7 @@ pub fn run(place: &Place, rounds: usize) -> Result<Start> {
     Backend::disk(&folder)?.save(CACHE, &entries)?;
     let code = place.fresh("code")?.join("kept");
     let kept_code_backend = || -> Result<Backend> {
-        let backend = Backend::component_bytes(DISK_COMPONENT).code_cache(&code);
+        let backend = Backend::component_bytes(DISK).code_cache(&code);
         Ok(backend.preopen(&folder, "/").build()?)
     };
     kept_code_backend()?;
@@ -31,7 +32,7 @@ pub fn run(place: &Place, rounds: usize) -> Result<Start> {
     for _ in 0..rounds {
         let (loaded, time) = timed(|| Ok(Backend::disk(&folder)?.load(CACHE)?))?;
         expect(loaded.entries.len())?;
-        library.push(time);
+        library.push(millis(time));
 
         let (loaded, time) = timed(|| {
             let mut instance = Disk::compiled().start(&folder)?;
@@ -43,17 +44,21 @@ pub fn run(place: &Place, rounds: usize) -> Result<Start> {
             })
         })?;
         expect(loaded.entries.len())?;
-        component.push(time);
+        component.push(millis(time));
 
         let (loaded, time) = timed(|| Ok(kept_code_backend()?.load(CACHE)?))?;
         expect(loaded.entries.len())?;
-        kept_code.push(time);
+        kept_code.push(millis(time));
     }
-    Ok(Start {
-        library: Times::of(&library).ok_or("no rounds")?,
-        component: Times::of(&component).ok_or("no rounds")?,
-        kept_code: Times::of(&kept_code).ok_or("no rounds")?,
-    })
+    let mut rows = Rows::new("start", place.name);
+    for (work, times) in [
+        ("`larder-host`: open a folder, load 100 entries", library),
+        ("wasmtime alone: an instance, load the same", component),
+        ("`larder-host`, its code from a code cache", kept_code),
+    ] {
+        rows.add(work, "", "time, ms", times);
+    }
+    Ok(rows)
 }
 
 fn expect(count: usize) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Everyone keeps the same entries, in turns: from nothing into a new folder, and all of them back.
+//! All contestants take turns: each persists the same entries into a new folder, and loads them.
 
 use std::time::{Duration, Instant};
 
@@ -11,26 +11,26 @@ use crate::larder::library::Library;
 use crate::larder::native::{NativeBatches, NativePlain};
 use crate::larder::plain::Plain;
 use crate::peers::cacache::Cacache;
+use crate::peers::cache_backend::CacheBackend;
 use crate::peers::diskcache::Diskcache;
 use crate::peers::fjall::Fjall;
 use crate::peers::limit::{Bytes, Limit};
 use crate::peers::redb::Redb;
-use crate::peers::seed::Seed;
 use crate::peers::sqlite::Sqlite;
 use crate::place::{Place, remove};
-use crate::results::{Row, Store};
-use crate::stats::Times;
+use crate::results::Rows;
+use crate::stats::millis;
 
-/// Whose turns keep the others waiting for longer than this sits out after so many of them.
+/// A contestant whose last turn took longer than this takes no more turns after so many turns.
 const PATIENCE: [(Duration, usize); 2] =
     [(Duration::from_secs(10), 3), (Duration::from_secs(60), 1)];
 
-/// A contestant and what is known of it.
+/// A contestant and its times, in ms.
 struct Turns {
     contestant: Box<dyn Contestant>,
-    persist: Vec<Duration>,
-    load: Vec<Duration>,
-    /// How long the last turn took as a whole, of however much of the data.
+    persist: Vec<f64>,
+    load: Vec<f64>,
+    /// The duration of the whole last turn, even if the contestant took only a sample of the data.
     waited: Duration,
     failed: Option<String>,
 }
@@ -42,8 +42,8 @@ impl Turns {
         let persist = self.contestant.persist(data, &folder)?;
         place.settle()?;
         let load = self.contestant.load(data, &folder)?;
-        self.persist.push(persist);
-        self.load.push(load);
+        self.persist.push(millis(persist));
+        self.load.push(millis(load));
         remove(&folder)?;
         self.waited = start.elapsed();
         Ok(())
@@ -56,7 +56,8 @@ impl Turns {
     }
 }
 
-fn contestants() -> Vec<Box<dyn Contestant>> {
+/// The first is compared with all others.
+pub fn contestants() -> Vec<Box<dyn Contestant>> {
     vec![
         Box::new(Library::Opened),
         Box::new(Library::Kept(None)),
@@ -72,12 +73,12 @@ fn contestants() -> Vec<Box<dyn Contestant>> {
         Box::new(Fjall),
         Box::new(Sqlite),
         Box::new(Cacache::default()),
-        Box::new(Seed::default()),
+        Box::new(CacheBackend::default()),
         Box::new(Diskcache::default()),
     ]
 }
 
-pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Store> {
+pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Rows> {
     let mut all = Vec::new();
     for mut contestant in contestants() {
         let prepared = contestant.prepare(data);
@@ -96,7 +97,7 @@ pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Stor
             place.name,
             round + 1
         );
-        // Nobody always follows the same one.
+        // No contestant always follows the same contestant.
         let first = round % all.len();
         let (last, next) = all.split_at_mut(first);
         for turns in next.iter_mut().chain(last) {
@@ -108,20 +109,12 @@ pub fn run(place: &Place, kind: Kind, data: &Data, rounds: usize) -> Result<Stor
             }
         }
     }
-    let row = |turns: &Turns| Row {
-        name: turns.contestant.name().into(),
-        role: turns.contestant.role(),
-        settings: turns.contestant.settings().into(),
-        persist: Times::of(&turns.persist),
-        load: Times::of(&turns.load),
-        failed: turns.failed.clone(),
-    };
-    Ok(Store {
-        place: place.name.into(),
-        data: kind.name().into(),
-        short: kind.short().into(),
-        entries: data.entries.len(),
-        bytes: data.bytes(),
-        rows: all.iter().map(row).collect(),
-    })
+    let mut rows = Rows::new(kind.case(), place.name);
+    for turns in all {
+        let (name, data) = (turns.contestant.name(), kind.name());
+        let failed = turns.failed.map(|why| format!("failed: {why}"));
+        rows.add(name, data, "persist, ms", turns.persist).note = failed.unwrap_or_default();
+        rows.add(name, data, "load, ms", turns.load);
+    }
+    Ok(rows)
 }

@@ -1,153 +1,156 @@
-//! A cache that nobody holds, written and read piece by piece: time and memory, in a process of its own,
-//! so that nobody else's memory counts.
+//! A large cache, written and read in parts: time and memory. Each measurement has a process of its
+//! own, so that no other memory counts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use larder_host::{Backend, DISK_COMPONENT, Entry};
+use clap::ValueEnum as _;
+use larder_components::DISK;
+use larder_host::{Backend, Entry};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{self, Columns, Loaded, checksum};
+use crate::data::{self, Columns, FEW, Loaded, MANY, Size, checksum};
 use crate::larder::batches::{entries, read, write};
 use crate::larder::component::Disk;
 use crate::place::Place;
-use crate::results::Stream;
-use crate::stats::Times;
+use crate::results::Rows;
 use crate::{Result, process};
-
-/// The two sizes whose costs per entry are compared.
-pub const FEW: u64 = 100_000;
-pub const MANY: u64 = 10_000_000;
 
 const CACHE: &str = "stream";
 
-/// What the process is asked for.
+/// The work of one process.
 #[derive(clap::Args)]
 pub struct Child {
-    through: Through,
-    what: What,
+    work: Work,
     entries: u64,
-    /// Where the machine code of the component is.
+    /// The folder of the machine code of the component
     code: PathBuf,
     folder: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
-enum Through {
-    /// wasmtime alone, and batches that are there already
-    Batches,
-    /// `larder-host`, and entries one by one
-    Library,
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Work {
+    /// Batches that exist already, by wasmtime alone
+    SaveBatches,
+    LoadBatches,
+    /// One entry after the other, by `larder-host`
+    SaveEntries,
+    LoadEntries,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
-enum What {
-    Save,
-    Load,
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SaveBatches => "save in batches",
+            Self::LoadBatches => "load in batches",
+            Self::SaveEntries => "save by `larder-host`",
+            Self::LoadEntries => "load by `larder-host`",
+        }
+    }
+
+    fn is_save(self) -> bool {
+        matches!(self, Self::SaveBatches | Self::SaveEntries)
+    }
 }
 
-/// What the process answers.
+/// The measurements of one process.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     seconds: f64,
-    /// Not known of the library's.
+    /// Unknown if `larder-host` did the work.
     guest_bytes: Option<u64>,
     host_bytes: u64,
 }
 
-/// What is asked of a process, and its answers.
-struct Case {
-    through: Through,
-    size: u64,
-    what: What,
+/// The work of several processes, and their answers.
+struct Turns {
+    work: Work,
+    size: &'static Size,
     answers: Vec<Answer>,
 }
 
-pub fn run(place: &Place, rounds: usize) -> Result<Vec<Stream>> {
+pub fn run(place: &Place, rounds: usize) -> Result<Rows> {
     let code = place.fresh("code")?;
     Disk::precompile(&code.join("disk.cwasm"))?;
     drop(library(&code, &code)?);
-    let mut cases = Vec::new();
-    for through in [Through::Batches, Through::Library] {
-        for size in [FEW, MANY] {
-            cases.extend([What::Save, What::Load].map(|what| Case {
-                through,
+    let mut all = Vec::new();
+    for works in [
+        [Work::SaveBatches, Work::LoadBatches],
+        [Work::SaveEntries, Work::LoadEntries],
+    ] {
+        for size in [&FEW, &MANY] {
+            all.extend(works.map(|work| Turns {
+                work,
                 size,
-                what,
                 answers: Vec::new(),
             }));
         }
     }
     for round in 1..=rounds {
-        eprintln!("{MANY} entries, {}: round {round} of {rounds}", place.name);
-        for case in &mut cases {
-            // What is over soon can be had more often.
-            for _ in 0..if case.size == FEW { 5 } else { 1 } {
-                let folder = match case.what {
-                    What::Save => place.fresh(CACHE)?,
-                    What::Load => place.settled(CACHE)?,
+        eprintln!("{}, {}: round {round} of {rounds}", MANY.name, place.name);
+        for turns in &mut all {
+            // Short work is measured more often.
+            let repeats = if turns.size.entries == FEW.entries {
+                5
+            } else {
+                1
+            };
+            for _ in 0..repeats {
+                let folder = match turns.work.is_save() {
+                    true => place.fresh(CACHE)?,
+                    false => place.settled(CACHE)?,
                 };
-                let answer = case.ask(&code, &folder)?;
-                case.answers.push(answer);
+                turns.take(&code, &folder)?;
             }
         }
     }
     place.fresh(CACHE)?;
-    let streams = cases.iter().map(|case| case.stream(place));
-    streams.collect::<Option<_>>().ok_or("no rounds".into())
+    let mut rows = Rows::new("stream", place.name);
+    for turns in &all {
+        turns.add_to(&mut rows);
+    }
+    Ok(rows)
 }
 
-impl Case {
-    fn ask(&self, code: &Path, folder: &Path) -> Result<Answer> {
+impl Turns {
+    fn take(&mut self, code: &Path, folder: &Path) -> Result<()> {
+        let (name, size) = (self.work.name(), self.size);
+        let work = self.work.to_possible_value().ok_or("no work")?;
         let output = Command::new(std::env::current_exe()?)
-            .args(["stream", self.through(), self.what()])
-            .arg(self.size.to_string())
+            .args(["stream", work.get_name(), &size.entries.to_string()])
             .args([code, folder])
             .stderr(Stdio::inherit())
             .output()?;
         if !output.status.success() {
-            return Err(format!("{} of {} entries failed", self.what(), self.size).into());
+            return Err(format!("{name} of {} failed", size.name).into());
         }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        self.answers.push(serde_json::from_slice(&output.stdout)?);
+        Ok(())
     }
 
-    fn stream(&self, place: &Place) -> Option<Stream> {
-        let answers = self.answers.iter();
-        let times = answers.map(|answer| Duration::from_secs_f64(answer.seconds));
-        Some(Stream {
-            place: place.name.into(),
-            through: self.through().into(),
-            what: self.what().into(),
-            entries: self.size,
-            times: Times::of(&times.collect::<Vec<_>>())?,
-            guest_bytes: self
-                .answers
-                .iter()
-                .filter_map(|answer| answer.guest_bytes)
-                .max(),
-            host_bytes: self.answers.iter().map(|answer| answer.host_bytes).max()?,
-        })
-    }
-
-    fn through(&self) -> &'static str {
-        match self.through {
-            Through::Batches => "batches",
-            Through::Library => "library",
+    fn add_to(&self, rows: &mut Rows) {
+        const MIB: f64 = 1024.0 * 1024.0;
+        let (name, size) = (self.work.name(), self.size.name);
+        let answers = || self.answers.iter();
+        let times = answers().map(|answer| answer.seconds * 1e3);
+        rows.add(name, size, "time, ms", times);
+        let each = answers().map(|answer| answer.seconds * 1e9 / self.size.entries as f64);
+        rows.add(name, size, "time of each entry, ns", each);
+        // Of several processes, the largest counts.
+        if let Some(guest) = answers().filter_map(|answer| answer.guest_bytes).max() {
+            let guest = [guest as f64 / MIB];
+            rows.add(name, size, "memory of the guest, MiB", guest);
         }
-    }
-
-    fn what(&self) -> &'static str {
-        match self.what {
-            What::Save => "save",
-            What::Load => "load",
-        }
+        let host = answers().map(|answer| answer.host_bytes).max();
+        let host = host.map(|host| host as f64 / MIB);
+        rows.add(name, size, "memory of the host above idle, MiB", host);
     }
 }
 
-/// A backend for this folder, whose code is found where it was kept.
+/// A backend for this folder, with the machine code from this code cache.
 fn library(folder: &Path, code: &Path) -> Result<Backend> {
-    let backend = Backend::component_bytes(DISK_COMPONENT).code_cache(code.join("kept"));
+    let backend = Backend::component_bytes(DISK).code_cache(code.join("cache"));
     Ok(backend
         .time_limit(Duration::MAX)
         .preopen(folder, "/")
@@ -155,11 +158,11 @@ fn library(folder: &Path, code: &Path) -> Result<Backend> {
 }
 
 impl Child {
-    /// Does what it was asked for, and answers on standard output.
+    /// Does the work, and writes the answer to standard output.
     pub fn run(&self) -> Result<()> {
-        let answer = match self.through {
-            Through::Batches => self.batches()?,
-            Through::Library => self.library()?,
+        let answer = match self.work {
+            Work::SaveBatches | Work::LoadBatches => self.batches()?,
+            Work::SaveEntries | Work::LoadEntries => self.entries()?,
         };
         println!("{}", serde_json::to_string(&answer)?);
         Ok(())
@@ -170,11 +173,11 @@ impl Child {
         let mut instance = disk.start(&self.folder)?;
         let idle = process::memory()?;
         let start = Instant::now();
-        // What it takes to make the entries, and to look at them, does not count.
+        // The time to make the entries and to verify them does not count.
         let mut ours = Duration::ZERO;
         let mut loaded = (0, 0_u64);
-        match self.what {
-            What::Save => {
+        match self.work.is_save() {
+            true => {
                 let mut batches = data::stream(self.entries);
                 let batches = std::iter::from_fn(|| {
                     let start = Instant::now();
@@ -184,7 +187,7 @@ impl Child {
                 });
                 write(&mut instance, CACHE, batches)?;
             }
-            What::Load => read(&mut instance, CACHE, |batch| {
+            false => read(&mut instance, CACHE, |batch| {
                 let start = Instant::now();
                 let (count, sum) = checksum(entries(&batch));
                 loaded = (loaded.0 + count, loaded.1.wrapping_add(sum));
@@ -192,7 +195,7 @@ impl Child {
             })?,
         }
         let time = start.elapsed() - ours;
-        if self.what == What::Load {
+        if !self.work.is_save() {
             self.verify(loaded)?;
         }
         Ok(Answer {
@@ -202,12 +205,12 @@ impl Child {
         })
     }
 
-    fn library(&self) -> Result<Answer> {
+    fn entries(&self) -> Result<Answer> {
         let backend = library(&self.folder, &self.code)?;
         let idle = process::memory()?;
         let start = Instant::now();
-        let time = match self.what {
-            What::Save => {
+        let time = match self.work.is_save() {
+            true => {
                 let mut ours = Duration::ZERO;
                 let mut batches = data::stream(self.entries);
                 let made = std::iter::from_fn(|| {
@@ -219,7 +222,7 @@ impl Child {
                 backend.save(CACHE, made.flatten())?;
                 start.elapsed() - ours
             }
-            What::Load => {
+            false => {
                 let count = backend
                     .read(CACHE)?
                     .try_fold(0, |count, entry| entry.map(|_| count + 1))?;
@@ -246,7 +249,7 @@ impl Child {
         })
     }
 
-    /// Fails unless this is what all entries add up to.
+    /// Fails unless this is the number and the checksum of all entries.
     fn verify(&self, loaded: (usize, u64)) -> Result<()> {
         let mut expected = (0, 0_u64);
         for batch in data::stream(self.entries) {
@@ -254,13 +257,13 @@ impl Child {
             expected = (expected.0 + count, expected.1.wrapping_add(sum));
         }
         if loaded != expected {
-            return Err("other entries came back than were kept".into());
+            return Err("other entries came back than were saved".into());
         }
         Ok(())
     }
 }
 
-/// The entries of a batch, as the library takes them.
+/// The entries of a batch, in the form that `larder-host` takes.
 fn made(batch: &Columns) -> Vec<Entry> {
     let entry = |(key, value, _): Loaded| Entry::new(String::from_utf8_lossy(key), value);
     batch.entries().map(entry).collect()

@@ -1,4 +1,4 @@
-//! Larder's batches in columns, called directly: a writer that is fed and a reader that is drained.
+//! Larder's batches in columns, called by wasmtime alone: a writer and a reader.
 
 use std::borrow::Borrow;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::component::{Disk, Instance, Instances, cache_bulk};
 use crate::Result;
-use crate::contestant::{Contestant, Role, timed};
+use crate::contestant::{Contestant, timed};
 use crate::data::{self, Columns, Data, Loaded};
 
 pub struct Batches(pub Instances);
@@ -19,15 +19,11 @@ impl Contestant for Batches {
         }
     }
 
-    fn role(&self) -> Role {
-        Role::Larder
-    }
-
     fn settings(&self) -> &'static str {
         match self.0 {
             Instances::Kept(_) => {
                 "`cache-bulk`, called by wasmtime in one instance for all turns: batches of 256 KiB that \
-                 are there already are appended, committed; batches are read and dropped one by one; \
+                 exist already are appended, committed; batches are read and dropped one by one; \
                  durability `full` (synced)"
             }
             Instances::New => {
@@ -38,7 +34,7 @@ impl Contestant for Batches {
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
         Disk::compiled();
-        // A caller would have gathered them.
+        // A caller has its batches already.
         data.columns();
         Ok(())
     }
@@ -60,7 +56,7 @@ impl Contestant for Batches {
             })?;
             Ok(count)
         })?;
-        // The turn drops what it reads, as the limit does; every byte is looked at once more.
+        // The measured load drops its batches, as the limit does. So this load verifies the bytes.
         let mut batches = Vec::new();
         self.0.with(folder, |instance, cache| {
             read(instance, cache, |batch| batches.push(batch))
@@ -73,7 +69,7 @@ impl Contestant for Batches {
     }
 }
 
-/// Saves batches as a cache.
+/// Writes batches as a cache.
 pub fn write(
     instance: &mut Instance,
     cache: &str,
@@ -91,7 +87,7 @@ pub fn write(
     })
 }
 
-/// Hands over the batches of a cache.
+/// Calls a function with each batch of a cache.
 pub fn read(
     instance: &mut Instance,
     cache: &str,
@@ -112,7 +108,7 @@ pub fn read(
     })
 }
 
-/// A batch as wasmtime takes it.
+/// A batch in the form that wasmtime lowers.
 fn batch(columns: &Columns) -> cache_bulk::Batch<'_> {
     cache_bulk::Batch {
         keys: &columns.keys,

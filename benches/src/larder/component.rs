@@ -1,9 +1,9 @@
-//! The disk component called by wasmtime alone, set as `larder-host` sets it.
+//! The disk component, called by wasmtime alone with the settings of `larder-host`.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use larder_host::DISK_COMPONENT;
+use larder_components::DISK;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, ResourceLimiter, Store};
@@ -26,7 +26,7 @@ pub use generated::FullBackend;
 use generated::FullBackendPre;
 pub use generated::exports::larder::cache::{cache_bulk, types};
 
-/// What one call may bring into the host.
+/// The most bytes that one call may bring into the host.
 const HOSTCALL_FUEL: usize = 4 << 30;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
@@ -36,8 +36,8 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 });
 
 static COMPILED: LazyLock<Disk> = LazyLock::new(|| {
-    let component = Component::new(&ENGINE, DISK_COMPONENT).expect("the built-in component");
-    Disk::new(&component).expect("it exports what it is built to export")
+    let component = Component::new(&ENGINE, DISK).expect("the component is valid");
+    Disk::new(&component).expect("it has the exports of its world")
 });
 
 /// The component, ready to be instantiated.
@@ -50,7 +50,7 @@ pub struct Instance {
     runtime: Runtime,
 }
 
-/// What belongs to an instance on the side of the host.
+/// The state that the host has for an instance.
 pub struct State {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -69,10 +69,10 @@ impl Disk {
         Ok(std::fs::write(file, code)?)
     }
 
-    /// What [`precompile`](Self::precompile) wrote.
+    /// Reads a file of [`precompile`](Self::precompile).
     pub fn precompiled(file: &Path) -> Result<Self> {
-        // SAFETY: the file is the one that the bench has just written into its own folder, with the
-        // same wasmtime, and nobody changes it.
+        // SAFETY: the bench has just written this file into its own folder, with the same wasmtime,
+        // and nothing else changes it.
         let component = unsafe { Component::deserialize_file(&ENGINE, file) }?;
         Self::new(&component)
     }
@@ -84,7 +84,7 @@ impl Disk {
         Ok(Self(FullBackendPre::new(instance)?))
     }
 
-    /// An instance that has this folder and nothing else.
+    /// Starts an instance that has only this folder.
     pub fn start(&self, folder: &Path) -> Result<Instance> {
         let wasi = WasiCtxBuilder::new()
             .allow_blocking_current_thread(true)
@@ -110,7 +110,7 @@ impl Disk {
 }
 
 impl Instance {
-    /// Makes a call, or several.
+    /// Makes one call or several calls.
     pub fn call<T>(
         &mut self,
         call: impl AsyncFnOnce(&mut Store<State>, &FullBackend) -> Result<T>,
@@ -119,22 +119,22 @@ impl Instance {
         self.runtime.block_on(call)
     }
 
-    /// How large the component's memory became, in bytes.
+    /// The most memory that the component has had, in bytes.
     pub fn memory(&self) -> usize {
         self.store.data().memory
     }
 }
 
-/// How a contestant has its instance.
+/// The instances of a contestant.
 pub enum Instances {
-    /// A new one for each turn.
+    /// A new instance for each turn.
     New,
-    /// One for all turns, so that those after the first find its memory.
+    /// One instance for all turns: later turns reuse its memory.
     Kept(Option<Box<(PathBuf, Instance)>>),
 }
 
 impl Instances {
-    /// Has an instance on what the folder is in, and the name of the cache.
+    /// Calls a function with an instance and the name of the cache that this folder is.
     pub fn with<T>(
         &mut self,
         folder: &Path,

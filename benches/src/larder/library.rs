@@ -1,4 +1,4 @@
-//! Larder as a Rust program uses it: `larder-host`.
+//! Larder as a Rust program calls it: through `larder-host`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,19 +7,19 @@ use larder_host::{Backend, Contents};
 
 use super::cache;
 use crate::Result;
-use crate::contestant::{Contestant, Role, timed};
+use crate::contestant::{Contestant, timed};
 use crate::data::Data;
 
-/// When the backend is opened.
+/// The time at which the backend is opened.
 pub enum Library {
-    /// For each turn, as peers are.
+    /// For each turn, like peers.
     Opened,
-    /// Once, so that the turns after the first find an instance and its memory.
+    /// Once: later turns reuse an instance and its memory.
     Kept(Option<(PathBuf, Backend)>),
 }
 
 impl Library {
-    /// A backend on what the folder is in, and the name of the cache.
+    /// A backend for the folder above this folder, and the name of the cache.
     fn backend<'a>(&mut self, folder: &'a Path) -> Result<(Backend, &'a str)> {
         let (root, name) = cache(folder)?;
         let open = || -> Result<Backend> {
@@ -43,10 +43,6 @@ impl Contestant for Library {
         }
     }
 
-    fn role(&self) -> Role {
-        Role::Larder
-    }
-
     fn settings(&self) -> &'static str {
         match self {
             Self::Opened => {
@@ -54,13 +50,13 @@ impl Contestant for Library {
                  (synced); the component is compiled before"
             }
             Self::Kept(_) => {
-                "the same, with one `Backend` for all turns: the instance and its memory are there"
+                "the same, with one `Backend` for all turns: the instance and its memory are reused"
             }
         }
     }
 
     fn prepare(&mut self, _: &Data) -> Result<()> {
-        // The first one in a process compiles the component.
+        // The first backend of a process compiles the component.
         Backend::builtin().build()?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Larder, in the forms in which it can be called.
+//! Larder, called in different ways.
 
 pub mod batches;
 pub mod component;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::Result;
 
-/// A cache is a folder: what the folder is in, and its name there.
+/// A cache is a folder. Returns the folder above it, and the name of the cache.
 fn cache(folder: &Path) -> Result<(&Path, &str)> {
     let root = folder.parent().ok_or("a folder without a parent")?;
     let name = folder.file_name().and_then(|name| name.to_str());

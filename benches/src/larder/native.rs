@@ -1,4 +1,4 @@
-//! Larder's storage without WebAssembly: the same code, linked into this program.
+//! Larder's storage without WebAssembly: the same code as part of this program.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use larder_disk::native::{Batch, Entry, Store};
 
 use super::cache;
 use crate::Result;
-use crate::contestant::{Contestant, Owned, Role, timed, verify};
+use crate::contestant::{Contestant, Owned, timed, verify};
 use crate::data::{self, Data};
 
-/// The functions with lists.
+/// The functions that take and return lists.
 #[derive(Default)]
 pub struct NativePlain(Vec<Entry>);
 
@@ -19,13 +19,9 @@ impl Contestant for NativePlain {
         "native, plain list"
     }
 
-    fn role(&self) -> Role {
-        Role::Native
-    }
-
     fn settings(&self) -> &'static str {
-        "the component's code without WebAssembly, on the same system calls, in one codegen unit: `save` \
-         and `load`, whose entries are copied out"
+        "the component's code without WebAssembly, with the same system calls: `save` and `load`, \
+         whose entries are copied"
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
@@ -62,7 +58,7 @@ impl Contestant for NativePlain {
     }
 }
 
-/// The functions with batches.
+/// The functions that take and return batches.
 #[derive(Default)]
 pub struct NativeBatches(Vec<Batch>);
 
@@ -71,13 +67,9 @@ impl Contestant for NativeBatches {
         "native, batches"
     }
 
-    fn role(&self) -> Role {
-        Role::Native
-    }
-
     fn settings(&self) -> &'static str {
-        "the same: batches of 256 KiB that are there already are appended, committed; batches are read \
-         and dropped one by one, and not even copied out"
+        "the same: batches of 256 KiB that exist already are appended, committed; batches are read and \
+         dropped one by one, and not copied"
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
@@ -115,7 +107,7 @@ impl Contestant for NativeBatches {
             }
             Ok(count)
         })?;
-        // As with the component's batches.
+        // The measured load drops its batches. So this load verifies the bytes.
         let mut batches = Vec::new();
         let reader = Store::open(root)?.open_reader(cache)?;
         while let Some(batch) = reader.next()? {

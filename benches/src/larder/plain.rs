@@ -1,11 +1,11 @@
-//! Larder's typed functions, called directly: what a list costs on its way through wasmtime.
+//! Larder's typed functions, called by wasmtime alone: they show the cost of a plain list.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::component::{Disk, Instances, types};
 use crate::Result;
-use crate::contestant::{Contestant, Role, timed};
+use crate::contestant::{Contestant, timed};
 use crate::data::Data;
 
 pub struct Plain(pub Instances);
@@ -16,10 +16,6 @@ impl Contestant for Plain {
             Instances::Kept(_) => "Larder, plain list",
             Instances::New => "Larder, plain list, new instance",
         }
-    }
-
-    fn role(&self) -> Role {
-        Role::Larder
     }
 
     fn settings(&self) -> &'static str {

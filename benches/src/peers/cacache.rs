@@ -1,4 +1,4 @@
-//! [cacache](https://github.com/zkat/cacache-rs): files by the hash of what is in them.
+//! [cacache](https://github.com/zkat/cacache-rs): files that are named by the hash of their bytes.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,10 +9,10 @@ use cacache::{Algorithm, WriteOpts};
 use rustix::fs::syncfs;
 
 use crate::Result;
-use crate::contestant::{Contestant, Owned, Role, Sample, deadline, now, timed, verify};
+use crate::contestant::{Contestant, Owned, Sample, deadline, now, timed, verify};
 use crate::data::Data;
 
-/// How many entries it keeps at most: it makes two files for each.
+/// The most entries for it: it makes two files for each.
 const MOST: usize = 2_000;
 
 #[derive(Default)]
@@ -23,13 +23,9 @@ impl Contestant for Cacache {
         "cacache"
     }
 
-    fn role(&self) -> Role {
-        Role::Peer
-    }
-
     fn settings(&self) -> &'static str {
-        "its synchronous interface with XXH3; two files an entry, none of which it syncs: one `syncfs` \
-         at the end; of more than 2,000 entries only the first 2,000 are kept, and the time is \
+        "its synchronous interface with XXH3; two files an entry, which it does not sync: one `syncfs` \
+         at the end; of more than 2,000 entries only the first 2,000 are stored, and the time is \
          multiplied"
     }
 

@@ -1,17 +1,18 @@
-//! [python-diskcache](https://grantjenks.com/docs/diskcache/): SQLite, and files for what is large.
+//! [python-diskcache](https://grantjenks.com/docs/diskcache/): SQLite, and files for large values.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::python::{Python, folder};
+use super::python::Python;
 use crate::Result;
-use crate::contestant::{Contestant, Role, Sample};
+use crate::contestant::{Contestant, Sample};
 use crate::data::Data;
+use crate::place::FOLDER;
 
 const PACKAGE: &str = "diskcache==5.6.3";
 
-/// How many entries it keeps at most.
+/// The most entries for it.
 const MOST: usize = 100_000;
 
 #[derive(Default)]
@@ -21,10 +22,13 @@ pub struct Diskcache {
 }
 
 impl Diskcache {
-    fn turn(&mut self, what: &str, data: &Data, folder: &Path) -> Result<Duration> {
-        let python = self.python.as_mut().ok_or("it was not prepared")?;
+    fn turn(&mut self, work: &str, data: &Data, folder: &Path) -> Result<Duration> {
+        let python = self
+            .python
+            .as_mut()
+            .ok_or("the contestant was not prepared")?;
         let (_, times) = self.sample.share(data);
-        Ok(python.turn(what, folder)?.mul_f64(times))
+        Ok(python.turn(work, folder)?.mul_f64(times))
     }
 }
 
@@ -33,14 +37,10 @@ impl Contestant for Diskcache {
         "python-diskcache"
     }
 
-    fn role(&self) -> Role {
-        Role::Peer
-    }
-
     fn settings(&self) -> &'static str {
         "5.6.3, one transaction, WAL, `sqlite_synchronous` 2 (synced; values from 32 KiB are files, \
          which it does not sync), no eviction; loaded key by key in one transaction; of more than \
-         100,000 entries only the first 100,000 are kept, and the time is multiplied"
+         100,000 entries only the first 100,000 are stored, and the time is multiplied"
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
@@ -59,9 +59,9 @@ impl Contestant for Diskcache {
     }
 }
 
-/// An interpreter that has the package, which is installed first where it is not.
+/// An interpreter with the package, which is installed first if it is missing.
 fn installed() -> Result<PathBuf> {
-    let venv = folder().join("venv");
+    let venv = Path::new(FOLDER).join("venv");
     let python = venv.join("bin/python3");
     let version = PACKAGE.trim_start_matches("diskcache==");
     let check = format!("import diskcache, sys; sys.exit(diskcache.__version__ != '{version}')");

@@ -7,7 +7,7 @@ use fjall::config::{BlockSizePolicy, FilterPolicy};
 use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 
 use crate::Result;
-use crate::contestant::{Contestant, Owned, Role, deadline, now, timed, verify};
+use crate::contestant::{Contestant, Owned, deadline, now, timed, verify};
 use crate::data::Data;
 
 pub struct Fjall;
@@ -24,12 +24,8 @@ impl Contestant for Fjall {
         "fjall"
     }
 
-    fn role(&self) -> Role {
-        Role::Peer
-    }
-
     fn settings(&self) -> &'static str {
-        "one keyspace, written by its bulk ingestion, keys sorted before it (on the clock), then \
+        "one keyspace, written by its bulk ingestion, keys sorted before it (in the measured time), then \
          `PersistMode::SyncAll`; blocks of 64 KiB, values from 1 KiB apart, no filters, no \
          compression; loaded by iterating over the keyspace"
     }

@@ -1,4 +1,4 @@
-//! The limit: the same bytes, written and synced, and read and checked, without any format.
+//! The limit: the same bytes without any format, written and synced, read and checked.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -8,20 +8,20 @@ use std::time::Duration;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::Result;
-use crate::contestant::{Contestant, Role, timed};
+use crate::contestant::{Contestant, timed};
 use crate::data::Data;
 
 const STEP: usize = 256 * 1024;
 
-/// How the bytes are read.
+/// The way in which the bytes are written and read.
 pub enum Limit {
-    /// In steps, into one buffer.
+    /// In steps, with one buffer.
     Steps(Bytes),
-    /// As one buffer of the size of the file.
+    /// At once, with a buffer of the size of the file.
     Whole(Bytes),
 }
 
-/// What is written, and its checksum.
+/// The bytes and their checksum.
 #[derive(Default)]
 pub struct Bytes {
     bytes: Vec<u8>,
@@ -36,14 +36,10 @@ impl Contestant for Limit {
         }
     }
 
-    fn role(&self) -> Role {
-        Role::Limit
-    }
-
     fn settings(&self) -> &'static str {
         match self {
             Self::Steps(_) => {
-                "keys, values, their lengths and times to live, 256 KiB a write from one buffer, fsync \
+                "keys, values, their lengths and ttls, 256 KiB a write from one buffer, fsync \
                  of file and folder; read in steps of 256 KiB into one buffer, XXH3 of it"
             }
             Self::Whole(_) => "the same, but one write of everything; `fs::read` and XXH3 of it",
@@ -51,23 +47,23 @@ impl Contestant for Limit {
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
-        let (Self::Steps(kept) | Self::Whole(kept)) = self;
+        let (Self::Steps(bytes) | Self::Whole(bytes)) = self;
         for batch in data.columns() {
-            batch.write_to(&mut kept.bytes);
+            batch.write_to(&mut bytes.bytes);
         }
-        kept.checksum = xxh3_64(&kept.bytes);
+        bytes.checksum = xxh3_64(&bytes.bytes);
         Ok(())
     }
 
     fn persist(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
-        let (kept, step) = match self {
-            Self::Steps(kept) => (kept, STEP),
-            Self::Whole(kept) => (kept, usize::MAX),
+        let (bytes, step) = match self {
+            Self::Steps(bytes) => (bytes, STEP),
+            Self::Whole(bytes) => (bytes, usize::MAX),
         };
         let ((), time) = timed(|| {
             let mut file = File::create_new(folder.join("limit"))?;
-            for bytes in kept.bytes.chunks(step) {
-                file.write_all(bytes)?;
+            for part in bytes.bytes.chunks(step) {
+                file.write_all(part)?;
             }
             file.sync_all()?;
             Ok(File::open(folder)?.sync_all()?)
@@ -77,12 +73,12 @@ impl Contestant for Limit {
 
     fn load(&mut self, _: &Data, folder: &Path) -> Result<Duration> {
         let file = folder.join("limit");
-        let (kept, (checksum, time)) = match self {
-            Self::Steps(kept) => (kept, timed(|| in_steps(&file))?),
-            Self::Whole(kept) => (kept, timed(|| Ok(xxh3_64(&fs::read(&file)?)))?),
+        let (bytes, (checksum, time)) = match self {
+            Self::Steps(bytes) => (bytes, timed(|| in_steps(&file))?),
+            Self::Whole(bytes) => (bytes, timed(|| Ok(xxh3_64(&fs::read(&file)?)))?),
         };
-        if checksum != kept.checksum {
-            return Err("other bytes came back than were kept".into());
+        if checksum != bytes.checksum {
+            return Err("other bytes came back than were written".into());
         }
         Ok(time)
     }

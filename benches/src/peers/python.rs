@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::Result;
 use crate::data::Data;
+use crate::place::FOLDER;
 
-/// A process of `python/turns.py`. It has read the entries, and verifies what it loads itself.
+/// A process of `python/turns.py`. It has read the entries, and verifies loaded entries itself.
 pub struct Python {
     child: Child,
     turns: Option<ChildStdin>,
@@ -17,15 +18,15 @@ pub struct Python {
 }
 
 impl Python {
-    /// Starts `store` of `python/turns.py` with this interpreter, and hands it the entries.
+    /// Starts `store` of `python/turns.py` with this interpreter, and gives it the entries.
     pub fn start(interpreter: &Path, store: &str, data: &Data) -> Result<Self> {
-        let file = folder().join("entries");
+        let file = Path::new(FOLDER).join("entries");
         write(data, &file)?;
         let mut child = Command::new(interpreter)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/turns.py"))
             .args([store, "--entries"])
             .arg(&file)
-            .arg("--seed")
+            .arg("--module")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/seed"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -40,10 +41,10 @@ impl Python {
         Ok(python)
     }
 
-    /// Has it persist into a folder, or load from it, and tells how long that took.
-    pub fn turn(&mut self, what: &str, folder: &Path) -> Result<Duration> {
+    /// Lets it persist into a folder, or load from it. Returns the time of that.
+    pub fn turn(&mut self, work: &str, folder: &Path) -> Result<Duration> {
         let turns = self.turns.as_mut().ok_or("no standard input")?;
-        writeln!(turns, "{what} {}", folder.display())?;
+        writeln!(turns, "{work} {}", folder.display())?;
         Ok(Duration::from_secs_f64(self.answer()?.parse()?))
     }
 
@@ -59,7 +60,7 @@ impl Python {
 
 impl Drop for Python {
     fn drop(&mut self) {
-        // Without more turns it ends.
+        // It ends when there are no more turns.
         drop(self.turns.take());
         if let Err(error) = self.child.wait() {
             eprintln!("python3: {error}");
@@ -67,15 +68,10 @@ impl Drop for Python {
     }
 }
 
-/// Where the bench keeps what it sets up.
-pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench")
-}
-
-/// Writes the entries for Python to read: for each the lengths of key and value, whole seconds to
-/// live (0 for ever), key and value.
+/// Writes the entries to a file for Python. Each has the lengths of key and value, the ttl in whole
+/// seconds (0: none), key and value.
 fn write(data: &Data, file: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder())?;
+    std::fs::create_dir_all(FOLDER)?;
     let mut out = BufWriter::new(File::create(file)?);
     for entry in &data.entries {
         let seconds = entry.ttl.map_or(0, |ttl| ttl.as_secs() as u32);

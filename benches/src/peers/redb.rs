@@ -6,10 +6,10 @@ use std::time::Duration;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::Result;
-use crate::contestant::{Contestant, Owned, Role, deadline, now, timed, verify};
+use crate::contestant::{Contestant, Owned, deadline, now, timed, verify};
 use crate::data::Data;
 
-/// When an entry expires, `u64::MAX` for never, and its value.
+/// The deadline of an entry (`u64::MAX`: none), and its value.
 const TABLE: TableDefinition<&str, (u64, &[u8])> = TableDefinition::new("entries");
 
 pub struct Redb;
@@ -17,10 +17,6 @@ pub struct Redb;
 impl Contestant for Redb {
     fn name(&self) -> &'static str {
         "redb"
-    }
-
-    fn role(&self) -> Role {
-        Role::Peer
     }
 
     fn settings(&self) -> &'static str {

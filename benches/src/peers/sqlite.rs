@@ -1,4 +1,4 @@
-//! SQLite, by [rusqlite](https://github.com/rusqlite/rusqlite).
+//! SQLite, called through [rusqlite](https://github.com/rusqlite/rusqlite).
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::Result;
-use crate::contestant::{Contestant, Owned, Role, deadline, now, timed, verify};
+use crate::contestant::{Contestant, Owned, deadline, now, timed, verify};
 use crate::data::Data;
 
-/// Up to how many bytes an entry is best kept in a table without row ids, by SQLite's manual: a
-/// twentieth of a page.
+/// The most bytes of an entry for which SQLite's manual advises a table without row ids: a twentieth
+/// of a page.
 const WITHOUT_ROWID: usize = 4096 / 20;
 
 pub struct Sqlite;
@@ -28,12 +28,8 @@ impl Contestant for Sqlite {
         "SQLite"
     }
 
-    fn role(&self) -> Role {
-        Role::Peer
-    }
-
     fn settings(&self) -> &'static str {
-        "rusqlite, one table by key (`WITHOUT ROWID` where entries are as small as its manual asks), \
+        "rusqlite, one table by key (`WITHOUT ROWID` if entries are as small as its manual advises), \
          WAL, `synchronous = FULL` (synced), page cache 1 GiB, one transaction, one prepared statement; \
          loaded by one prepared statement"
     }

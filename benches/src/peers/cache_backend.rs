@@ -5,34 +5,31 @@ use std::time::Duration;
 
 use super::python::Python;
 use crate::Result;
-use crate::contestant::{Contestant, Role};
+use crate::contestant::Contestant;
 use crate::data::Data;
 
 #[derive(Default)]
-pub struct Seed(Option<Python>);
+pub struct CacheBackend(Option<Python>);
 
-impl Seed {
-    fn turn(&mut self, what: &str, folder: &Path) -> Result<Duration> {
-        let python = self.0.as_mut().ok_or("it was not prepared")?;
-        python.turn(what, folder)
+impl CacheBackend {
+    fn turn(&mut self, work: &str, folder: &Path) -> Result<Duration> {
+        let python = self.0.as_mut().ok_or("the contestant was not prepared")?;
+        python.turn(work, folder)
     }
 }
 
-impl Contestant for Seed {
+impl Contestant for CacheBackend {
     fn name(&self) -> &'static str {
-        "the seed"
-    }
-
-    fn role(&self) -> Role {
-        Role::Peer
+        "the Python module"
     }
 
     fn settings(&self) -> &'static str {
-        "`DiskBackend` of the Python module: a dict of the entries, pickled; does not sync at all"
+        "`DiskBackend` of `cache_backend.py`: a dict of the entries, pickled; does not sync at all"
     }
 
     fn prepare(&mut self, data: &Data) -> Result<()> {
-        self.0 = Some(Python::start("python3".as_ref(), "seed", data)?);
+        let python = Python::start("python3".as_ref(), "cache_backend", data)?;
+        self.0 = Some(python);
         Ok(())
     }
 

@@ -1,9 +1,11 @@
-//! A running component: its functions are those of the contract.
+//! A running component, and the calls to it: the contract's, and longer ones that may be killed.
+
+use std::ops::{Deref, DerefMut};
 
 use larder_conformance::contract::{
     Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report, batch, entries,
 };
-use larder_conformance::{Functions, Reader, Writer};
+use larder_conformance::{self as conformance, Functions, Instance as _, Reader, Writer};
 use wasmtime::Store;
 
 use crate::backend::State;
@@ -11,7 +13,7 @@ use crate::call::Killed;
 use crate::faults::Faults;
 use crate::write::Write;
 
-/// A running component. Its functions are those of the contract.
+/// A running component. Its functions are those of the contract, as the conformance kit calls them.
 ///
 /// They panic if the component traps, with the file system calls that led to the trap, and if it
 /// does not export the interface.
@@ -42,70 +44,6 @@ impl Instance {
         &self.faults
     }
 
-    /// `cache-backend.load`
-    pub fn load(&mut self, cache: &str) -> Result<Contents, Error> {
-        let outcome = self.try_load(cache);
-        self.untrapped("load", outcome)
-    }
-
-    /// `cache-backend.save`
-    pub fn save(&mut self, cache: &str, entries: &[Entry]) -> Result<(), Error> {
-        let outcome = self.try_save(cache, entries);
-        self.untrapped("save", outcome)
-    }
-
-    /// `cache-backend.clear`
-    pub fn clear(&mut self, cache: &str) -> Result<(), Error> {
-        let outcome = self.try_clear(cache);
-        self.untrapped("clear", outcome)
-    }
-
-    /// `cache-updates.apply`
-    pub fn apply(&mut self, cache: &str, changes: &[Change]) -> Result<(), Error> {
-        let outcome = self.try_apply(cache, changes);
-        self.untrapped("apply", outcome)
-    }
-
-    /// `cache-bulk.open-reader`
-    pub fn open_reader(&mut self, cache: &str) -> Result<Reader, Error> {
-        self.faults.start_record("open-reader", cache);
-        let outcome = self.try_open_reader(cache);
-        self.untrapped("open-reader", outcome)
-    }
-
-    /// `cache-bulk.reader.next`
-    pub fn next(&mut self, reader: &Reader) -> Result<Option<LiveBatch>, Error> {
-        self.faults.start_record("next", "");
-        let outcome = self.try_next(reader);
-        self.untrapped("next", outcome)
-    }
-
-    /// `cache-bulk.reader.lost`
-    pub fn lost(&mut self, reader: &Reader) -> u64 {
-        let lost = self
-            .functions
-            .bulk()
-            .reader()
-            .call_lost(&mut self.store, reader.0);
-        lost.expect("lost does not trap")
-    }
-
-    /// `cache-bulk.reader.count`
-    pub fn count(&mut self, reader: &Reader) -> u64 {
-        let count = self
-            .functions
-            .bulk()
-            .reader()
-            .call_count(&mut self.store, reader.0);
-        count.expect("count does not trap")
-    }
-
-    /// Drops a reader.
-    pub fn close_reader(&mut self, reader: Reader) {
-        let closed = reader.0.resource_drop(&mut self.store);
-        closed.expect("dropping a reader does not trap");
-    }
-
     /// All entries that a reader gives from here on, and the number of lost entries after that.
     pub fn rest(&mut self, reader: &Reader) -> Result<Contents, Error> {
         self.faults.start_record("rest", "");
@@ -117,35 +55,6 @@ impl Instance {
     pub fn load_in_batches(&mut self, cache: &str) -> Result<Contents, Error> {
         let outcome = self.try_load_in_batches(cache);
         self.untrapped("load in batches", outcome)
-    }
-
-    /// `cache-bulk.open-writer`
-    pub fn open_writer(&mut self, cache: &str) -> Result<Writer, Error> {
-        self.faults.start_record("open-writer", cache);
-        let outcome = self.try_open_writer(cache);
-        self.untrapped("open-writer", outcome)
-    }
-
-    /// `cache-bulk.writer.append`
-    pub fn append(&mut self, writer: &Writer, entries: &Batch) -> Result<(), Error> {
-        self.faults.start_record("append", "");
-        let outcome = self.try_append(writer, entries);
-        self.untrapped("append", outcome)
-    }
-
-    /// `cache-bulk.writer.commit`
-    pub fn commit(&mut self, writer: Writer) -> Result<(), Error> {
-        self.faults.start_record("commit", "");
-        let outcome = self.try_commit(writer);
-        self.untrapped("commit", outcome)
-    }
-
-    /// Drops a writer that was not committed.
-    pub fn close_writer(&mut self, writer: Writer) {
-        self.faults.start_record("drop of a writer", "");
-        let outcome = self.try_close_writer(writer).map(Ok);
-        let closed = self.untrapped("drop of a writer", outcome);
-        closed.expect("a drop gives no error");
     }
 
     /// Saves through a writer, batch by batch. The writer is dropped if that fails.
@@ -203,30 +112,6 @@ impl Instance {
             Err(error) => Ok(Err(error)),
         });
         self.unless_killed("writer to be dropped", outcome)
-    }
-
-    /// `cache-inspect.list-caches`
-    pub fn list_caches(&mut self) -> Result<Vec<String>, Error> {
-        self.faults.start_record("list-caches", "");
-        let inspect = self.functions.inspect();
-        let outcome = inspect.call_list_caches(&mut self.store);
-        self.untrapped("list-caches", outcome)
-    }
-
-    /// `cache-inspect.stat`
-    pub fn stat(&mut self, cache: &str) -> Result<CacheStat, Error> {
-        self.faults.start_record("stat", cache);
-        let inspect = self.functions.inspect();
-        let outcome = inspect.call_stat(&mut self.store, cache);
-        self.untrapped("stat", outcome)
-    }
-
-    /// `cache-inspect.verify`
-    pub fn verify(&mut self, cache: &str) -> Result<Report, Error> {
-        self.faults.start_record("verify", cache);
-        let inspect = self.functions.inspect();
-        let outcome = inspect.call_verify(&mut self.store, cache);
-        self.untrapped("verify", outcome)
     }
 
     fn try_load(&mut self, cache: &str) -> Outcome<Contents> {
@@ -369,6 +254,124 @@ impl Instance {
         });
         self.faults.end_record(operation, outcome.as_ref().err());
         outcome
+    }
+}
+
+/// Makes the contract's functions callable without an import of the kit's trait.
+impl Deref for Instance {
+    type Target = dyn conformance::Instance;
+
+    fn deref(&self) -> &Self::Target {
+        self
+    }
+}
+
+impl DerefMut for Instance {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self
+    }
+}
+
+impl conformance::Instance for Instance {
+    fn load(&mut self, cache: &str) -> Result<Contents, Error> {
+        let outcome = self.try_load(cache);
+        self.untrapped("load", outcome)
+    }
+
+    fn save(&mut self, cache: &str, entries: &[Entry]) -> Result<(), Error> {
+        let outcome = self.try_save(cache, entries);
+        self.untrapped("save", outcome)
+    }
+
+    fn clear(&mut self, cache: &str) -> Result<(), Error> {
+        let outcome = self.try_clear(cache);
+        self.untrapped("clear", outcome)
+    }
+
+    fn apply(&mut self, cache: &str, changes: &[Change]) -> Result<(), Error> {
+        let outcome = self.try_apply(cache, changes);
+        self.untrapped("apply", outcome)
+    }
+
+    fn open_reader(&mut self, cache: &str) -> Result<Reader, Error> {
+        self.faults.start_record("open-reader", cache);
+        let outcome = self.try_open_reader(cache);
+        self.untrapped("open-reader", outcome)
+    }
+
+    fn next(&mut self, reader: &Reader) -> Result<Option<LiveBatch>, Error> {
+        self.faults.start_record("next", "");
+        let outcome = self.try_next(reader);
+        self.untrapped("next", outcome)
+    }
+
+    fn lost(&mut self, reader: &Reader) -> u64 {
+        let lost = self
+            .functions
+            .bulk()
+            .reader()
+            .call_lost(&mut self.store, reader.0);
+        lost.expect("lost does not trap")
+    }
+
+    fn count(&mut self, reader: &Reader) -> u64 {
+        let count = self
+            .functions
+            .bulk()
+            .reader()
+            .call_count(&mut self.store, reader.0);
+        count.expect("count does not trap")
+    }
+
+    fn close_reader(&mut self, reader: Reader) {
+        let closed = reader.0.resource_drop(&mut self.store);
+        closed.expect("dropping a reader does not trap");
+    }
+
+    fn open_writer(&mut self, cache: &str) -> Result<Writer, Error> {
+        self.faults.start_record("open-writer", cache);
+        let outcome = self.try_open_writer(cache);
+        self.untrapped("open-writer", outcome)
+    }
+
+    fn append(&mut self, writer: &Writer, entries: &Batch) -> Result<(), Error> {
+        self.faults.start_record("append", "");
+        let outcome = self.try_append(writer, entries);
+        self.untrapped("append", outcome)
+    }
+
+    fn commit(&mut self, writer: Writer) -> Result<(), Error> {
+        self.faults.start_record("commit", "");
+        let outcome = self.try_commit(writer);
+        self.untrapped("commit", outcome)
+    }
+
+    fn close_writer(&mut self, writer: Writer) {
+        self.faults.start_record("drop of a writer", "");
+        let outcome = self.try_close_writer(writer).map(Ok);
+        let closed = self.untrapped("drop of a writer", outcome);
+        closed.expect("a drop gives no error");
+    }
+
+    fn list_caches(&mut self) -> Result<Vec<String>, Error> {
+        self.faults.start_record("list-caches", "");
+        let inspect = self.functions.inspect();
+        let outcome = inspect.call_list_caches(&mut self.store);
+        self.untrapped("list-caches", outcome)
+    }
+
+    fn stat(&mut self, cache: &str) -> Result<CacheStat, Error> {
+        self.faults.start_record("stat", cache);
+        let inspect = self.functions.inspect();
+        let outcome = inspect.call_stat(&mut self.store, cache);
+        self.untrapped("stat", outcome)
+    }
+
+    fn verify(&mut self, cache: &str) -> Result<Report, Error> {
+        self.faults.start_record("verify", cache);
+        let inspect = self.functions.inspect();
+        let outcome = inspect.call_verify(&mut self.store, cache);
+        self.untrapped("verify", outcome)
     }
 }
 

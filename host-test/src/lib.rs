@@ -4,7 +4,8 @@
 //! starting it again is a restart. Only the test moves the [`Clock`]. Files of this crate:
 //!
 //! The component under test:
-//! - `subject`: its storage, environment and clock.
+//! - `subject`: its storage, environment and clock. [`conformance!`] makes a test of each case of the
+//!   conformance kit for a subject.
 //! - `backend`: the component, compiled and linked.
 //! - `instance`: a running component, and the calls to it.
 //! - `judged`: lets the conformance kit judge a subject. [`conformance!`] makes a test of each
@@ -46,7 +47,6 @@ mod faults;
 mod faulty_filesystem;
 pub mod history;
 mod instance;
-mod judged;
 mod legacy;
 pub mod metered;
 pub mod races;

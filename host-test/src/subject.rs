@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use larder_conformance::{Clock, tree};
+use larder_conformance::{self as conformance, Clock, Feature, tree};
 use rand::Rng;
 use tempfile::TempDir;
 use wasmtime::StoreLimitsBuilder;
@@ -20,13 +20,13 @@ use crate::sim::SimDisk;
 /// Clones share storage and clock.
 #[derive(Clone)]
 pub struct Subject {
-    pub(crate) backend: Backend,
+    backend: Backend,
     storage: Storage,
     access: FsPerms,
     environment: Vec<(String, String)>,
     memory: usize,
     in_batches: bool,
-    pub(crate) alone: bool,
+    alone: bool,
     clock: Clock,
 }
 
@@ -169,7 +169,7 @@ impl Subject {
     }
 
     /// The folder, unless the storage is simulated.
-    pub(crate) fn real_folder(&self) -> Option<&Path> {
+    fn real_folder(&self) -> Option<&Path> {
         match &self.storage {
             Storage::Own(folder) => Some(folder.path()),
             Storage::Given(folder) => Some(folder),
@@ -180,11 +180,6 @@ impl Subject {
     /// The clock of all instances.
     pub fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// Whether instances sync what they write.
-    pub(crate) fn syncs(&self) -> bool {
-        !self.environment.iter().any(|(_, value)| value == "atomic")
     }
 
     /// Starts an instance, which knows only what is in storage.
@@ -221,5 +216,30 @@ impl Subject {
         };
         let (store, functions) = self.backend.start(wasi.build(), host);
         Instance::new(store, functions, faults, self.in_batches)
+    }
+}
+
+impl conformance::Subject for Subject {
+    fn open(&self) -> Box<dyn conformance::Instance> {
+        Box::new(self.open())
+    }
+
+    fn clock(&self) -> &Clock {
+        self.clock()
+    }
+
+    fn offers(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Durability => true,
+            Feature::Concurrency => !self.alone,
+            // Without syncs, damage may bring back an older version; the disk backend's docs say
+            // so.
+            Feature::Files => !self.environment.iter().any(|(_, value)| value == "atomic"),
+            interface => self.backend.exports.offers(interface),
+        }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.real_folder()
     }
 }

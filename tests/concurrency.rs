@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::{env, thread};
 
 use larder_host_test::{
-    Call, Entry, Error, Instance, Subject, UNFOLDED, When, entry, put, remove, values,
+    Call, Entry, Error, Instance, Subject, UNCOMPACTED, When, entry, put, remove, values,
 };
 
 const CACHE: &str = "sessions";
@@ -397,7 +397,7 @@ fn write_is_atomic(write: Step, changes: &[usize]) {
 }
 
 /// With the latter, the next change is folded with them.
-const CHANGES: [usize; 2] = [0, UNFOLDED];
+const CHANGES: [usize; 2] = [0, UNCOMPACTED];
 
 #[test]
 fn whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it() {
@@ -423,9 +423,13 @@ fn whatever_comes_between_two_calls_of_a_clear_comes_before_or_after_it() {
 
 #[test]
 fn whatever_comes_between_two_calls_of_a_load_it_gives_one_version() {
-    interrupt_everywhere(&[0, 3, UNFOLDED], load_once, |begun, theirs, loaded, _| {
-        (0..=theirs.len()).any(|at| loaded == after(begun.clone(), &theirs[..at]))
-    });
+    interrupt_everywhere(
+        &[0, 3, UNCOMPACTED],
+        load_once,
+        |begun, theirs, loaded, _| {
+            (0..=theirs.len()).any(|at| loaded == after(begun.clone(), &theirs[..at]))
+        },
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! No crash, and no power cut after it, loses or invents an entry.
 
-use larder_host_test::crash::{self, Durability};
 use larder_host_test::{
-    Call, Effort, Killed, SimDisk, Subject, Values, When, Write, entry, put, values,
+    Call, Durability, Effort, Killed, SimDisk, Subject, Values, When, Write, crash, entry, put,
+    values,
 };
 
 const CACHE: &str = "sessions";

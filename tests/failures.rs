@@ -1,7 +1,9 @@
 //! Whatever call to the disk fails, for whatever reason: a typed error, and nothing that was stored is gone.
 
-use larder_host_test::crash::Durability::{self, Atomic, Full};
-use larder_host_test::failures::{every_failing_call, short_reads_and_writes, two_failing_calls};
+use larder_host_test::Durability::{self, Atomic, Full};
+use larder_host_test::failing_calls::{
+    every_failing_call, short_reads_and_writes, two_failing_calls,
+};
 use larder_host_test::{Effort, SimDisk, Subject};
 
 fn every_one(durability: Durability, effort: &Effort) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use larder_host_test::{
-    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNFOLDED, When, entry, put,
+    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNCOMPACTED, When, entry, put,
     remove, tree, values,
 };
 
@@ -91,7 +91,7 @@ fn subject(past: Past) -> Subject {
         Past::Changed => {
             let mut backend = s.open();
             backend.save(CACHE, &old_entries()).unwrap();
-            for n in 0..UNFOLDED {
+            for n in 0..UNCOMPACTED {
                 let changes = [put(format!("change {n}"), "old value", None)];
                 backend.apply(CACHE, &changes).unwrap();
             }
@@ -105,7 +105,7 @@ fn subject(past: Past) -> Subject {
 fn the_change_after_the_unfolded_ones_is_folded_with_them() {
     let s = subject(Past::Changed);
     let files = || fs::read_dir(s.folder().join(CACHE)).unwrap().count();
-    assert_eq!(files(), 1 + UNFOLDED);
+    assert_eq!(files(), 1 + UNCOMPACTED);
     s.open()
         .apply(CACHE, &[put("one more", "value", None)])
         .unwrap();

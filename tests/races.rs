@@ -1,6 +1,6 @@
 //! Whatever several instances do to one cache at once looks as if it was done in some order.
 
-use larder_host_test::crash::Durability;
+use larder_host_test::Durability;
 use larder_host_test::{Effort, SimDisk, Subject, races};
 
 fn races(durability: Durability, effort: &Effort) {

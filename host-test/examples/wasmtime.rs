@@ -1,4 +1,4 @@
-//! The command line of wasmtime, for tests: as much of it as runs and serves components.
+//! The command line of wasmtime for tests: its commands `run` and `serve`.
 
 use clap::Parser;
 use wasmtime_cli::commands::{RunCommand, ServeCommand};

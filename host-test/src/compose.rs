@@ -1,11 +1,11 @@
-//! Composes components, as `wac` does, but leaves nothing open in silence.
+//! Composes components, as `wac` does, but reports every import that is left open.
 
 use std::fmt;
 
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
-/// What a host provides. All else that a component imports has to come from another component.
+/// The interfaces that a host provides. Another component has to provide all other imports.
 const HOST: [&str; 7] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -16,7 +16,7 @@ const HOST: [&str; 7] = [
     "wasi:sockets/",
 ];
 
-/// Why components do not go together.
+/// Why components cannot be composed.
 #[derive(Debug)]
 pub struct Unfit(String);
 
@@ -28,21 +28,22 @@ impl fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
-/// A component, and which of its exports go to which imports of another.
+/// A component, and which of its exports go to which imports of the socket.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     /// The component.
     pub component: &'a [u8],
-    /// An export and an import each.
+    /// Pairs of an export of this component and an import of the socket.
     pub wires: &'a [(&'a str, &'a str)],
 }
 
-/// Puts each of the plugs' exports where the socket imports something of that name, as `wac plug` does.
+/// Connects each export of the plugs to the socket's import of the same name, as `wac plug` does.
 ///
 /// # Errors
 ///
-/// [`Unfit`] where an export is not what the socket imports under that name, which `wac plug` passes over, where
-/// nothing goes to a plug or to an import that is not the host's, or where something is not a component.
+/// If something is not a component, a plug has no export that the socket imports, an export differs
+/// from the import of the same name (`wac plug` ignores this), or an import stays open that the
+/// host does not provide.
 pub fn plug(socket: &[u8], plugs: &[&[u8]]) -> Result<Vec<u8>, Unfit> {
     let mut composition = Composition::new(socket)?;
     for plug in plugs {
@@ -58,11 +59,11 @@ pub fn plug(socket: &[u8], plugs: &[&[u8]]) -> Result<Vec<u8>, Unfit> {
     composition.finish()
 }
 
-/// Puts exports of these parts where the socket has these imports.
+/// Connects exports of these parts to imports of the socket.
 ///
 /// # Errors
 ///
-/// As with [`plug`].
+/// As for [`plug`], but with the names in [`Part::wires`].
 pub fn compose(socket: &[u8], parts: &[Part<'_>]) -> Result<Vec<u8>, Unfit> {
     let mut composition = Composition::new(socket)?;
     for part in parts {
@@ -72,7 +73,7 @@ pub fn compose(socket: &[u8], parts: &[Part<'_>]) -> Result<Vec<u8>, Unfit> {
     composition.finish()
 }
 
-/// A socket, and what has been put into it.
+/// A socket, and the components that are connected to it.
 struct Composition {
     graph: CompositionGraph,
     socket: Instance,
@@ -128,7 +129,7 @@ impl Composition {
         self.graph.types()[world].exports.keys().cloned().collect()
     }
 
-    /// Whether the socket imports something of that name.
+    /// Whether the socket has an import of this name.
     fn imports(&self, name: &str) -> bool {
         let world = self.graph[self.socket.package].ty();
         self.graph.types()[world].imports.contains_key(name)
@@ -136,7 +137,7 @@ impl Composition {
 }
 
 fn instantiate(graph: &mut CompositionGraph, component: &[u8]) -> Result<Instance, Unfit> {
-    // One component may be there twice.
+    // The same component may be part of a composition twice.
     let name = format!("part:n{}", graph.packages().count());
     let package = Package::from_bytes(&name, None, component, graph.types_mut()).map_err(unfit)?;
     let package = graph.register_package(package).map_err(unfit)?;
@@ -144,7 +145,7 @@ fn instantiate(graph: &mut CompositionGraph, component: &[u8]) -> Result<Instanc
     Ok(Instance { package, node })
 }
 
-/// Tells an error with all that it says of its causes.
+/// The text of an error and of all its causes.
 fn unfit(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Unfit {
     let error = error.into();
     let mut why = error.to_string();

@@ -1,34 +1,21 @@
-//! The disk backend, crashed at every call.
+//! Stops the disk backend at every call.
 //!
-//! An operation is stopped before each of its calls to the host, and after the last. What the process leaves, and
-//! every disk that a power cut may leave, is opened by a fresh instance, which has to find what was promised, and to
-//! go on from there.
-
-pub(crate) mod past;
-mod world;
+//! An operation is stopped before each of its calls to the host, and after the last. Then fresh
+//! instances open the disk that the process leaves, and every disk that a power cut may leave. They
+//! have to find what was promised, and everything has to work from there.
 
 use std::collections::HashSet;
 use std::fmt;
-use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
+use crate::scenarios::{Past, pasts, second_writes, writes};
+use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up};
 use crate::write::shown;
 use crate::{Effort, Instance, Killed, SimDisk, Subject, Values, When, Write, entry, put};
-use past::{Past, pasts, second_writes, writes};
-pub use world::Durability;
-pub(crate) use world::World;
 
-pub(crate) const CACHE: &str = "sessions";
-
-/// After this long, a temporary is known to be from a writer that died.
-pub(crate) const GRACE: Duration = Duration::from_secs(601);
-
-/// With `atomic`, superseded versions stay until there are more than this.
-pub(crate) const MOST_SUPERSEDED: usize = 8;
-
-/// What was tried.
+/// Counts what an attack tried.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     operations: u64,
@@ -39,7 +26,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many disks were there after a power cut.
+    /// How many disks after a power cut were tried.
     pub fn images(&self) -> u64 {
         self.images
     }
@@ -56,8 +43,8 @@ impl fmt::Display for Tally {
         } = self;
         write!(
             f,
-            "{operations} operations stopped at {points} points: {images} disks after a power cut, {distinct} of \
-             them different, all that there can be at {exhaustive} points"
+            "{operations} operations stopped at {points} points: {images} disks after a power cut, \
+             {distinct} of them different; at {exhaustive} points, all possible ones"
         )
     }
 }
@@ -66,7 +53,7 @@ impl fmt::Display for Tally {
 ///
 /// # Panics
 ///
-/// Where a promise is broken, with all that happened.
+/// If a promise is broken, with the run of the disk.
 pub fn every_crash_point(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let mut attack = Attack::new(subject, durability, effort);
     for past in pasts(durability) {
@@ -78,11 +65,11 @@ pub fn every_crash_point(subject: &Subject, durability: Durability, effort: &Eff
     attack.tally
 }
 
-/// Stops operations that come after an operation that was stopped, with or without a power cut between them.
+/// Stops operations that follow a stopped operation, with or without a power cut in between.
 ///
 /// # Panics
 ///
-/// Where a promise is broken, with all that happened.
+/// If a promise is broken, with the run of the disk.
 pub fn crashes_after_crashes(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let mut attack = Attack::new(subject, durability, effort);
     for past in pasts(durability) {
@@ -103,7 +90,7 @@ struct Attack<'a> {
     durability: Durability,
     effort: &'a Effort,
     random: Xoshiro256PlusPlus,
-    /// The disks that were tried, by fingerprint, and with what they were to hold.
+    /// The fingerprints of the disks that were tried, each with that of the contents it may have.
     tried: HashSet<(u64, u64)>,
     tally: Tally,
 }
@@ -125,7 +112,8 @@ impl Attack<'_> {
         past.arrive(&self.subject, self.durability, self.random.next_u64())
     }
 
-    /// Stops an operation before each of its calls, and lets it return in the end; and gives the worlds after that.
+    /// Stops an operation before each of its calls, lets it return at last, and gives the world
+    /// after each of these.
     fn stops(&mut self, world: &World, write: &Write) -> Vec<World> {
         self.tally.operations += 1;
         let mut stops = Vec::new();
@@ -158,7 +146,7 @@ impl Attack<'_> {
         }
     }
 
-    /// Crashes what comes next, after a power cut or without one.
+    /// Crashes a second operation, after a power cut or without one.
     fn go_on_from(&mut self, stopped: &World) {
         let mut second = second_writes();
         let write = second.swap_remove(self.random.random_range(..second.len()));
@@ -170,9 +158,9 @@ impl Attack<'_> {
         }
     }
 
-    /// Tries what a power cut may leave.
+    /// Tries the disks that a power cut may leave.
     fn cut_power(&mut self, world: &World) {
-        // With `atomic`, there are more than can be counted at almost every point.
+        // With `atomic`, almost every point allows more disks than can be tried.
         let at_most = match self.durability {
             Durability::Full => self.effort.of(40, 1000),
             Durability::Atomic => self.effort.of(4, 40),
@@ -189,7 +177,7 @@ impl Attack<'_> {
         }
     }
 
-    /// The world after a power cut, as found there.
+    /// The world after some power cut, with the contents that a load finds there.
     fn any_cut(&mut self, world: &World) -> World {
         let cuts = world.disk.power_cuts(1, self.random.next_u64());
         let image = cuts.last().expect("a cut leaves something");
@@ -201,7 +189,7 @@ impl Attack<'_> {
         self.subject.on_simulated(disk).open()
     }
 
-    /// A fresh instance finds one of these, and everything works from there.
+    /// A fresh instance finds one of the allowed contents, and everything works from there.
     fn check(&self, disk: SimDisk, allowed: &[Values]) {
         let mut values = self.load_one_of(&mut self.open(&disk), &disk, allowed);
         let mut instance = self.open(&disk);
@@ -210,7 +198,7 @@ impl Attack<'_> {
         disk.clock().advance(GRACE);
         let last = Write::Save(vec![entry("last", "after the crash", None)]);
         self.write(&mut instance, &disk, &last, &mut values);
-        // With `atomic`, saves remove what is left over only every so often; that is done to some.
+        // With `atomic`, only some saves remove leftovers. To save time, some disks are checked.
         if self.durability == Durability::Atomic {
             if !disk.fingerprint().is_multiple_of(16) {
                 return;
@@ -222,7 +210,7 @@ impl Attack<'_> {
         self.check_files(&disk);
     }
 
-    /// What a load gives is one of these.
+    /// A load gives one of the allowed contents.
     fn load_one_of(&self, instance: &mut Instance, disk: &SimDisk, allowed: &[Values]) -> Values {
         let contents = match instance.load(CACHE) {
             Ok(contents) => contents,
@@ -245,7 +233,7 @@ impl Attack<'_> {
         values
     }
 
-    /// A write returns, and is there.
+    /// A write returns, and a load gives it.
     fn write(&self, instance: &mut Instance, disk: &SimDisk, write: &Write, values: &mut Values) {
         match instance.write(CACHE, write) {
             Ok(Ok(())) => *values = write.on(values),
@@ -254,7 +242,7 @@ impl Attack<'_> {
         self.load_one_of(instance, disk, std::slice::from_ref(values));
     }
 
-    /// What was left over by a crash is gone.
+    /// The crash has left no file that is not needed.
     fn check_files(&self, disk: &SimDisk) {
         let paths = disk.tree().into_keys();
         let files: Vec<String> = paths.map(|path| path.display().to_string()).collect();
@@ -272,14 +260,4 @@ impl Attack<'_> {
     fn fail(&self, disk: &SimDisk, broken: &str) -> ! {
         give_up(disk, self.durability, self.effort, broken)
     }
-}
-
-/// Panics over a broken promise, with all that happened on the disk, and how to see it again.
-pub(crate) fn give_up(disk: &SimDisk, durability: Durability, effort: &Effort, broken: &str) -> ! {
-    panic!(
-        "{}{}: {broken}\nto see it again:\n  {}\n",
-        disk.run(),
-        durability.name(),
-        effort.replay()
-    )
 }

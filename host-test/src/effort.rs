@@ -1,22 +1,22 @@
-//! How much an attack tries, and how to make it again.
+//! How much an attack tries, and the command that repeats it.
 
 use std::env;
 use std::thread;
 
-/// The variable that seeds an attack.
+/// The environment variable with the seed of an attack.
 const SEED: &str = "LARDER_SEED";
 
-/// How much an attack tries. Everything that it draws by lot follows from the seed.
+/// How much an attack tries. All random choices follow from the seed.
 #[derive(Clone, Debug)]
 pub struct Effort {
     /// The seed.
     pub seed: u64,
-    /// The run may take minutes, and tries so much more.
+    /// Whether the attack may take minutes and try more.
     pub nightly: bool,
 }
 
 impl Effort {
-    /// What every run of the tests can afford.
+    /// An attack that every run of the tests can afford.
     pub fn ordinary() -> Effort {
         Effort {
             seed: seed(),
@@ -24,7 +24,7 @@ impl Effort {
         }
     }
 
-    /// Ten times as much, or more.
+    /// An attack that tries ten times as much, or more.
     pub fn nightly() -> Effort {
         Effort {
             nightly: true,
@@ -32,7 +32,7 @@ impl Effort {
         }
     }
 
-    /// The first in an ordinary run, the second in a nightly one.
+    /// Gives the first value in an ordinary run, the second in a nightly run.
     pub fn of<T>(&self, ordinary: T, nightly: T) -> T {
         match self.nightly {
             true => nightly,
@@ -40,11 +40,11 @@ impl Effort {
         }
     }
 
-    /// The command that makes the same attack again, within the test that calls this.
+    /// The command that repeats the attack of the test that calls this.
     pub fn replay(&self) -> String {
         let program = env::current_exe().unwrap_or_default();
         let program = program.file_stem().unwrap_or_default().to_string_lossy();
-        // Cargo puts a hash behind the name.
+        // Cargo adds a hash to the name.
         let target = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
         let thread = thread::current();
         let test = thread.name().unwrap_or_default();
@@ -55,11 +55,11 @@ impl Effort {
     }
 }
 
-/// The seed that the environment gives, or always the same.
+/// The seed in the environment, or 0.
 ///
 /// # Panics
 ///
-/// Where the environment gives something else.
+/// If the variable is not a number.
 fn seed() -> u64 {
     match env::var(SEED) {
         Ok(seed) => seed.parse().expect("the seed is a number"),

@@ -1,8 +1,8 @@
-//! Caches from before the store's own format.
+//! Files from before the store's own format.
 
 use crate::{Entry, SimDisk};
 
-/// Puts such a cache on a disk: a bare list of entries in postcard.
+/// Adds such a file to a disk: a plain list of entries in postcard.
 pub(crate) fn put(disk: &SimDisk, cache: &str, entries: &[Entry]) {
     let records = entries
         .iter()

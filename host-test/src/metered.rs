@@ -1,13 +1,16 @@
-//! What calls of the disk backend cost, in measures that are the same on every machine: instructions and memory.
+//! Measures what calls of the disk backend cost: instructions and memory, the same on every
+//! machine.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
-use wasmtime::component::{Component, InstancePre, Linker, ResourceTable, Val};
+use wasmtime::component::{Component, InstancePre, Linker, Val};
 use wasmtime::{Config, Engine, ResourceLimiter, Store};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx};
 
-static DISK: LazyLock<InstancePre<State>> = LazyLock::new(|| {
+use crate::surroundings::Inside;
+
+static DISK: LazyLock<InstancePre<Inside<Memory>>> = LazyLock::new(|| {
     let mut config = Config::new();
     config.consume_fuel(true);
     let engine = Engine::new(&config).expect("wasmtime counts instructions everywhere");
@@ -18,16 +21,16 @@ static DISK: LazyLock<InstancePre<State>> = LazyLock::new(|| {
     instance.expect("a component that imports WASI and nothing else")
 });
 
-/// What a call cost.
+/// The cost of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// How many WebAssembly instructions ran in the component, as wasmtime counts them.
+    /// The WebAssembly instructions that ran in the component, as wasmtime counts them.
     pub fuel: u64,
-    /// How large the component's memory became, in bytes.
+    /// The largest size of the component's memory, in bytes.
     pub memory: usize,
 }
 
-/// A function that only looks at a cache.
+/// A function that only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
     /// `cache-backend.load`
@@ -51,22 +54,7 @@ impl Look {
     }
 }
 
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    memory: Memory,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-/// How large the memory is.
+/// The largest size of the memory so far, in bytes.
 #[derive(Default)]
 struct Memory(usize);
 
@@ -91,10 +79,13 @@ impl ResourceLimiter for Memory {
     }
 }
 
-/// Has a new instance of the built-in disk backend look at a cache in this folder; gives what that cost.
+/// Calls a function of a new instance of the disk backend on this folder, and gives the cost.
 ///
-/// Whether the component answers with a value or with an error does not matter here. Fails where it traps, which it does
-/// when it has run more instructions than `fuel`.
+/// The answer does not matter: it may be an error of the contract.
+///
+/// # Errors
+///
+/// If the component traps. It does so once it has run more instructions than `fuel`.
 pub fn measure(
     folder: &Path,
     environment: &[(&str, &str)],
@@ -107,14 +98,10 @@ pub fn measure(
         .inherit_stderr()
         .allow_blocking_current_thread(true)
         .preopened_dir(folder, "/", FsPerms::ReadOnly)?;
-    let state = State {
-        wasi: wasi.build(),
-        table: ResourceTable::new(),
-        memory: Memory::default(),
-    };
-    let mut store = Store::new(DISK.engine(), state);
-    store.limiter(|state| &mut state.memory);
-    // What a load gives back may be of any size.
+    let inside = Inside::new(wasi.build(), Memory::default());
+    let mut store = Store::new(DISK.engine(), inside);
+    store.limiter(|inside| &mut inside.extra);
+    // The contents that a load gives may have any size.
     store.set_hostcall_fuel(usize::MAX);
     store.set_fuel(fuel)?;
     let instance = DISK.instantiate(&mut store)?;
@@ -132,6 +119,6 @@ pub fn measure(
     function.call(&mut store, arguments, &mut [Val::Bool(false)])?;
     Ok(Cost {
         fuel: fuel - store.get_fuel()?,
-        memory: store.data().memory.0,
+        memory: store.data().extra.0,
     })
 }

@@ -1,7 +1,7 @@
-//! Every race: several instances use one cache at once, in interleavings that seeds choose, and whatever they saw
-//! has to be explained by one order of what they did.
+//! Lets several instances use one cache at once, in interleavings that seeds choose.
 //!
-//! In some of them an instance is killed, or the power is cut, and new instances go on with what is left.
+//! One order of the operations has to explain all that the instances saw. In some races an instance
+//! is killed, or the power is cut, and new instances go on with what is left.
 
 mod past;
 mod plan;
@@ -14,22 +14,22 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED};
 use crate::history::{Event, Operation, explain};
 use crate::schedule::{Schedule, Turn};
+use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED};
 use crate::{Contents, Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
 use past::{Past, pasts};
 use plan::{Action, Plan};
 
-/// Of how many disks that a power cut may leave a race tries what follows.
+/// After a power cut, a race goes on with this many of the disks that the cut may leave.
 const IMAGES: u64 = 4;
 
-/// Runs one race for each of so many seeds, from that of the effort on.
+/// Runs 1,000 races (10,000 in a nightly run), each with a seed of its own, from the effort's on.
 ///
 /// # Panics
 ///
-/// Where a call fails, or what was seen cannot be explained, or files are left over: with the run, and with the
-/// command that makes the same one again.
+/// If a call fails, no order explains what was seen, or files are left over: with the run of the
+/// disk, and the command that repeats the race.
 pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let subject = subject.clone().env("LARDER_DURABILITY", durability.name());
     let pasts = pasts(&subject);
@@ -40,13 +40,13 @@ pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tall
                 seed,
                 ..effort.clone()
             };
-            panic!("{failure}\nto replay: {}", effort.replay());
+            panic!("{failure}\nto repeat it: {}", effort.replay());
         }
     }
     tally
 }
 
-/// What was run.
+/// Counts what the races tried.
 #[derive(Default)]
 pub struct Tally {
     races: usize,
@@ -58,7 +58,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many runs there were that differ in a call or its place.
+    /// How many runs differ in a call or in the place of a call.
     pub fn runs(&self) -> usize {
         self.runs.len()
     }
@@ -77,13 +77,13 @@ impl fmt::Display for Tally {
         let runs = runs.len();
         write!(
             f,
-            "{races} races, {runs} different runs: {operations} operations in {steps} steps, {kills} changes killed, \
-             {images} disks after a power cut"
+            "{races} races, {runs} different runs: {operations} operations in {steps} steps, \
+             {kills} changes killed, {images} disks after a power cut"
         )
     }
 }
 
-/// Lets instances race from one of these pasts. Gives the run where something is wrong with it.
+/// Runs a race after one of these pasts. An error is what is wrong, with the run of the disk.
 fn race(
     subject: &Subject,
     durability: Durability,
@@ -130,7 +130,7 @@ struct Race {
     disk: SimDisk,
     subject: Subject,
     durability: Durability,
-    /// What the cache held at first.
+    /// The contents of the cache at first.
     start: Values,
     history: Vec<Operation>,
     time: usize,
@@ -138,7 +138,7 @@ struct Race {
 }
 
 impl Race {
-    /// The same race on a disk that the power cut left.
+    /// The race so far, on a disk that the power cut left.
     fn on(&self, disk: SimDisk) -> Race {
         Race {
             subject: self.subject.on_simulated(&disk),
@@ -151,7 +151,7 @@ impl Race {
         }
     }
 
-    /// Lets instances follow a plan until all have ended.
+    /// Lets instances follow a plan until all of them have ended.
     fn run(&mut self, plan: Plan, tally: &mut Tally) -> Result<(), String> {
         let instances = plan.programs.len();
         let seed = self.random.next_u64();
@@ -181,11 +181,13 @@ impl Race {
         temporaries.retain(|name| !before.contains(name));
         match killed || temporaries.is_empty() {
             true => Ok(()),
-            false => Err(format!("everybody has ended, and left {temporaries:?}")),
+            false => Err(format!(
+                "all instances have ended, and left {temporaries:?}"
+            )),
         }
     }
 
-    /// Checks what is there at the end, and what was seen on the way there.
+    /// Checks the contents at the end, and whether an order explains what was seen before.
     fn end(&mut self, tally: &mut Tally) -> Result<(), String> {
         self.load()?;
         if explain(self.durability, &self.start, &self.history).is_none() {
@@ -215,13 +217,13 @@ impl Race {
         Ok(())
     }
 
-    /// Adds something that nothing else overlaps with.
+    /// Adds an event that overlaps with no other.
     fn add(&mut self, event: Event) {
         self.time += 1;
         self.history.push(Operation::at_once(event, self.time));
     }
 
-    /// When the dead have been dead for long enough, saves are left with nothing but what they need.
+    /// Once all temporaries are stale, saves remove every file that is not needed.
     fn check_leftovers(&self) -> Result<(), String> {
         self.disk.clock().advance(GRACE);
         let mut instance = self.subject.open();
@@ -243,7 +245,7 @@ impl Race {
         }
     }
 
-    /// Temporaries, and parts that are to become some.
+    /// Temporaries, and the parts that become temporaries.
     fn unpublished(&self) -> Vec<String> {
         [self.files(".tmp"), self.files(".part")].concat()
     }
@@ -259,7 +261,8 @@ impl Race {
     }
 }
 
-/// Follows a program to its end, or to that of the instance; gives what was done, and whether the instance was killed.
+/// Follows a program to its end, or until the instance is killed. Gives the operations, and whether
+/// the instance was killed.
 fn follow(
     instance: &mut Instance,
     turn: &Turn,
@@ -301,7 +304,7 @@ fn follow(
 }
 
 impl Action {
-    /// Gives what is seen of it, and when it had ended.
+    /// Runs the action. Gives its event for the history, if it has one, and when it ended.
     fn run(
         &self,
         instance: &mut Instance,
@@ -309,7 +312,7 @@ impl Action {
     ) -> (Result<Result<Option<Event>, Error>, Killed>, usize) {
         if let Action::LoadInBatches = self {
             let opened = instance.read_later(CACHE);
-            // What the reader gives is the cache as it was by now, whatever comes before it is read.
+            // The reader gives the contents of this moment, however late it is read.
             let ended = turn.now();
             let contents = opened.and_then(|opened| match opened {
                 Ok(reader) => instance.read_rest(reader),
@@ -336,7 +339,7 @@ fn loaded(contents: Contents) -> Option<Event> {
     Some(Event::Load(values(contents)))
 }
 
-/// What a panic says.
+/// The text of a panic.
 fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -1,8 +1,8 @@
-//! Several instances take turns: one runs at any time, and at each of its calls to the host a seed chooses who
-//! goes on.
+//! Lets several instances take turns: at each call to the host, a seed chooses the next instance.
 //!
-//! Each instance has a thread of its own, but only the one whose turn it is runs, so that one seed always gives
-//! the same interleaving. Between two calls, an instance may be killed, the power be cut, or time pass.
+//! Each instance has a thread, but only the thread whose turn it is runs. So one seed always gives
+//! the same interleaving. Between two calls, an instance may be killed, the power may be cut, or
+//! time may pass.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -16,25 +16,25 @@ use rand::rngs::Xoshiro256PlusPlus;
 use crate::strategy::Strategy;
 use crate::{Killed, SimDisk};
 
-/// What comes between two calls.
+/// An event between two calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incident {
-    /// The instance whose turn it is is killed instead of making its call.
+    /// The instance that has the turn is killed instead of making its call.
     Kill,
-    /// All of them are.
+    /// All instances are killed.
     PowerCut,
     /// Time passes on all clocks.
     Wait(Duration),
 }
 
-/// Whose turn it is. Clones are the same schedule.
+/// The turns of several instances. Clones are the same schedule.
 #[derive(Clone)]
 pub(crate) struct Schedule(Arc<Shared>);
 
 struct Shared {
     disk: SimDisk,
     state: Mutex<State>,
-    /// For each instance, that its turn came.
+    /// Wakes an instance when its turn has come; by instance.
     turns: Vec<Condvar>,
 }
 
@@ -49,7 +49,7 @@ struct State {
 }
 
 impl Schedule {
-    /// For so many instances on a disk.
+    /// A schedule for this many instances on a disk.
     pub(crate) fn new(
         disk: &SimDisk,
         seed: u64,
@@ -75,8 +75,9 @@ impl Schedule {
         }))
     }
 
-    /// Runs a program for each instance, all to their ends, and gives what came of them: a panic of one is no
-    /// panic of the others.
+    /// Runs a program for each instance until all have ended, and gives their results.
+    ///
+    /// A panic in one program does not stop the others.
     pub(crate) fn run<T: Send>(
         &self,
         programs: Vec<impl FnOnce(Turn) -> T + Send>,
@@ -95,14 +96,14 @@ impl Schedule {
         })
     }
 
-    /// The time, in steps. Each time it is asked for is a step of its own.
+    /// The time, in steps. Each question is a step too.
     pub(crate) fn now(&self) -> usize {
         let mut state = self.state();
         state.steps += 1;
         state.steps
     }
 
-    /// Hands over to whoever is chosen.
+    /// Gives the turn to the instance that the strategy chooses.
     fn next(&self, mut state: MutexGuard<'_, State>) {
         state.steps += 1;
         let instances = 0..self.0.turns.len();
@@ -116,7 +117,7 @@ impl Schedule {
         let chosen = strategy.choose(random, &live);
         state.turn = Some(chosen);
         let step = state.steps;
-        // One that is due while an instance takes note of the time comes at its next call.
+        // An incident that was due when an instance asked for the time happens at the next call.
         while let Some(due) = state
             .incidents
             .first_entry()
@@ -138,7 +139,7 @@ impl Schedule {
     }
 }
 
-/// What an instance waits for before each of its calls.
+/// The turns of one instance: it waits for its turn before each call.
 #[derive(Clone)]
 pub(crate) struct Turn {
     schedule: Schedule,
@@ -146,7 +147,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Waits until this instance may go on with a call, which changes names or not.
+    /// Waits until this instance may make a call. `is_change`: the call changes names.
     pub(crate) fn wait(&self, is_change: bool) -> Result<(), Killed> {
         let mut state = self.schedule.state();
         state.strategy.before(self.instance, is_change);
@@ -161,7 +162,7 @@ impl Turn {
 
     fn run<T>(self, program: impl FnOnce(Turn) -> T) -> T {
         let _end = End(self.clone());
-        // Whoever is killed before the first call notices there.
+        // An instance that is killed here learns of it at its first call.
         let _ = self.came();
         program(self)
     }
@@ -177,7 +178,7 @@ impl Turn {
     }
 }
 
-/// Hands over for good, also where a program panics.
+/// Passes on the turn for good when a program ends or panics.
 struct End(Turn);
 
 impl Drop for End {

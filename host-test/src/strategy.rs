@@ -1,10 +1,10 @@
-//! How a schedule chooses who goes on: rare interleavings matter more than likely ones.
+//! How a schedule chooses the next instance, so that rare interleavings happen often.
 
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-/// About how many names an operation makes or removes.
+/// About how many names an operation makes and removes.
 const CHANGES: usize = 4;
 
 /// About how many calls an operation makes.
@@ -12,36 +12,37 @@ pub(crate) const CALLS: usize = 40;
 
 /// How the next instance is chosen.
 ///
-/// All that instances have in common are the names of files, so that it matters most who goes on before the calls
-/// that make or remove one.
+/// Instances have only the names of files in common. So the order of the calls that make or remove
+/// a name matters most.
 #[derive(Debug)]
 pub(crate) enum Strategy {
-    /// Each is as likely as the others.
+    /// Each live instance is equally likely.
     Uniform,
-    /// The most important one runs, until it becomes the least important before one of these changes of names:
-    /// the probabilistic concurrency testing of Burckhardt and others.
+    /// The most important instance runs. Before each of these changes of names, counted over all
+    /// instances, the instance that makes the change becomes the least important. This is the
+    /// probabilistic concurrency testing of Burckhardt and others.
     Priorities {
         falling: Vec<usize>,
         changes: Vec<usize>,
     },
-    /// Some stop in the midst of an operation, while others do whole ones.
+    /// Some instances pause in an operation while others run whole operations.
     Pauses(Vec<Pause>),
 }
 
-/// An instance stops, and is not chosen for a while.
+/// A pause of an instance, which is not chosen for a while.
 #[derive(Debug)]
 pub(crate) struct Pause {
     instance: usize,
-    /// Before a change of names: only these are counted.
+    /// Whether `calls` counts only calls that change names.
     before_change: bool,
-    /// Before so many calls.
+    /// The calls until the pause begins.
     calls: usize,
-    /// For so many steps.
+    /// The length of the pause in steps.
     steps: usize,
 }
 
 impl Strategy {
-    /// One for so many instances.
+    /// Draws a strategy for this many instances.
     pub(crate) fn random(random: &mut Xoshiro256PlusPlus, instances: usize) -> Strategy {
         match random.random_range(0..5) {
             0 => Strategy::Uniform,
@@ -63,7 +64,7 @@ impl Strategy {
         }
     }
 
-    /// Takes note that an instance is about to make a call, which changes names or not.
+    /// Takes note that an instance is about to make a call. `is_change`: the call changes names.
     pub(crate) fn before(&mut self, caller: usize, is_change: bool) {
         match self {
             Strategy::Priorities { falling, changes } if is_change => {
@@ -84,7 +85,7 @@ impl Strategy {
         }
     }
 
-    /// One of those that live, of which there are some.
+    /// Chooses one of the live instances. There has to be at least one.
     pub(crate) fn choose(&mut self, random: &mut Xoshiro256PlusPlus, live: &[usize]) -> usize {
         let choice = match self {
             Strategy::Uniform => live.choose(random),
@@ -92,7 +93,7 @@ impl Strategy {
             Strategy::Pauses(pauses) => {
                 let mut awake = live.to_vec();
                 for pause in pauses.iter_mut().filter(|pause| pause.calls == 0) {
-                    // Somebody has to go on.
+                    // One instance has to go on.
                     if pause.steps > 0 && awake.iter().any(|at| *at != pause.instance) {
                         pause.steps -= 1;
                         awake.retain(|at| *at != pause.instance);
@@ -108,7 +109,7 @@ impl Strategy {
 impl Pause {
     fn random(random: &mut Xoshiro256PlusPlus, instances: usize) -> Pause {
         let before_change = random.random();
-        // Rather in the first operation than in the last.
+        // More often in the first operation than in later ones.
         let most = random.random_range(1..=2) * if before_change { CHANGES } else { CALLS };
         Pause {
             instance: random.random_range(0..instances),

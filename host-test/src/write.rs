@@ -1,22 +1,23 @@
-//! The operations that change a cache, as data, and what they make of its contents.
+//! The operations that change a cache, as data, and the contents of the cache after them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::{Change, Entry};
 
-/// The contents of a cache whose entries live for ever: values by their keys.
+/// The contents of a cache without times to live: values by their keys.
 pub type Values = BTreeMap<String, Vec<u8>>;
 
-/// So many small changes upon the first snapshot of a cache, each by itself: the next one is folded with them.
-pub const UNFOLDED: usize = 22;
+/// After the first snapshot, this many small changes have a file each. The next change compacts
+/// them.
+pub const UNCOMPACTED: usize = 22;
 
 /// An operation that changes a cache.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// `save`
     Save(Vec<Entry>),
-    /// `open-writer`, an `append` for each, and `commit`
+    /// `open-writer`, an `append` for each batch, and `commit`
     SaveInBatches(Vec<Vec<Entry>>),
     /// `apply`
     Apply(Vec<Change>),
@@ -25,7 +26,7 @@ pub enum Write {
 }
 
 impl Write {
-    /// What a cache with these contents holds after it, where no entry has a time to live.
+    /// The contents after this operation, if no entry has a time to live.
     pub fn on(&self, values: &Values) -> Values {
         match self {
             Write::Save(entries) => entries.iter().map(pair).collect(),
@@ -45,7 +46,7 @@ impl Write {
     }
 }
 
-/// For people to read: of long values only the beginning.
+/// A short text: of a long value, only the beginning.
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let put = |entry: &Entry| format!("{}={}", entry.key, short(&entry.value));
@@ -74,7 +75,7 @@ impl fmt::Display for Write {
     }
 }
 
-/// The contents of a cache, for people to read: of long values only the beginning.
+/// The contents of a cache as a short text: of a long value, only the beginning.
 pub(crate) fn shown(values: &Values) -> String {
     let values = values.iter();
     let values = values.map(|(key, value)| format!("{key}={}", short(value)));

@@ -1,4 +1,4 @@
-//! What holds of files of the store, whatever their bytes are.
+//! Checks that must hold for any bytes as files of the store.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use larder_disk::records::{Merge, Share};
 use crate::forge::{OLD_PREAMBLE, PREAMBLE};
 use crate::repair::repaired;
 
-/// Checks these bytes as files one after the other, newest first; the same with checksums that hold; and a
-/// file of records that are made from these bytes.
+/// Checks the bytes in three ways: as files, newest first; as the same files with checksums
+/// repaired; and as a recipe for the records of a file.
 pub fn check(bytes: &[u8]) {
     let files = split(bytes);
     check_files(&files);
@@ -23,7 +23,7 @@ pub fn check(bytes: &[u8]) {
     check_written(bytes);
 }
 
-/// Files are told apart by the end of one right before the beginning of another.
+/// Splits the bytes where the end of a file is followed by the beginning of another.
 fn split(bytes: &[u8]) -> Vec<&[u8]> {
     let is_preamble = |bytes: &[u8]| bytes == PREAMBLE || bytes == OLD_PREAMBLE;
     let length = PREAMBLE.len();
@@ -48,19 +48,19 @@ fn check_files(files: &[impl AsRef<[u8]>]) {
     files.iter().for_each(check_rewritten);
 }
 
-/// A file, and all that it gives.
+/// A file and everything that its reader gives.
 struct Decoded<'a> {
     bytes: &'a [u8],
     header: Header,
     records: Vec<Owned>,
     lost: LostKeys,
-    /// How many records are missing whose keys are not known: that store an entry, and that remove one.
+    /// How many missing records have unknown keys: puts, and removes.
     missing: (u64, u64),
     is_blind: bool,
 }
 
 impl Decoded<'_> {
-    /// How many records are given or counted that store an entry, and how many that remove one.
+    /// How many puts and how many removes are given, lost or missing.
     fn counted(&self) -> (u64, u64) {
         let puts = self.records.iter().filter(|(_, put)| put.is_some()).count();
         let removes = self.records.len() - puts;
@@ -80,7 +80,7 @@ fn record((key, put): &Owned) -> Record<'_> {
     }
 }
 
-/// Bytes that count how many of them are read.
+/// Bytes that count how many of them were read.
 struct Counted<'a>(&'a [u8], &'a Cell<usize>);
 
 impl Source for Counted<'_> {
@@ -98,8 +98,8 @@ impl Source for Counted<'_> {
     }
 }
 
-/// What a file gives: as many bytes are read as it has, some times over; what is checked is what is given; and the keys
-/// of what is lost are those of the indexes.
+/// Reads a file, and checks the reader: it reads no more than a few times the length of the file,
+/// it agrees with `check`, and lost keys come from the indexes.
 fn decoded(bytes: &[u8]) -> Option<Decoded<'_>> {
     let read = Cell::new(0);
     let Ok(checked) = check_file(bytes);
@@ -143,7 +143,8 @@ fn decoded(bytes: &[u8]) -> Option<Decoded<'_>> {
             }
         }
     }
-    // The end is read to find the directory, all frames to make up for that, each block, and with the index again.
+    // The reader reads the end to find the directory, else all frames; then each block, and each
+    // block again with the index.
     assert!(
         read.get() <= 8 * bytes.len() + 1000,
         "{} of {}",
@@ -163,7 +164,7 @@ fn decoded(bytes: &[u8]) -> Option<Decoded<'_>> {
     Some(decoded)
 }
 
-/// The indexes that are whole know the keys of all that is given or lost.
+/// Intact indexes have the keys of all given and lost records.
 fn check_keys(file: &Decoded) {
     let Ok(Ok(mut reader)) = Reader::open(file.bytes) else {
         panic!("it was read before");
@@ -187,7 +188,7 @@ fn check_keys(file: &Decoded) {
     assert!(!is_whole || (puts, removes) == (header.puts, header.removes));
 }
 
-/// A merge gives of each key the newest record that can be read, unless a newer one was or may have been lost.
+/// A merge gives the newest readable record of each key, unless a newer one is lost or may be lost.
 fn check_merged(files: &[Decoded]) {
     let mut expected = Vec::new();
     let mut seen = BTreeSet::new();
@@ -200,7 +201,7 @@ fn check_merged(files: &[Decoded]) {
         let hashes = file.records.iter().map(|(key, _)| key_hash(key));
         let lost = file.lost.puts.iter().chain(&file.lost.removes).copied();
         if !hashes.chain(lost).all(distinct()) {
-            // No writer makes such a file, and whoever forges one gets what is in it.
+            // No writer makes such a file, so nothing is promised about it.
             return;
         }
         for record in &file.records {
@@ -215,7 +216,7 @@ fn check_merged(files: &[Decoded]) {
     let whole = merged(files, 1);
     assert!(whole.0.iter().eq(expected));
     assert_eq!(whole.1, blind);
-    // In shares, the same records come in another order.
+    // A merge in shares gives the same records in another order.
     let mut shared = merged(files, 3);
     let mut whole = whole;
     shared.0.sort();
@@ -228,7 +229,8 @@ fn distinct<T: Ord>() -> impl FnMut(T) -> bool {
     move |item| seen.insert(item)
 }
 
-/// The newest records, whether older ones were left out, and how many entries are lost.
+/// Merges the files. Gives the newest records, whether older records were left out because a newer
+/// one may be lost, and how many entries are lost.
 fn merged(files: &[Decoded], shares: u64) -> (Vec<Owned>, bool, u64) {
     let mut merge = Merge::new(
         Share {
@@ -265,7 +267,8 @@ fn merged(files: &[Decoded], shares: u64) -> (Vec<Owned>, bool, u64) {
     (newest, lost.blind, lost.count())
 }
 
-/// What was read can be written, and is read as the same and written to the same bytes again.
+/// The records of a file can be written. The new file gives the same records, and writing these
+/// gives the same bytes.
 fn check_rewritten(file: &Decoded) {
     let once = rewritten(file);
     let again = decoded(&once).expect("it was written whole");
@@ -296,7 +299,8 @@ fn rewritten(file: &Decoded) -> Vec<u8> {
     encode(id, kind, saved_at, &mut records, &file.lost, lost, 64..=128)
 }
 
-/// Records that are made from these bytes are read as they were written; after damage, some of them are.
+/// Makes a file of records from these bytes. It is read as it was written; after damage, the reader
+/// gives or counts every record.
 fn check_written(bytes: &[u8]) {
     let (damage, bytes) = bytes.split_at(bytes.len().min(8));
     let made: Vec<Owned> = made_records(bytes).into_iter().collect();
@@ -322,19 +326,23 @@ fn check_written(bytes: &[u8]) {
     };
     let puts = made.iter().filter(|(_, put)| put.is_some()).count();
     let written = (puts as u64, (made.len() - puts) as u64);
-    assert_eq!(damaged.counted(), written, "all is given or counted");
+    assert_eq!(
+        damaged.counted(),
+        written,
+        "every record is given or counted"
+    );
     let given = damaged.records;
     let mut left = made.iter();
     assert!(
         given.iter().all(|record| left.any(|other| other == record)),
-        "each is one of those that were written, in their order"
+        "the records were written, in this order"
     );
 }
 
 /// A value and its time to live.
 type Stored = (Vec<u8>, Option<u64>);
 
-/// Records as these bytes say: of each, its kind and lengths, its key, and its value.
+/// Makes records: for each, a byte has its kind and lengths, then come its key and its value.
 fn made_records(mut bytes: &[u8]) -> BTreeMap<String, Option<Stored>> {
     let mut records = BTreeMap::new();
     let mut take = |length: usize| {

@@ -1,15 +1,15 @@
-//! Files that no writer writes, with checksums that hold.
+//! Makes files that no writer makes, with checksums that fit.
 
 use larder_disk::format::{Header, Kind};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// What a file begins and ends with.
+/// The first and the last bytes of a file.
 pub const PREAMBLE: &[u8; 8] = b"\x93LARDER\x02";
-/// The same of version 1.
+/// The first and the last bytes of a file of version 1.
 pub const OLD_PREAMBLE: &[u8; 8] = b"\x93LARDER\x01";
 
-/// More hashes than this are not made up for an index that claims to have them.
+/// The most hashes that an index gets in which more are claimed.
 const MOST_HASHES: u64 = 1 << 16;
 
 /// The seed of the checksum of a header.
@@ -20,51 +20,51 @@ pub fn header_seed(preamble: &[u8; 8]) -> u64 {
 /// The index of a segment.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Index {
-    /// The blocks in the order of the file.
+    /// The blocks, in the order of the file.
     pub blocks: Vec<Block>,
-    /// Of every record the hash of its key.
+    /// The hash of each record's key.
     pub hashes: Vec<u8>,
 }
 
-/// A block, as an index knows it.
+/// A block in an index.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Block {
-    /// How many bytes it has, without its frame.
+    /// The length in bytes, without the frame.
     pub length: u32,
-    /// Their checksum.
+    /// The checksum of these bytes.
     pub sum: u64,
-    /// How many records store an entry.
+    /// The number of puts.
     pub puts: u32,
-    /// How many records remove one.
+    /// The number of removes.
     pub removes: u32,
 }
 
-/// A segment, as a directory knows it.
+/// A segment in a directory.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Segment {
-    /// How many bytes its blocks take.
+    /// The length of its blocks, in bytes.
     pub blocks: u64,
-    /// How many bytes its index takes.
+    /// The length of its index, in bytes.
     pub index: u64,
-    /// How many records store an entry.
+    /// The number of puts.
     pub puts: u64,
-    /// How many records remove one.
+    /// The number of removes.
     pub removes: u64,
 }
 
-/// What is where in a file.
+/// The directory of a file.
 #[derive(Serialize, Deserialize)]
 pub struct Directory {
-    /// The header again.
+    /// A copy of the header.
     pub header: Header,
-    /// The segments in the order of the file.
+    /// The segments, in the order of the file.
     pub segments: Vec<Segment>,
 }
 
 /// A header of version 1.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct OldHeader {
-    /// Of the whole file.
+    /// The id of the file.
     pub id: u64,
     kind: Kind,
     saved_at: u64,
@@ -86,14 +86,14 @@ impl From<Header> for OldHeader {
     }
 }
 
-/// The index of version 1, which is of the whole file.
+/// The index of version 1, which is for the whole file.
 #[derive(Serialize, Deserialize)]
 pub struct OldIndex {
-    /// The header again.
+    /// A copy of the header.
     pub header: OldHeader,
-    /// The blocks in the order of the file.
+    /// The blocks, in the order of the file.
     pub blocks: Vec<Block>,
-    /// Of every record the hash of its key.
+    /// The hash of each record's key.
     pub hashes: Vec<u8>,
 }
 
@@ -113,7 +113,7 @@ fn head_of(preamble: &[u8; 8], header: &impl Serialize) -> Vec<u8> {
     file
 }
 
-/// How many records of these blocks store an entry, and how many remove one.
+/// The numbers of puts and of removes in these blocks.
 fn totals(blocks: &[Block]) -> (u64, u64) {
     let total = |count: fn(&Block) -> u32| blocks.iter().map(|block| u64::from(count(block))).sum();
     (total(|block| block.puts), total(|block| block.removes))
@@ -126,7 +126,7 @@ fn fill(hashes: &mut Vec<u8>, blocks: &[Block]) {
     }
 }
 
-/// Ends a segment with this index, whose number of hashes is made to fit its blocks.
+/// Ends a segment with this index. The number of hashes is made to fit the blocks.
 pub fn push_index(file: &mut Vec<u8>, id: u64, start: usize, mut index: Index) -> Segment {
     fill(&mut index.hashes, &index.blocks);
     let offset = file.len();
@@ -144,7 +144,7 @@ pub fn push_index(file: &mut Vec<u8>, id: u64, start: usize, mut index: Index) -
     }
 }
 
-/// Ends a file with this directory, whose totals are made to fit its segments.
+/// Ends a file with this directory. The totals are made to fit the segments.
 pub fn push_directory(file: &mut Vec<u8>, mut directory: Directory) {
     let total = |count: fn(&Segment) -> u64| {
         let counts = directory.segments.iter().map(count);
@@ -155,14 +155,15 @@ pub fn push_directory(file: &mut Vec<u8>, mut directory: Directory) {
     push_end(file, &to_postcard(&directory), 4, PREAMBLE);
 }
 
-/// Ends a file of version 1 with this index, whose totals and number of hashes are made to fit its blocks.
+/// Ends a file of version 1 with this index. Totals and number of hashes are made to fit the
+/// blocks.
 pub fn push_old_index(file: &mut Vec<u8>, mut index: OldIndex) {
     (index.header.puts, index.header.removes) = totals(&index.blocks);
     fill(&mut index.hashes, &index.blocks);
     push_end(file, &to_postcard(&index), 2, OLD_PREAMBLE);
 }
 
-/// Ends a file with a frame, and with where it is.
+/// Ends a file with a frame and a trailer, which has the frame's offset.
 pub fn push_end(file: &mut Vec<u8>, bytes: &[u8], seed: u64, preamble: &[u8; 8]) {
     let offset = file.len() as u64;
     push_frame(file, bytes, seed.wrapping_add(offset));
@@ -170,7 +171,7 @@ pub fn push_end(file: &mut Vec<u8>, bytes: &[u8], seed: u64, preamble: &[u8; 8])
     file.extend_from_slice(preamble);
 }
 
-/// Adds a frame; gives its checksum.
+/// Adds a frame, and gives its checksum.
 pub fn push_frame(file: &mut Vec<u8>, bytes: &[u8], seed: u64) -> u64 {
     let sum = xxh3_64_with_seed(bytes, seed);
     file.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
@@ -180,5 +181,5 @@ pub fn push_frame(file: &mut Vec<u8>, bytes: &[u8], seed: u64) -> u64 {
 }
 
 fn to_postcard(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("it has nothing of unknown length")
+    postcard::to_allocvec(value).expect("the value can be encoded")
 }

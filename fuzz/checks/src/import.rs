@@ -1,14 +1,14 @@
-//! What holds of an imported file, whatever its bytes are.
+//! Checks that must hold for any bytes as a file of the Python module.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use larder_pickle::{Import, PickleError, read};
 
-/// When the files of `tests/data/pickle` say that they were saved.
+/// The save time in the files of `tests/data/pickle`.
 const SAVE_TIME: Duration = Duration::from_millis(1_700_000_000_250);
 
-/// Checks these bytes as a file, and as the one value in a file.
+/// Checks the bytes as a file, and as the only value in a file.
 pub fn check(bytes: &[u8]) {
     check_file(bytes);
     check_file(&[b"}U\x01k", bytes, b"N\x86s."].concat());
@@ -28,8 +28,9 @@ fn check_file(file: &[u8]) {
     }
 }
 
-/// However a file is made, its entries are no larger than 64 times the file and a mebibyte, and what is said of those that
-/// are skipped adds little to that.
+/// Checks the size of an import. Its entries have at most 64 times the bytes of the file, plus 1
+/// MiB. Skipped entries with their reasons add at most 32 times the bytes of the file, and a reason
+/// is shorter than 1000 bytes.
 pub fn check_bounds(import: &Import, file: &[u8]) {
     let most = 64 * file.len() + (1 << 20);
     let entries = import.entries.iter();

@@ -1,4 +1,4 @@
-//! Checksums that hold over damaged files, so that the damage gets past them.
+//! Repairs the checksums of damaged files, so that the damage passes them.
 
 use larder_disk::format::Header;
 use serde::de::DeserializeOwned;
@@ -9,10 +9,10 @@ use crate::forge::{
     old_head, push_directory, push_frame, push_index, push_old_index,
 };
 
-/// The length and the checksum before each part.
+/// The bytes of a frame before its contents: their length and their checksum.
 const FRAME: usize = 12;
 
-/// A file with checksums, totals and offsets that fit what is in it.
+/// Repairs checksums, totals and offsets so that they fit the contents.
 pub fn repaired(file: &[u8]) -> Vec<u8> {
     let is_old = file.get(7) == Some(&1);
     let preamble = if is_old { OLD_PREAMBLE } else { PREAMBLE };
@@ -75,7 +75,7 @@ fn repaired_old(mut file: Vec<u8>, header: Option<OldHeader>) -> Vec<u8> {
     file
 }
 
-/// Sets the checksum of the frame at `offset`; gives what is in it.
+/// Repairs the checksum of the frame at `offset`, and gives the contents of the frame.
 fn sum_frame(file: &mut [u8], offset: usize, seed: u64) -> Option<&[u8]> {
     let (head, rest) = file.get_mut(offset..)?.split_at_mut_checked(FRAME)?;
     let (length, sum) = head.split_first_chunk_mut()?;
@@ -84,7 +84,7 @@ fn sum_frame(file: &mut [u8], offset: usize, seed: u64) -> Option<&[u8]> {
     Some(bytes)
 }
 
-/// What the last bytes of a file lead to, and where that is.
+/// Reads the part that the trailer of a file leads to. Gives its offset too.
 fn end<T: DeserializeOwned>(file: &[u8]) -> Option<(usize, T)> {
     let (rest, trailer) = file.split_at_checked(file.len().checked_sub(8 + PREAMBLE.len())?)?;
     let offset = usize::try_from(u64::from_le_bytes(*trailer.first_chunk()?)).ok()?;
@@ -92,7 +92,7 @@ fn end<T: DeserializeOwned>(file: &[u8]) -> Option<(usize, T)> {
     Some((offset, postcard::from_bytes(bytes).ok()?))
 }
 
-/// Copies the blocks that an index leads to, as far as they are there, with checksums that hold.
+/// Copies the blocks of an index, up to the first that is not in the file, and repairs checksums.
 fn copy_blocks(
     file: &[u8],
     mut offset: usize,
@@ -117,7 +117,7 @@ fn copy_blocks(
     blocks.truncate(kept);
 }
 
-/// Sums the blocks and the indexes that their frames lead to.
+/// Repairs the checksums of the blocks and indexes, going from frame to frame.
 fn sum_segments(file: &mut [u8], header: &Header) {
     let mut offset = head(header).len();
     let mut start = offset;

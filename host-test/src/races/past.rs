@@ -1,9 +1,9 @@
-//! What a cache is before a race.
+//! The caches that a race begins with.
 
-use crate::crash::CACHE;
 use crate::history::{Event, Operation};
+use crate::world::CACHE;
 use crate::{
-    Call, Entry, ErrorCode, SimDisk, Subject, UNFOLDED, Values, When, Write, entry, legacy, put,
+    Call, Entry, ErrorCode, SimDisk, Subject, UNCOMPACTED, Values, When, Write, entry, legacy, put,
 };
 
 use super::plan::KEYS;
@@ -11,12 +11,12 @@ use super::plan::KEYS;
 /// A disk with a cache that has a past.
 pub(super) struct Past {
     pub(super) disk: SimDisk,
-    /// What the cache held at first.
+    /// The contents of the cache at first.
     pub(super) start: Values,
     pub(super) history: Vec<Operation>,
 }
 
-/// The pasts that make operations take different ways.
+/// The pasts after which operations work in different ways.
 pub(super) fn pasts(subject: &Subject) -> Vec<Past> {
     let mut pasts = vec![
         Past::of(subject, &[]),
@@ -26,9 +26,9 @@ pub(super) fn pasts(subject: &Subject) -> Vec<Past> {
         Past::superseded(subject, 7),
         Past::superseded(subject, 9),
     ];
-    // One of the next changes is folded with the ones before.
+    // One of the next changes compacts the changes before it.
     pasts.extend(
-        [UNFOLDED - 2, UNFOLDED - 1, UNFOLDED, UNFOLDED].map(|changes| {
+        [UNCOMPACTED - 2, UNCOMPACTED - 1, UNCOMPACTED, UNCOMPACTED].map(|changes| {
             let change = |n| Write::Apply(vec![put(KEYS[0], format!("past {n}"), None)]);
             let writes: Vec<Write> = [first()]
                 .into_iter()
@@ -55,7 +55,7 @@ impl Past {
         past
     }
 
-    /// A file from before the store's own format.
+    /// A cache from before the store's own format.
     fn legacy(subject: &Subject) -> Past {
         let mut past = Past::new();
         legacy::put(&past.disk, CACHE, &entries());
@@ -64,7 +64,7 @@ impl Past {
         past
     }
 
-    /// So many snapshots that wait to be removed, and the one that counts.
+    /// Superseded snapshots that are to be removed, this many, and the newest one.
     fn superseded(subject: &Subject, count: usize) -> Past {
         let mut past = Past::new();
         let removal = When::call(Call::Unlink).ending(".larder");
@@ -80,7 +80,7 @@ impl Past {
         for write in writes {
             let outcome = instance.write(CACHE, write);
             let outcome = outcome.expect("nobody kills it");
-            outcome.expect("nothing is in its way that it cannot do without");
+            outcome.expect("a failed removal does not fail a save");
             let event = Event::Write(write.clone());
             let time = self.history.len() + 1;
             self.history.push(Operation::at_once(event, time));

@@ -1,4 +1,4 @@
-//! What instances do in a race, and what happens to them.
+//! The operations of the instances in a race, and the incidents that happen to them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,18 +7,18 @@ use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom;
 
-use crate::crash::GRACE;
 use crate::schedule::Incident;
 use crate::strategy::CALLS;
+use crate::world::GRACE;
 use crate::{Entry, Write, entry, put, remove};
 
-/// The keys of all entries: so few that writes meet.
+/// The keys of all entries: few, so that writes change the same entries.
 pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];
 
 /// One operation of an instance.
 pub(super) enum Action {
     Write(Write),
-    /// A writer that is dropped when it has all of these.
+    /// A writer that gets all of these batches and is dropped.
     Drop(Vec<Vec<Entry>>),
     Load,
     LoadInBatches,
@@ -35,14 +35,14 @@ impl fmt::Display for Action {
     }
 }
 
-/// A program for each instance, and what comes at which step.
+/// A program for each instance, and the incidents by the step at which they happen.
 pub(super) struct Plan {
     pub(super) programs: Vec<Vec<Action>>,
     pub(super) incidents: BTreeMap<usize, Incident>,
 }
 
 impl Plan {
-    /// Two to four instances, and whatever may happen to them.
+    /// Two to four instances, and any incidents.
     pub(super) fn first(random: &mut Xoshiro256PlusPlus) -> Plan {
         let instances = random.random_range(2..=4);
         let mut plan = Plan::new(random, "", instances, 4);
@@ -60,14 +60,14 @@ impl Plan {
         plan
     }
 
-    /// One or two instances that nothing happens to.
+    /// One or two instances without incidents.
     pub(super) fn after_power_cut(random: &mut Xoshiro256PlusPlus) -> Plan {
         let instances = random.random_range(1..=2);
         Plan::new(random, "later ", instances, 2)
     }
 
     fn new(random: &mut Xoshiro256PlusPlus, stamp: &str, instances: usize, longest: usize) -> Plan {
-        // Races without some of the operations come upon what all of them together rarely do.
+        // Races without some kinds of operations find states that all kinds together rarely reach.
         let weights = [(); KINDS].map(|()| *[0, 0, 1, 4].choose(random).expect("there are some"));
         let programs = (0..instances).map(|instance| {
             let length = random.random_range(1..=longest);
@@ -88,7 +88,7 @@ impl Plan {
             .any(|incident| *incident == Incident::PowerCut)
     }
 
-    /// About how many calls they make together.
+    /// About how many calls all instances make.
     fn calls(&self) -> usize {
         CALLS * self.programs.iter().map(Vec::len).sum::<usize>()
     }
@@ -106,7 +106,7 @@ fn action(random: &mut Xoshiro256PlusPlus, weights: &[u32; KINDS], stamp: &str) 
         Ok(3) => Action::LoadInBatches,
         Ok(4) => Action::Write(Write::SaveInBatches(batches(random, stamp))),
         Ok(5) => Action::Drop(batches(random, stamp)),
-        // Also where nothing has any weight.
+        // Also if all weights are zero.
         Ok(_) | Err(_) => Action::Write(Write::Apply(changes(random, stamp))),
     }
 }
@@ -119,7 +119,7 @@ fn save(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// Keys may be in several, each with a value of its own.
+/// A key may be in several batches, with a different value in each.
 fn batches(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<Vec<Entry>> {
     let count = random.random_range(0..=2);
     (0..count)
@@ -137,7 +137,7 @@ fn changes(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<crate::Change> {
     keys.into_iter().map(change).collect()
 }
 
-/// One that nobody else writes; sometimes so large that changes outgrow their snapshot.
+/// A value that no other write has; sometimes so large that changes outgrow the snapshot.
 fn value(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<u8> {
     match random.random_bool(0.06) {
         true => stamp.repeat(8_000).into_bytes(),

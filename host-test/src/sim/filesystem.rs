@@ -1,6 +1,5 @@
 //! `wasi:filesystem` on a simulated disk.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use rand::Rng;
@@ -18,15 +17,16 @@ use wasmtime_wasi::p2::bindings::sync::io::streams::{
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
-use super::SimDisk;
+use super::disk::SimDisk;
+use super::listing::{Listing, type_of};
 use super::nodes::{File, Folder, Ino, Kind, Node, Nodes, ROOT};
 use super::path::{Place, resolve};
-use crate::faults::ErrorCode;
+use crate::call::ErrorCode;
 
-/// As much as wasmtime-wasi gives at once.
+/// The most bytes that a read gives, as in wasmtime-wasi.
 const READ_AT_MOST: u64 = 64 * 1024;
 
-/// No file is longer: beyond it, memory is used up rather than the simulated disk.
+/// The longest file, in bytes. A longer one would use up memory, not the simulated disk.
 const LONGEST_FILE: u64 = 1 << 30;
 
 /// A simulated disk as one instance sees it.
@@ -36,7 +36,7 @@ pub(crate) struct SimFilesystem<'a> {
     pub(crate) table: &'a mut ResourceTable,
 }
 
-/// Tells a linker that its host's file system is a [`SimFilesystem`].
+/// Tells a linker that the host's file system is a [`SimFilesystem`].
 pub(crate) struct HasSimFilesystem;
 
 impl HasData for HasSimFilesystem {
@@ -47,40 +47,6 @@ impl HasData for HasSimFilesystem {
 struct Open {
     ino: Ino,
     flags: DescriptorFlags,
-}
-
-/// A listing of a folder under way. As on a real disk, its order has nothing to do with the names, and names that
-/// come or go meanwhile are given or not.
-struct Listing {
-    folder: Ino,
-    seed: u64,
-    /// The last name that was given, by its place in the order.
-    last: Option<(u64, String)>,
-}
-
-impl Listing {
-    fn next(&mut self, nodes: &Nodes) -> Result<Option<DirectoryEntry>, ErrorCode> {
-        let names = nodes.list(self.folder)?.into_iter();
-        let places = names.map(|(name, ino)| ((place_in_order(self.seed, name), name), ino));
-        let last = self
-            .last
-            .as_ref()
-            .map(|(place, name)| (*place, name.as_str()));
-        let left = places.filter(|(place, _)| Some(*place) > last);
-        let Some(((place, name), ino)) = left.min() else {
-            return Ok(None);
-        };
-        let name = name.to_owned();
-        self.last = Some((place, name.clone()));
-        let type_ = type_of(&nodes.get(ino).kind);
-        Ok(Some(DirectoryEntry { type_, name }))
-    }
-}
-
-fn place_in_order(seed: u64, name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (seed, name).hash(&mut hasher);
-    hasher.finish()
 }
 
 impl SimFilesystem<'_> {
@@ -109,7 +75,7 @@ impl SimFilesystem<'_> {
         }
     }
 
-    /// Does something to the disk that changes it.
+    /// Changes the disk, if the instance may.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Nodes, Duration) -> Result<T, ErrorCode>,
@@ -119,7 +85,7 @@ impl SimFilesystem<'_> {
         Ok(change(&mut self.disk.nodes(), now)?)
     }
 
-    /// An open file, if that may be done to it.
+    /// The file of a descriptor that was opened with this flag.
     fn opened_for(&self, fd: &Resource<Descriptor>, flag: DescriptorFlags) -> FsResult<Ino> {
         let open = self.open(fd).map_err(FsError::trap)?;
         self.disk
@@ -166,14 +132,6 @@ impl SimFilesystem<'_> {
     }
 }
 
-fn type_of(kind: &Kind) -> DescriptorType {
-    match kind {
-        Kind::File(_) => DescriptorType::RegularFile,
-        Kind::Folder(_) => DescriptorType::Directory,
-        Kind::Link(_) => DescriptorType::SymbolicLink,
-    }
-}
-
 fn hash_of(ino: Ino) -> MetadataHashValue {
     MetadataHashValue {
         lower: ino,
@@ -181,7 +139,7 @@ fn hash_of(ino: Ino) -> MetadataHashValue {
     }
 }
 
-/// An offset or size as one of memory.
+/// An offset or size in a file that may be that long.
 fn within_limits(bytes: u64) -> Result<usize, ErrorCode> {
     let bytes = (bytes <= LONGEST_FILE).then_some(bytes);
     let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
@@ -208,7 +166,7 @@ impl Host for SimFilesystem<'_> {
         &mut self,
         _error: Resource<StreamError>,
     ) -> wasmtime::Result<Option<SyncErrorCode>> {
-        // The disk gives no streams, so none has failed.
+        // The disk gives no streams, so no stream has failed.
         Ok(None)
     }
 }
@@ -372,11 +330,7 @@ impl HostDescriptor for SimFilesystem<'_> {
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let folder = self.ino(&fd)?;
         self.disk.nodes().folder(folder)?;
-        let listing = Listing {
-            folder,
-            seed: self.disk.random().next_u64(),
-            last: None,
-        };
+        let listing = Listing::new(folder, self.disk.random().next_u64());
         let listing = self.table.push(listing).map_err(FsError::trap)?;
         Ok(Resource::new_own(listing.rep()))
     }
@@ -409,7 +363,8 @@ impl HostDescriptor for SimFilesystem<'_> {
         if old.name == "." || new.name == "." {
             return Err(ErrorCode::Busy.into());
         }
-        // As between file systems: what a power cut leaves of such a rename is not simulated.
+        // The model has no power cuts in a rename between folders; so they are like two file
+        // systems.
         if old.folder != new.folder {
             return Err(ErrorCode::CrossDevice.into());
         }

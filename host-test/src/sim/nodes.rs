@@ -1,21 +1,21 @@
-//! What is on a simulated disk: as programs see it, and as a power cut may leave it.
+//! The files, folders and links on a simulated disk: as programs see them, and what is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::faults::ErrorCode;
+use crate::call::ErrorCode;
 
-/// The number of a file, folder or link, whatever its names are.
+/// The number of a node: a file, a folder or a link. It does not depend on the node's names.
 pub(super) type Ino = u64;
 
-/// The folder that everything is in.
+/// The root folder.
 pub(super) const ROOT: Ino = 0;
 
-/// No name is longer, in bytes.
+/// The longest name, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Everything on a disk. A clone costs little: contents are shared until they change.
+/// Everything on a disk. A clone costs little: bytes are shared until they change.
 #[derive(Clone)]
 pub(super) struct Nodes {
     nodes: BTreeMap<Ino, Arc<Node>>,
@@ -33,11 +33,11 @@ pub(super) struct Node {
 pub(super) enum Kind {
     File(File),
     Folder(Folder),
-    /// Leads to this path.
+    /// A link to this path.
     Link(String),
 }
 
-/// The bytes of a file, as programs see them, and as of its last sync.
+/// The bytes of a file: as programs see them, and as of the last sync.
 #[derive(Clone, Default)]
 pub(super) struct File {
     pub(super) seen: Arc<Vec<u8>>,
@@ -45,7 +45,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Whether a power cut leaves these bytes and no others.
+    /// Whether a power cut leaves the bytes that programs see.
     pub(super) fn is_durable(&self) -> bool {
         Arc::ptr_eq(&self.seen, &self.durable) || self.seen == self.durable
     }
@@ -55,11 +55,11 @@ impl File {
 #[derive(Clone, Default)]
 pub(super) struct Folder {
     pub(super) names: BTreeMap<String, Name>,
-    /// It was removed, and may still be open.
+    /// The folder was removed. A descriptor may still be open.
     removed: bool,
 }
 
-/// What a name stood for when its folder was last synced, and how that changed since.
+/// What a name stood for at the last sync of its folder, and the changes since.
 #[derive(Clone, Default)]
 pub(super) struct Name {
     pub(super) durable: Option<Ino>,
@@ -70,7 +70,8 @@ pub(super) struct Name {
 #[derive(Clone)]
 pub(super) struct Step {
     pub(super) to: Option<Ino>,
-    /// A rename to this name, which takes so many of its steps. It is never kept without them.
+    /// For a rename, the new name and how many steps that name has with it. A cut that loses these
+    /// steps loses this step too.
     pub(super) moved: Option<(String, usize)>,
 }
 
@@ -79,13 +80,13 @@ impl Name {
         self.pending.last().map_or(self.durable, |step| step.to)
     }
 
-    /// All that it may stand for after a power cut.
+    /// All nodes that the name may stand for after a power cut.
     pub(super) fn may_be(&self) -> impl Iterator<Item = Ino> {
         let steps = self.pending.iter().filter_map(|step| step.to);
         steps.chain(self.durable)
     }
 
-    /// What it stands for in a folder where the steps that are still pending are to last.
+    /// What the name stands for after a power cut that kept the steps that are still pending.
     fn settled(&self, names: &BTreeMap<String, Name>) -> Option<Ino> {
         let lasts = |step: &&Step| match &step.moved {
             Some((new, count)) => names[new].pending.len() >= *count,
@@ -97,7 +98,7 @@ impl Name {
 }
 
 impl Nodes {
-    /// A disk with nothing but its root.
+    /// A disk with an empty root folder.
     pub(super) fn new(now: Duration) -> Nodes {
         let mut nodes = Nodes {
             nodes: BTreeMap::new(),
@@ -112,11 +113,7 @@ impl Nodes {
     }
 
     pub(super) fn get_mut(&mut self, ino: Ino) -> &mut Node {
-        Arc::make_mut(
-            self.nodes
-                .get_mut(&ino)
-                .expect("what has a number is there"),
-        )
+        Arc::make_mut(self.nodes.get_mut(&ino).expect("a node has this number"))
     }
 
     pub(super) fn file(&self, ino: Ino) -> Result<&File, ErrorCode> {
@@ -141,7 +138,7 @@ impl Nodes {
         }
     }
 
-    /// What a name in a folder stands for, to programs.
+    /// What a name in a folder stands for, as programs see it.
     pub(super) fn look_up(&self, folder: Ino, name: &str) -> Result<Option<Ino>, ErrorCode> {
         if name.len() > LONGEST_NAME {
             return Err(ErrorCode::NameTooLong);
@@ -150,7 +147,7 @@ impl Nodes {
         Ok(names.get(name).and_then(Name::seen))
     }
 
-    /// The names in a folder that stand for something, in their order.
+    /// The names in a folder that stand for a node, in their order.
     pub(super) fn list(&self, folder: Ino) -> Result<Vec<(&str, Ino)>, ErrorCode> {
         let names = &self.folder(folder)?.names;
         let seen = names.iter().map(|(name, stands)| (name, stands.seen()));
@@ -159,7 +156,7 @@ impl Nodes {
             .collect())
     }
 
-    /// How many names something has.
+    /// How many names a node has.
     pub(super) fn link_count(&self, ino: Ino) -> u64 {
         let folders = self.nodes.values().filter_map(|node| match &node.kind {
             Kind::Folder(folder) => Some(folder),
@@ -169,7 +166,7 @@ impl Nodes {
         names.filter(|name| name.seen() == Some(ino)).count() as u64
     }
 
-    /// Makes something new under a name that is free.
+    /// Makes a node under a free name.
     pub(super) fn create(
         &mut self,
         folder: Ino,
@@ -183,7 +180,7 @@ impl Nodes {
         Ok(ino)
     }
 
-    /// Gives a file another name, which is free.
+    /// Gives a file or link one more name, which has to be free.
     pub(super) fn link(
         &mut self,
         ino: Ino,
@@ -198,7 +195,7 @@ impl Nodes {
         self.set(folder, name, Some(ino), now)
     }
 
-    /// Takes a name away from a file or link.
+    /// Removes a name of a file or link.
     pub(super) fn unlink(
         &mut self,
         folder: Ino,
@@ -212,7 +209,7 @@ impl Nodes {
         self.set(folder, name, None, now)
     }
 
-    /// Removes a folder that is empty.
+    /// Removes an empty folder.
     pub(super) fn remove_folder(
         &mut self,
         folder: Ino,
@@ -227,7 +224,7 @@ impl Nodes {
         self.set(folder, name, None, now)
     }
 
-    /// Gives a file or folder another name in its folder, in place of a file that may have it.
+    /// Renames a node within its folder. What has the new name is replaced.
     pub(super) fn rename(
         &mut self,
         folder: Ino,
@@ -263,7 +260,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Writes at an offset; what is skipped becomes zeros.
+    /// Writes at an offset. A gap before it becomes zeros.
     pub(super) fn write(
         &mut self,
         ino: Ino,
@@ -280,7 +277,7 @@ impl Nodes {
         })
     }
 
-    /// Cuts a file off, or fills it up with zeros.
+    /// Sets the length of a file. New bytes are zeros.
     pub(super) fn set_size(
         &mut self,
         ino: Ino,
@@ -305,7 +302,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Makes the bytes of a file, or the names in a folder, survive a power cut.
+    /// Syncs the bytes of a file or the names in a folder.
     pub(super) fn sync(&mut self, ino: Ino) {
         match &mut self.get_mut(ino).kind {
             Kind::File(file) => file.durable = file.seen.clone(),
@@ -320,7 +317,8 @@ impl Nodes {
         }
     }
 
-    /// Makes durable what is pending, but for renames whose new name was not kept, and forgets everything else.
+    /// Makes the pending steps durable, except renames whose new name was not kept; removes what no
+    /// name leads to.
     pub(super) fn settle(&mut self) {
         for ino in self.reachable() {
             let Kind::Folder(folder) = &self.get(ino).kind else {
@@ -344,7 +342,7 @@ impl Nodes {
         self.forget_unreachable();
     }
 
-    /// Everything that programs, or programs after a power cut, can come upon, from the root on.
+    /// All nodes that a path may lead to, now or after a power cut.
     pub(super) fn reachable(&self) -> BTreeSet<Ino> {
         let mut found = BTreeSet::from([ROOT]);
         let mut next = vec![ROOT];
@@ -359,7 +357,7 @@ impl Nodes {
         found
     }
 
-    /// Forgets what nothing leads to: nothing may be open.
+    /// Removes all nodes that no path may lead to. No descriptor may be open.
     pub(super) fn forget_unreachable(&mut self) {
         let reachable = self.reachable();
         self.nodes.retain(|ino, _| reachable.contains(ino));

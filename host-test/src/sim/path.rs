@@ -1,15 +1,16 @@
-//! How paths lead from a folder to what they name, and never out of it.
+//! How a path leads from a folder to a file, folder or link, and never out of the folder.
 
 use std::collections::VecDeque;
 
 use super::nodes::{Ino, Kind, Nodes};
-use crate::faults::ErrorCode;
+use crate::call::ErrorCode;
 
-/// A path goes through no more links than this.
+/// The most links that a path may go through.
 const LINKS_AT_MOST: usize = 40;
 
-/// What a path leads to: a name in a folder, and what that stands for, if anything. The name of the folder that a
-/// path begins at is `.`.
+/// The place that a path leads to: a name in a folder, and its node if there is one.
+///
+/// The name is `.` if the last step of the path is `.` or `..`.
 pub(super) struct Place {
     pub(super) folder: Ino,
     pub(super) name: String,
@@ -17,13 +18,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What is there.
+    /// The node, or an error if there is none.
     pub(super) fn found(&self) -> Result<Ino, ErrorCode> {
         self.node.ok_or(ErrorCode::NoEntry)
     }
 }
 
-/// Follows a path from a folder. Links on the way are followed, and the last name only if `follow` says so.
+/// Follows a path from a folder. A link as the last name is followed only if `follow` is set.
 pub(super) fn resolve(
     nodes: &Nodes,
     from: Ino,

@@ -1,4 +1,4 @@
-//! Random numbers that come from a seed, for all instances on a disk.
+//! The random numbers of all instances on a simulated disk, which come from a seed.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng, TryRng};
 
-/// A generator. Clones draw from the same numbers.
+/// A generator of random numbers. Clones draw from the same sequence.
 #[derive(Clone)]
 pub(crate) struct Random(Arc<Mutex<Xoshiro256PlusPlus>>);
 
@@ -15,7 +15,7 @@ impl Random {
         Random::from(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// Another one that gives the same numbers from now on.
+    /// A generator of its own that will give the same numbers.
     pub(super) fn fork(&self) -> Random {
         Random::from(self.generator().clone())
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::SimDisk;
+use super::disk::SimDisk;
 use super::nodes::{File, Folder, Ino, Kind, ROOT};
 use super::path::resolve;
-use crate::faults::ErrorCode;
+use crate::call::ErrorCode;
 use crate::{Subject, entry};
 
 const NOW: Duration = Duration::ZERO;
@@ -56,7 +56,7 @@ fn bytes_are_durable_only_after_a_sync_of_their_file() {
     disk.nodes().sync(file);
     assert_eq!(cuts(&disk), set(["f=abcd"]));
     disk.nodes().write(file, b"X", 3, NOW).unwrap();
-    // The block that is torn may hold nothing at all.
+    // A torn block may be all zeros.
     assert_eq!(cuts(&disk), set(["f=abcd", "f=abcX", "f=\0\0\0\0"]));
 }
 
@@ -183,7 +183,7 @@ fn an_open_file_outlives_its_names() {
     assert_eq!(*nodes.file(file).unwrap().seen, b"abcd");
     assert_eq!(nodes.link_count(file), 0);
     drop(nodes);
-    // A file that has no name is gone with the power.
+    // A file without a name does not survive the cut.
     assert_eq!(cuts(&disk), set(["", "f=", "f=\0\0\0\0", "f=ab", "f=abcd"]));
 }
 
@@ -208,7 +208,7 @@ fn names_are_taken_once_and_paths_lead_nowhere_else() {
     );
     nodes.unlink(folder, "f", NOW).unwrap();
     nodes.remove_folder(ROOT, "d", NOW).unwrap();
-    // As if it was open.
+    // As a program does that has the folder open.
     assert_eq!(
         nodes.create(folder, "f", empty(), NOW),
         Err(ErrorCode::NoEntry)

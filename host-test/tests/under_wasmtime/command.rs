@@ -1,4 +1,4 @@
-//! Components that are run: the disk backend by itself, and the smallest application.
+//! `wasmtime run` with the disk backend alone, and with the smallest application.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -35,7 +35,7 @@ impl Fixture {
         command.current_dir(self.folder.path()).output().unwrap()
     }
 
-    /// What it prints, when it is given the store.
+    /// The output of the component on this store.
     fn run_on(&self, store: &Path, options: &[&str]) -> String {
         let output = self.run(&[&["--dir", &as_root(store)], options].concat());
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -44,7 +44,7 @@ impl Fixture {
     }
 }
 
-/// The lines of the README, one after the other.
+/// Runs the commands of the README in their order.
 #[test]
 fn the_disk_backend_is_called_by_the_command_line() {
     let disk = Fixture::new(larder_components::DISK);

@@ -1,4 +1,4 @@
-//! `examples/http-cache`, served.
+//! `examples/http-cache` under `wasmtime serve`.
 
 use std::iter;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ fn an_answer_that_breaks_off_is_no_answer_and_not_kept() {
     let server = fixture.before(&upstream);
     let failed = server.get("/a");
     assert_eq!(failed.status, 502, "{}", failed.text());
-    // Nor does anybody wait for it.
+    // The next request does not wait for the one that failed.
     assert_eq!(server.get("/a").from(), "miss");
     assert_eq!(server.get("/a").from(), "hit");
 }
@@ -207,14 +207,16 @@ fn many_callers_at_once_get_what_they_ask_for() {
     }
 }
 
-/// The server may start a second instance at any time, whose memory is its own. Then what two callers of one instance
-/// see is tried again, with a new server.
+/// How often a test of two callers is tried, each time with a new server.
+///
+/// The server may start a second instance at any time, with a memory of its own. Then the callers do
+/// not share an instance, and the test has to be repeated.
 const ROUNDS: usize = 20;
 
-/// Tells that a request is here, and waits until the other side lets go of it.
+/// Tells the test that a request has come, and waits until the test releases it.
 fn hold(holding: &Mutex<Sender<Sender<()>>>) {
     let (release, released) = mpsc::channel();
-    // Where the test has ended, nothing is held.
+    // After the end of the test, no request is held.
     if holding.lock().unwrap().send(release).is_ok() {
         let _ = released.recv();
     }
@@ -236,7 +238,7 @@ fn callers_get_what_has_expired_while_one_asks_for_a_new_one() {
         let path = format!("/{round}");
         assert_eq!(server.get(&path).from(), "miss");
         let other = thread::scope(|scope| {
-            // Asks until the page has expired; then it is the one that is held.
+            // Asks until the page has expired. The request after that is held.
             let asks = scope.spawn(|| {
                 let mut answers = iter::repeat_with(|| server.get(&path));
                 answers.find(|answer| answer.from() != "hit").unwrap()
@@ -274,7 +276,7 @@ fn callers_of_one_page_wait_for_the_one_that_asks() {
         let first = server.send("GET", &path);
         let release = held.recv_timeout(LONGEST).unwrap();
         let other = server.send("GET", &path);
-        // If it does not wait, it asks before somebody who came later is answered.
+        // If `other` did not wait, it has asked upstream before this later request is answered.
         assert_eq!(server.get("/later").status, 200);
         drop(release);
         let (first, other) = (first.answer(), other.answer());

@@ -1,4 +1,4 @@
-//! Components under wasmtime's own command line: what the README and `examples/` tell to type.
+//! Components under wasmtime's own command line, with the commands of the README and `examples/`.
 
 mod command;
 mod http_cache;
@@ -14,7 +14,7 @@ use larder_host_test::compose::plug;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// The command line, which cargo builds as an example of this package.
+/// wasmtime's command line, which cargo builds as an example of this package.
 fn wasmtime() -> Command {
     let test = env::current_exe().unwrap();
     let built = test.parent().and_then(Path::parent).unwrap();
@@ -29,12 +29,12 @@ fn wasmtime() -> Command {
     Command::new(wasmtime)
 }
 
-/// The folder as the one that a component sees.
+/// The value of `--dir` that gives a component this folder as `/`.
 fn as_root(folder: &Path) -> String {
     format!("{}::/", folder.display())
 }
 
-/// An application, the cache layer and the disk backend in one.
+/// Composes an application with the cache layer and the disk backend.
 fn composed(application: &[u8]) -> Vec<u8> {
     let layer = plug(larder_components::CACHE, &[larder_components::DISK]).unwrap();
     plug(application, &[&layer]).unwrap()

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::{as_root, wasmtime};
 
-/// A server that cannot answer within this has stopped.
+/// The longest time for an answer. A server that needs more has stopped.
 pub const LONGEST: Duration = Duration::from_secs(120);
 
-/// Killed when it is dropped.
+/// A process that is killed when it is dropped.
 pub struct Server {
     process: Process,
     address: String,
@@ -21,7 +21,7 @@ pub struct Server {
 
 struct Process(Child);
 
-/// What a server answered.
+/// An answer of a server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -30,14 +30,14 @@ pub struct Answer {
 }
 
 impl Server {
-    /// Serves a component that has this folder and this environment, and waits until it listens.
+    /// Serves a component with this folder and environment, and waits until the server listens.
     pub fn start(component: &Path, store: Option<&Path>, environment: &[(&str, &str)]) -> Server {
         let mut command = wasmtime();
         command
             .args(["serve", "--addr", "127.0.0.1:0", "-S", "cli"])
-            // The command line of tests has no pool of memory for instances.
+            // The command line of the tests is built without the pooling allocator.
             .args(["-O", "pooling-allocator=n"])
-            // One instance answers all that it can, so that there is one memory.
+            // One instance answers as many requests as possible, so that they share its memory.
             .args(["--max-instance-reuse-count", "1000000"])
             .args(["--idle-instance-timeout", "600s"]);
         if let Some(store) = store {
@@ -64,13 +64,13 @@ impl Server {
             return Server {
                 process,
                 address: address.into(),
-                // It would stop if nobody read it.
+                // The server would block if its output was not read.
                 rest: thread::spawn(move || io::read_to_string(stderr).unwrap()),
             };
         }
     }
 
-    /// Kills it; what it said since it listens.
+    /// Kills the server. Gives what it wrote since it listened.
     pub fn kill(self) -> String {
         drop(self.process);
         self.rest.join().unwrap()
@@ -84,11 +84,11 @@ impl Server {
         self.send(method, path).answer()
     }
 
-    /// Asks and does not wait for the answer.
+    /// Sends a request, and does not wait for the answer.
     pub fn send(&self, method: &str, path: &str) -> Sent {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(LONGEST)).unwrap();
-        // In HTTP 1.0 the body ends where the connection does.
+        // In HTTP 1.0, the end of the connection ends the body.
         let address = &self.address;
         write!(
             stream,
@@ -101,7 +101,7 @@ impl Server {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It is gone already, or goes now.
+        // The kill fails only if the process has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -134,7 +134,7 @@ impl Answer {
         named.next().map(|(_, value)| value.trim())
     }
 
-    /// Where it says that it comes from.
+    /// Where the answer comes from, by its header `x-cache`.
     pub fn from(&self) -> &str {
         self.header("x-cache").unwrap_or("nowhere")
     }

@@ -1,4 +1,4 @@
-//! A server to be asked, which counts how often it is.
+//! The server behind the cache, which counts the requests for each path.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// An answer as it goes over the line, without its first.
+/// An answer.
 pub struct Reply {
     pub status: u16,
     pub headers: &'static str,
     pub body: Vec<u8>,
-    /// How many bytes it says that the body has; all of them, if it says none.
+    /// The `content-length`, if it is not the length of the body.
     pub length: Option<usize>,
 }
 
@@ -27,14 +27,14 @@ impl Reply {
     }
 }
 
-/// Down when it is dropped.
+/// A server that stops when it is dropped.
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepts: Option<JoinHandle<()>>,
 }
 
-/// What is answered to a path that is asked for, for the first, second ... time.
+/// Gives the answer for a path and the number of the request for it, from 1 on.
 type Answers = dyn Fn(&str, usize) -> Reply + Send + Sync;
 
 struct Shared {
@@ -44,7 +44,7 @@ struct Shared {
 }
 
 impl Upstream {
-    /// Answers each path so, on a thread of its own.
+    /// Starts a server with these answers. Each request has a thread of its own.
     pub fn start(answer: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -74,7 +74,7 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
-    /// How often it was asked for this path.
+    /// The number of requests for this path.
     pub fn asked(&self, path: &str) -> usize {
         let asked = self.shared.asked.lock().unwrap();
         asked.get(path).copied().unwrap_or(0)
@@ -84,7 +84,7 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.shared.is_down.store(true, Ordering::SeqCst);
-        // It looks up when somebody comes.
+        // The thread checks `is_down` after each connection.
         let _ = TcpStream::connect(self.address);
         let _ = self.accepts.take().map(JoinHandle::join);
     }
@@ -93,12 +93,12 @@ impl Drop for Upstream {
 impl Shared {
     fn serve(&self, mut stream: TcpStream) {
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-        // Somebody may connect and ask nothing.
+        // A connection may come without a request.
         let Some(Ok(first)) = lines.next() else {
             return;
         };
         let path = first.split(' ').nth(1).unwrap();
-        // The rest of the head.
+        // Skips the rest of the head.
         while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
         let time = {
             let mut asked = self.asked.lock().unwrap();
@@ -112,7 +112,7 @@ impl Shared {
         let head = format!(
             "HTTP/1.1 {status} So\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n"
         );
-        // Whoever asked may have gone.
+        // The client may have gone.
         let _ = stream.write_all(&[head.into_bytes(), reply.body].concat());
     }
 }

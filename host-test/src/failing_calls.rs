@@ -1,11 +1,11 @@
-//! The disk backend, failed at every call.
+//! Makes every call of the disk backend fail.
 //!
-//! Each call that an operation makes is made to fail with each error that it may give: once, from then on, or
-//! together with another; and reads and writes are cut short. The caller has to be told what is the matter, what
-//! was stored has to stay stored, and everything has to work again once the disk does.
+//! Each call of an operation fails with each error that it may give: once, from then on, or
+//! together with another call; and reads and writes are cut short. The caller has to learn the
+//! reason, stored entries have to stay stored, and everything has to work again once the disk does.
 //!
-//! WASI 0.2 has no code for too many open files. wasmtime says `io` for that, and also for a quota that is used up
-//! and for a file system that is mounted read-only, whose codes other hosts may give.
+//! WASI 0.2 has no code for too many open files. wasmtime gives `io` for it, and also for a used-up
+//! quota and a file system that is mounted read-only. Other hosts may give the codes of these two.
 
 mod operation;
 
@@ -15,18 +15,18 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::crash::past::pasts;
-use crate::crash::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up};
+use crate::scenarios::pasts;
+use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up};
 use crate::{
     Call, Effort, Error, ErrorCode, Faults, Instance, Made, SimDisk, Subject, Values, When, entry,
     values,
 };
 use operation::{Operation, operations};
 
-/// How many disks that a power cut may leave are looked at after an operation that was failed.
+/// How many of the disks that a power cut may leave are tried after a failed operation.
 const IMAGES: u64 = 2;
 
-/// What calls are made to fail with.
+/// The codes that calls fail with.
 const CODES: [ErrorCode; 12] = [
     ErrorCode::Access,
     ErrorCode::NotPermitted,
@@ -42,7 +42,7 @@ const CODES: [ErrorCode; 12] = [
     ErrorCode::Unsupported,
 ];
 
-/// Whether an error tells the caller what this code is about.
+/// Whether an error tells the caller what this code means.
 fn tells(error: &Error, code: ErrorCode) -> bool {
     match code {
         ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly => {
@@ -54,11 +54,11 @@ fn tells(error: &Error, code: ErrorCode) -> bool {
     }
 }
 
-/// Fails every call of every operation on every kind of cache once, and, some of them, from then on.
+/// Makes every call of every operation on every kind of cache fail once, and some from then on.
 ///
 /// # Panics
 ///
-/// Where a promise is broken, with all that happened.
+/// If a promise is broken, with the run of the disk.
 pub fn every_failing_call(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let mut attack = Attack::new(subject, durability, effort);
     attack.everywhere(|attack, case| {
@@ -82,11 +82,11 @@ pub fn every_failing_call(subject: &Subject, durability: Durability, effort: &Ef
     attack.tally
 }
 
-/// Fails two calls of an operation, chosen by the seed, for reasons of their own.
+/// Makes two calls of an operation fail with two codes, all chosen by the seed.
 ///
 /// # Panics
 ///
-/// Where a promise is broken, with all that happened.
+/// If a promise is broken, with the run of the disk.
 pub fn two_failing_calls(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let mut attack = Attack::new(subject, durability, effort);
     attack.everywhere(|attack, case| {
@@ -103,11 +103,11 @@ pub fn two_failing_calls(subject: &Subject, durability: Durability, effort: &Eff
     attack.tally
 }
 
-/// Cuts every read and every write short, each alone and all together.
+/// Cuts each read and each write short alone, and all together.
 ///
 /// # Panics
 ///
-/// Where that is noticed, with all that happened.
+/// If that changes an outcome, with the run of the disk.
 pub fn short_reads_and_writes(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let mut attack = Attack::new(subject, durability, effort);
     attack.everywhere(|attack, case| {
@@ -120,7 +120,7 @@ pub fn short_reads_and_writes(subject: &Subject, durability: Durability, effort:
     attack.tally
 }
 
-/// What was tried.
+/// Counts what an attack tried.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     operations: u64,
@@ -130,7 +130,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many calls were failed or cut short.
+    /// How many calls failed or were cut short.
     pub fn faults(&self) -> u64 {
         self.faults
     }
@@ -146,7 +146,7 @@ impl fmt::Display for Tally {
         } = self;
         write!(
             f,
-            "{operations} operations run {runs} times, with {faults} faults: {errors} of them failed"
+            "{operations} operations in {runs} runs with {faults} faults: {errors} runs failed"
         )
     }
 }
@@ -159,7 +159,7 @@ struct Attack<'a> {
     tally: Tally,
 }
 
-/// An operation in a world, and what comes of it when nothing fails.
+/// An operation in a world, and its outcome when no call fails.
 struct Case {
     world: World,
     operation: Operation,
@@ -198,7 +198,10 @@ impl Attack<'_> {
         let before = self.stored(&disk);
         let says = match operation.run(&mut instance) {
             Ok(says) => says,
-            Err(error) => self.broken(&disk, &format!("nothing is wrong, but {error:?}")),
+            Err(error) => self.broken(
+                &disk,
+                &format!("no call fails, but the operation: {error:?}"),
+            ),
         };
         Case {
             after: self.stored(&disk),
@@ -210,7 +213,7 @@ impl Attack<'_> {
         }
     }
 
-    /// Runs an operation with these calls failing. Whether any of them was made.
+    /// Runs an operation with these calls failing. Gives whether it made any of them.
     fn fail(&mut self, case: &Case, faults: &[(When, ErrorCode)]) -> bool {
         let disk = case.world.disk.fork();
         let mut instance = self.subject.on_simulated(&disk).open();
@@ -234,18 +237,15 @@ impl Attack<'_> {
         };
         match &outcome {
             Ok(says) if *says == case.says && found == case.after => {}
-            Ok(_) => self.broken(
-                &disk,
-                "it returned, and something else came of it than should",
-            ),
+            Ok(_) => self.broken(&disk, "it returned, but its outcome is wrong"),
             Err(error) if !faults.iter().any(|(_, code)| tells(error, *code)) => {
                 self.broken(&disk, &format!("{error:?} does not tell what failed"));
             }
             Err(_) if found == case.before => self.tally.errors += 1,
             Err(_) if found == case.after && may_show(case, &calls) => self.tally.errors += 1,
-            Err(_) => self.broken(&disk, "it failed, and changed what is stored"),
+            Err(_) => self.broken(&disk, "it failed, but changed stored entries"),
         }
-        // Who says that there are no syncs promises nothing of a power cut.
+        // A host that does not support syncs promises nothing about power cuts.
         let syncs = faults
             .iter()
             .all(|(_, code)| *code != ErrorCode::Unsupported);
@@ -256,7 +256,7 @@ impl Attack<'_> {
         true
     }
 
-    /// Runs an operation with these reads and writes cut short. Whether any of them was made.
+    /// Runs an operation with these reads and writes cut short. Gives whether it made any of them.
     fn shorten(&mut self, case: &Case, when: When) -> bool {
         let disk = case.world.disk.fork();
         let mut instance = self.subject.on_simulated(&disk).open();
@@ -266,7 +266,10 @@ impl Attack<'_> {
             return false;
         }
         if outcome.as_ref() != Ok(&case.says) || self.stored(&disk) != case.after {
-            self.broken(&disk, &format!("short reads and writes show: {outcome:?}"));
+            self.broken(
+                &disk,
+                &format!("short reads and writes change the outcome: {outcome:?}"),
+            );
         }
         true
     }
@@ -277,7 +280,8 @@ impl Attack<'_> {
         faults.fired() > 0
     }
 
-    /// A power cut leaves what was there before, or what is there after; the latter where the operation returned.
+    /// A power cut leaves the contents of before or after; those of after if the operation
+    /// returned.
     fn cut_power(&mut self, case: &Case, disk: &SimDisk, returned: bool) {
         let mut allowed = vec![case.after.clone()];
         if !(returned && self.durability == Durability::Full) {
@@ -285,18 +289,21 @@ impl Attack<'_> {
         }
         for image in disk.power_cuts(IMAGES, self.random.next_u64()) {
             if !allowed.contains(&self.stored(&image)) {
-                self.broken(&image, "the power cut took what it must not take");
+                self.broken(&image, "the power cut took entries that it must not take");
             }
         }
     }
 
-    /// Now that the disk works, everything does, and what was left over goes.
+    /// The disk works again: so does every operation, and saves remove what is left over.
     fn go_on(&self, case: &Case, disk: &SimDisk, instance: &mut Instance) {
         if let Err(error) = case.operation.run(instance) {
-            self.broken(disk, &format!("the disk works, but {error:?}"));
+            self.broken(
+                disk,
+                &format!("the disk works again, but the operation fails: {error:?}"),
+            );
         }
         if self.stored(disk) != case.after {
-            self.broken(disk, "done again, it came to something else");
+            self.broken(disk, "the second run has another outcome");
         }
         if !has_temporaries(disk) {
             return;
@@ -304,7 +311,10 @@ impl Attack<'_> {
         disk.clock().advance(GRACE);
         for _ in 0..=MOST_SUPERSEDED {
             if let Err(error) = instance.save(CACHE, &[entry("last", "last", None)]) {
-                self.broken(disk, &format!("the disk works, but {error:?}"));
+                self.broken(
+                    disk,
+                    &format!("the disk works again, but the operation fails: {error:?}"),
+                );
             }
         }
         if has_temporaries(disk) {
@@ -325,8 +335,9 @@ impl Attack<'_> {
     }
 }
 
-/// The exception to "a call that failed has changed nothing": the change was made, and then could not be made to
-/// last, or what a clear has to remove besides could not be removed.
+/// Whether a failed operation may have made its change, the exception to "a failed call changes
+/// nothing": the change is visible but its sync failed, or a clear could not remove the other
+/// files.
 fn may_show(case: &Case, calls: &[Made]) -> bool {
     let is_published =
         |made: &Made| matches!(made.call, Call::Link | Call::Rename) && made.fault.is_none();

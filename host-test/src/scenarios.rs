@@ -1,17 +1,17 @@
-//! How a cache came to be what it is before a crash, and the operations that are crashed.
+//! The caches that an attack begins with, and the operations that it attacks.
 
-use super::{CACHE, Durability, World};
-use crate::{Change, Entry, SimDisk, Subject, UNFOLDED, Write, entry, put, remove};
+use crate::world::{CACHE, Durability, World};
+use crate::{Change, Entry, SimDisk, Subject, UNCOMPACTED, Write, entry, put, remove};
 
-/// What happened to a cache before.
+/// What happened to a cache before the attack.
 pub(crate) struct Past {
-    /// It is from before the store's own format.
-    pub(crate) legacy: Option<Vec<Entry>>,
-    pub(crate) writes: Vec<Write>,
+    /// The entries of a file from before the store's own format.
+    legacy: Option<Vec<Entry>>,
+    writes: Vec<Write>,
 }
 
 impl Past {
-    /// The world after it, on a disk with this seed.
+    /// The world after this past, on a disk with this seed.
     pub(crate) fn arrive(&self, subject: &Subject, durability: Durability, seed: u64) -> World {
         let mut world = World::new(SimDisk::new(seed));
         if let Some(legacy) = &self.legacy {
@@ -28,7 +28,7 @@ impl Past {
     }
 }
 
-/// The pasts that make operations take different ways.
+/// The pasts after which operations work in different ways.
 pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
     let of = |writes| Past {
         legacy: None,
@@ -40,9 +40,9 @@ pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
         of(vec![saved()]),
         of(vec![Write::Save(many("saved"))]),
         of(vec![saved(), Write::Clear]),
-        // The next change is folded with these.
-        of([vec![saved()], changes(UNFOLDED)].concat()),
-        // Another change of that size outgrows the cache.
+        // The next change compacts these.
+        of([vec![saved()], changes(UNCOMPACTED)].concat()),
+        // With another change of this size, the changes outgrow the snapshot.
         of(vec![saved(), Write::Apply(put_many("changed"))]),
         Past {
             legacy: Some(few("legacy")),
@@ -50,26 +50,26 @@ pub(crate) fn pasts(durability: Durability) -> Vec<Past> {
         },
     ];
     if durability == Durability::Atomic {
-        // The next save removes what is superseded.
+        // The next save removes superseded versions.
         let saves = (0..9).map(|n| Write::Save(few(&format!("save {n}"))));
         pasts.push(of(saves.collect()));
     }
     pasts
 }
 
-/// The operations that are crashed.
+/// The operations that are attacked first.
 pub(crate) fn writes() -> Vec<Write> {
     let mut writes = second_writes();
     writes.extend([
         Write::SaveInBatches(many("crashed").chunks(7).map(<[Entry]>::to_vec).collect()),
         Write::Apply(put_many("crashed")),
-        // One key twice, so that the file is written anew without the first.
+        // A key twice: the file is written again without the first record.
         Write::SaveInBatches(vec![few("crashed"), vec![entry("kept 0", "last", None)]]),
     ]);
     writes
 }
 
-/// The operations that are crashed after a crash.
+/// The operations that are attacked after a first one was stopped.
 pub(crate) fn second_writes() -> Vec<Write> {
     vec![
         Write::Save(few("again")),
@@ -89,7 +89,7 @@ fn few(stamp: &str) -> Vec<Entry> {
         .collect()
 }
 
-/// In several blocks of the format, and of the disk: half of what a cache outgrows.
+/// Several blocks of the format and of the disk. Twice this size outgrows a snapshot.
 fn many(stamp: &str) -> Vec<Entry> {
     let value: String = stamp.chars().cycle().take(1800).collect();
     (0..20)

@@ -1,20 +1,30 @@
-//! A disk between crashes, and what a cache on it may hold.
+//! A simulated disk under attack, and what a cache on it may hold by the promises.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
-use crate::{Entry, SimDisk, Values, Write, legacy};
+use crate::{Effort, Entry, SimDisk, Values, Write, legacy};
 
-/// What `LARDER_DURABILITY` says.
+/// The cache that is attacked.
+pub(crate) const CACHE: &str = "sessions";
+
+/// The age from which a temporary counts as stale.
+pub(crate) const GRACE: Duration = Duration::from_secs(601);
+
+/// With `atomic`, up to this many superseded versions stay.
+pub(crate) const MOST_SUPERSEDED: usize = 8;
+
+/// The values of `LARDER_DURABILITY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// What returned survives a power cut.
+    /// A change that returned survives a power cut.
     Full,
     /// After a power cut, a cache may be an older version of itself.
     Atomic,
 }
 
 impl Durability {
-    /// As the environment has it.
+    /// The value of the environment variable.
     pub fn name(self) -> &'static str {
         match self {
             Durability::Full => "full",
@@ -23,22 +33,22 @@ impl Durability {
     }
 }
 
-/// A disk, and what is promised about a cache on it.
+/// A disk, and the contents that a cache on it may have.
 pub(crate) struct World {
     pub(crate) disk: SimDisk,
-    /// What the cache holds: one of these.
+    /// The cache has one of these contents now.
     pub(crate) now: Vec<Values>,
-    /// What it would hold after a power cut.
+    /// The cache has one of these contents after a power cut.
     pub(crate) after_cut: Vec<Values>,
 }
 
 impl World {
-    /// A new disk.
+    /// A new disk without caches.
     pub(crate) fn new(disk: SimDisk) -> World {
         World::with(disk, Values::new())
     }
 
-    /// A disk with everything durable, and a cache on it that holds this.
+    /// A disk with a cache that has these contents, all of them durable.
     pub(crate) fn with(disk: SimDisk, values: Values) -> World {
         World {
             disk,
@@ -47,7 +57,7 @@ impl World {
         }
     }
 
-    /// A world of its own that is like this one.
+    /// An independent copy.
     pub(crate) fn fork(&self) -> World {
         World {
             disk: self.disk.fork(),
@@ -56,34 +66,44 @@ impl World {
         }
     }
 
-    /// Puts a cache there that is from before the store's own format.
+    /// Adds a cache in the format of the time before the store's own format.
     pub(crate) fn put_legacy(&mut self, cache: &str, entries: &[Entry]) {
         legacy::put(&self.disk, cache, entries);
         let saved = Write::Save(entries.to_vec()).on(&Values::new());
         *self = World::with(self.disk.clone(), saved);
     }
 
-    /// An operation returned.
+    /// Takes note that an operation returned.
     pub(crate) fn returned(&mut self, write: &Write, durability: Durability) {
         self.now = self.now.iter().map(|values| write.on(values)).collect();
         match (durability, write) {
-            // What was cleared never comes back.
+            // Cleared entries never come back.
             (Durability::Full, _) | (_, Write::Clear) => self.after_cut = self.now.clone(),
             (Durability::Atomic, _) => self.after_cut.extend_from_slice(&self.now),
         }
     }
 
-    /// An operation was stopped: it was done, or it was not.
+    /// Takes note that an operation was stopped: it may have been done or not.
     pub(crate) fn stopped(&mut self, write: &Write) {
         let done: Vec<Values> = self.now.iter().map(|values| write.on(values)).collect();
         self.now.extend_from_slice(&done);
         self.after_cut.extend(done);
     }
 
-    /// A hash of what a power cut may leave of the cache.
+    /// A hash of the contents that the cache may have after a power cut.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.after_cut.hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// Panics because of a broken promise, with the run of the disk and the command that repeats it.
+pub(crate) fn give_up(disk: &SimDisk, durability: Durability, effort: &Effort, broken: &str) -> ! {
+    panic!(
+        "{}{}: {broken}\nto repeat it:\n  {}\n",
+        disk.run(),
+        durability.name(),
+        effort.replay()
+    )
 }

@@ -1,7 +1,7 @@
-//! The operations that are failed.
+//! The operations whose calls are made to fail.
 
-use crate::crash::CACHE;
-use crate::crash::past::writes;
+use crate::scenarios::writes;
+use crate::world::CACHE;
 use crate::{Error, Instance, Write, sorted};
 
 /// An operation on a cache.
@@ -28,7 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 impl Operation {
-    /// Does it, and gives all that it says, as text that is the same whenever it says the same.
+    /// Runs the operation and gives its answer as text. Equal answers give equal texts.
     pub(super) fn run(&self, instance: &mut Instance) -> Result<String, Error> {
         Ok(match self {
             Operation::Write(write) => {

@@ -1,20 +1,20 @@
-//! What happened on a simulated disk, as a list for people to read.
+//! What happened on a simulated disk, as a list to read.
 
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::faults::Call;
-use crate::sim::PowerCut;
+use super::undecided::PowerCut;
+use crate::call::Call;
 
-/// The operations and calls of all instances on a disk, in the order in which they were done, with what came of
-/// them; and the power cuts between them.
+/// The operations and calls of all instances on a disk with their outcomes, and the power cuts, all
+/// in their order.
 #[derive(Default)]
 pub struct Run(Mutex<Lines>);
 
 #[derive(Default)]
 struct Lines {
-    /// What forks have in common.
+    /// The lines that forks share.
     before: Vec<Arc<Vec<Line>>>,
     lines: Vec<Line>,
 }
@@ -27,8 +27,8 @@ enum Line {
 }
 
 impl Run {
-    /// Another one that goes on from here.
-    pub(crate) fn fork(&self) -> Run {
+    /// A run that begins with these lines and goes on by itself.
+    pub(super) fn fork(&self) -> Run {
         let mut lines = self.lines();
         if !lines.lines.is_empty() {
             let recent = mem::take(&mut lines.lines);
@@ -40,22 +40,23 @@ impl Run {
         }))
     }
 
-    /// Something else happened.
+    /// Adds a line of text.
     pub(crate) fn note(&self, what: String) {
         self.add(Line::Note(what));
     }
 
-    /// An instance begins an operation, or ends it.
+    /// Adds the begin or the end of an instance's operation.
     pub(crate) fn operation(&self, instance: usize, what: String) {
         self.add(Line::Operation(instance, what));
     }
 
-    /// An instance made a call, and this came of it.
+    /// Adds a call of an instance and its outcome.
     pub(crate) fn call(&self, instance: usize, call: Call, path: String, outcome: &'static str) {
         self.add(Line::Call(instance, call, path, outcome));
     }
 
-    pub(crate) fn cut(&self, cut: PowerCut) {
+    /// Adds a power cut.
+    pub(super) fn cut(&self, cut: PowerCut) {
         self.add(Line::Cut(cut));
     }
 

@@ -1,0 +1,61 @@
+//! The listing of a folder on a simulated disk.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wasmtime_wasi::p2::bindings::sync::filesystem::types::{DescriptorType, DirectoryEntry};
+
+use super::nodes::{Ino, Kind, Nodes};
+use crate::call::ErrorCode;
+
+/// A listing of a folder, partly read.
+///
+/// As on a real disk, the order does not depend on the order of the names. A name that comes or
+/// goes during the listing may be given or not.
+pub(super) struct Listing {
+    folder: Ino,
+    seed: u64,
+    /// The last name that was given, after its place in the order.
+    last: Option<(u64, String)>,
+}
+
+impl Listing {
+    pub(super) fn new(folder: Ino, seed: u64) -> Listing {
+        Listing {
+            folder,
+            seed,
+            last: None,
+        }
+    }
+
+    /// The next entry; none at the end.
+    pub(super) fn next(&mut self, nodes: &Nodes) -> Result<Option<DirectoryEntry>, ErrorCode> {
+        let names = nodes.list(self.folder)?.into_iter();
+        let places = names.map(|(name, ino)| ((place_in_order(self.seed, name), name), ino));
+        let last = self
+            .last
+            .as_ref()
+            .map(|(place, name)| (*place, name.as_str()));
+        let left = places.filter(|(place, _)| Some(*place) > last);
+        let Some(((place, name), ino)) = left.min() else {
+            return Ok(None);
+        };
+        let name = name.to_owned();
+        self.last = Some((place, name.clone()));
+        let type_ = type_of(&nodes.get(ino).kind);
+        Ok(Some(DirectoryEntry { type_, name }))
+    }
+}
+
+fn place_in_order(seed: u64, name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (seed, name).hash(&mut hasher);
+    hasher.finish()
+}
+
+pub(super) fn type_of(kind: &Kind) -> DescriptorType {
+    match kind {
+        Kind::File(_) => DescriptorType::RegularFile,
+        Kind::Folder(_) => DescriptorType::Directory,
+        Kind::Link(_) => DescriptorType::SymbolicLink,
+    }
+}

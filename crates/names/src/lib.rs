@@ -25,3 +25,41 @@ pub fn check(name: &str) -> Result<(), &'static str> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_and_unusual_names_within_the_rules_are_valid() {
+        let longest = "n".repeat(LONGEST);
+        for name in ["sessions", "a b", "ü", "日本", "a.b", "-", "~", &longest] {
+            assert_eq!(check(name), Ok(()), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_breaks_a_rule_is_refused_with_that_rule() {
+        let too_long = "n".repeat(LONGEST + 1);
+        // 101 characters of two bytes each.
+        let too_many_bytes = "ü".repeat(101);
+        for (name, rule) in [
+            ("", "empty"),
+            (too_long.as_str(), "200 bytes"),
+            (&too_many_bytes, "200 bytes"),
+            (".hidden", "dot"),
+            ("end.", "dot"),
+            (" a", "space"),
+            ("a ", "space"),
+            ("a.postcard", ".postcard"),
+            ("a\0b", "control"),
+            ("a\nb", "control"),
+        ] {
+            let refused = check(name).expect_err(name);
+            assert!(refused.contains(rule), "{name:?}: {refused}");
+        }
+        for separator in r#"/\:*?"<>|"#.chars() {
+            assert!(check(&format!("a{separator}b")).is_err(), "{separator}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::keys::{Keys, MOST_KEY_BYTES, MOST_KEYS};
 
-/// The number of claims that is worth no search for ended ones.
+/// Up to this many claims, a search for ended ones is not worth its time.
 const FEW: usize = 16;
 
 /// The claims to keys of one cache.

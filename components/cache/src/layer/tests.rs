@@ -1,6 +1,6 @@
 //! The rules of one cache, above a backend that keeps entries in a map.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -17,25 +17,10 @@ const UNLIMITED: Options = Options {
     flush_after: None,
 };
 
-fn capacity(capacity: u64) -> Options {
-    Options {
-        capacity: Some(capacity),
-        ..UNLIMITED
-    }
-}
-
-fn in_groups_of(keys: u32) -> Options {
-    Options {
-        flush_every: Some(keys),
-        ..UNLIMITED
-    }
-}
-
-fn flush_after(nanoseconds: u64) -> Options {
-    Options {
-        flush_after: Some(nanoseconds),
-        ..UNLIMITED
-    }
+fn options(set: impl FnOnce(&mut Options)) -> Options {
+    let mut options = UNLIMITED;
+    set(&mut options);
+    options
 }
 
 /// A backend in memory that counts calls and fails on request.
@@ -58,43 +43,35 @@ impl Fake {
     fn with(key: &str, ttl: Option<u64>) -> Fake {
         let fake = Fake::default();
         let value = (b"value".to_vec(), ttl);
-        fake.0.borrow_mut().stored.insert(key.into(), value);
+        fake.state().stored.insert(key.into(), value);
         fake
     }
 
+    fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
+    }
+
     fn keys(&self) -> Vec<String> {
-        self.0.borrow().stored.keys().cloned().collect()
+        self.state().stored.keys().cloned().collect()
     }
 
-    fn applied(&self) -> Vec<usize> {
-        self.0.borrow().applied.clone()
+    fn open(&self) -> Layer<Fake> {
+        self.open_with(|_| {})
     }
 
-    fn cleared(&self) -> usize {
-        self.0.borrow().cleared
-    }
-
-    fn fail(&self, error: Error) {
-        self.0.borrow_mut().fails = Some(error);
-    }
-
-    fn recover(&self) {
-        self.0.borrow_mut().fails = None;
+    fn open_with(&self, set: impl FnOnce(&mut Options)) -> Layer<Fake> {
+        Layer::open(self.clone(), "cache", options(set), 7, 0).unwrap()
     }
 
     fn outcome(&self) -> Result<(), Error> {
-        self.0.borrow().fails.clone().map_or(Ok(()), Err)
-    }
-
-    fn open(&self, options: Options) -> Layer<Fake> {
-        Layer::open(self.clone(), "cache", options, 7, 0).unwrap()
+        self.state().fails.clone().map_or(Ok(()), Err)
     }
 }
 
 impl Backend for Fake {
     fn load(&self, _: &str) -> Result<Contents, Error> {
         self.outcome()?;
-        let state = self.0.borrow();
+        let state = self.state();
         let entries = state.stored.iter().map(|(key, (value, ttl))| LiveEntry {
             key: key.clone(),
             value: value.clone(),
@@ -108,14 +85,14 @@ impl Backend for Fake {
 
     fn clear(&self, _: &str) -> Result<(), Error> {
         self.outcome()?;
-        self.0.borrow_mut().stored.clear();
-        self.0.borrow_mut().cleared += 1;
+        self.state().stored.clear();
+        self.state().cleared += 1;
         Ok(())
     }
 
     fn apply(&self, _: &str, changes: &[Change]) -> Result<(), Error> {
         self.outcome()?;
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state();
         state.applied.push(changes.len());
         for change in changes {
             match change {
@@ -145,7 +122,7 @@ fn damaged() -> Error {
 
 #[test]
 fn what_was_set_is_found_and_what_was_not_is_missed() {
-    let mut layer = Fake::default().open(UNLIMITED);
+    let mut layer = Fake::default().open();
     assert_eq!(layer.metrics().hit_rate, 0.0);
     set(&mut layer, "", 0);
     layer.set("empty".into(), Vec::new(), None, 0);
@@ -159,10 +136,7 @@ fn what_was_set_is_found_and_what_was_not_is_missed() {
 
 #[test]
 fn an_entry_is_gone_at_its_deadline_and_not_before() {
-    let mut layer = Fake::default().open(Options {
-        default_ttl: Some(2 * SECOND),
-        ..UNLIMITED
-    });
+    let mut layer = Fake::default().open_with(|options| options.default_ttl = Some(2 * SECOND));
     layer.set("own".into(), b"v".to_vec(), Some(SECOND), 0);
     set(&mut layer, "default", 0);
     layer.set("never".into(), b"v".to_vec(), Some(NEVER), 0);
@@ -178,7 +152,7 @@ fn an_entry_is_gone_at_its_deadline_and_not_before() {
 
 #[test]
 fn entries_that_have_expired_do_not_pile_up() {
-    let mut layer = Fake::default().open(UNLIMITED);
+    let mut layer = Fake::default().open();
     for n in 0..100_000 {
         layer.set(n.to_string(), Vec::new(), Some(10), n);
         assert!(layer.metrics().entries <= 40);
@@ -189,7 +163,7 @@ fn entries_that_have_expired_do_not_pile_up() {
 #[test]
 fn a_time_to_live_of_zero_removes_the_key() {
     let fake = Fake::default();
-    let mut layer = fake.open(UNLIMITED);
+    let mut layer = fake.open();
     set(&mut layer, "key", 0);
     layer.flush(0).unwrap();
     layer.set("key".into(), b"new".to_vec(), Some(0), 1);
@@ -201,7 +175,7 @@ fn a_time_to_live_of_zero_removes_the_key() {
 #[test]
 fn the_least_recently_used_is_evicted_and_removed_from_the_backend() {
     let fake = Fake::default();
-    let mut layer = fake.open(capacity(2));
+    let mut layer = fake.open_with(|options| options.capacity = Some(2));
     set(&mut layer, "a", 0);
     set(&mut layer, "b", 0);
     layer.flush(0).unwrap();
@@ -216,10 +190,7 @@ fn the_least_recently_used_is_evicted_and_removed_from_the_backend() {
 
 #[test]
 fn keys_and_values_never_take_more_than_their_bytes() {
-    let mut layer = Fake::default().open(Options {
-        capacity_bytes: Some(10),
-        ..UNLIMITED
-    });
+    let mut layer = Fake::default().open_with(|options| options.capacity_bytes = Some(10));
     for key in ["aaa", "bbb"] {
         layer.set(key.into(), b"1".to_vec(), None, 0);
     }
@@ -234,7 +205,7 @@ fn keys_and_values_never_take_more_than_their_bytes() {
 #[test]
 fn a_capacity_of_zero_stores_nothing() {
     let fake = Fake::default();
-    let mut layer = fake.open(capacity(0));
+    let mut layer = fake.open_with(|options| options.capacity = Some(0));
     set(&mut layer, "key", 0);
     assert_eq!(layer.get("key", 0), None);
     layer.flush(0).unwrap();
@@ -244,37 +215,38 @@ fn a_capacity_of_zero_stores_nothing() {
 #[test]
 fn the_options_are_those_of_the_last_open() {
     let fake = Fake::default();
-    let mut layer = fake.open(UNLIMITED);
+    let mut layer = fake.open();
     for key in ["a", "b", "c"] {
         set(&mut layer, key, 0);
     }
-    layer.adopt(capacity(1), 0);
+    layer.adopt(options(|options| options.capacity = Some(1)), 0);
     assert_eq!(layer.metrics().entries, 1);
     assert!(fake.keys().is_empty());
-    layer.adopt(in_groups_of(1), 0);
+    layer.adopt(options(|options| options.flush_every = Some(1)), 0);
     assert_eq!(fake.keys(), ["c"]);
 }
 
 #[test]
 fn what_the_backend_has_is_there_after_opening_as_far_as_there_is_room() {
     let fake = Fake::with("a", None);
-    fake.0.borrow_mut().lost = 3;
+    fake.state().lost = 3;
     let brief = (b"value".to_vec(), Some(SECOND));
-    fake.0.borrow_mut().stored.insert("b".into(), brief);
-    let mut layer = fake.open(UNLIMITED);
+    fake.state().stored.insert("b".into(), brief);
+    let mut layer = fake.open();
     assert_eq!(layer.get("b", SECOND - 1), Some(&b"value"[..]));
     assert_eq!(layer.get("b", SECOND), None);
     let metrics = layer.metrics();
     assert_eq!((metrics.entries, metrics.unflushed), (1, 0));
     assert_eq!(metrics.lost, 3);
-    assert_eq!(fake.open(capacity(1)).metrics().entries, 1);
+    let layer = fake.open_with(|options| options.capacity = Some(1));
+    assert_eq!(layer.metrics().entries, 1);
 }
 
 #[test]
 fn an_invalid_name_is_an_error() {
     let fake = Fake::default();
     let invalid = Error::InvalidName("rule".into());
-    fake.fail(invalid.clone());
+    fake.state().fails = Some(invalid.clone());
     let opened = Layer::open(fake, "", UNLIMITED, 7, 0);
     assert_eq!(opened.err(), Some(invalid));
 }
@@ -282,30 +254,30 @@ fn an_invalid_name_is_an_error() {
 #[test]
 fn changes_go_in_groups_of_as_many_keys_as_were_asked_for() {
     let fake = Fake::default();
-    let mut layer = fake.open(in_groups_of(3));
+    let mut layer = fake.open_with(|options| options.flush_every = Some(3));
     for key in ["a", "a", "b", "a"] {
         set(&mut layer, key, 0);
     }
     assert_eq!(layer.metrics().unflushed, 2);
     layer.delete("b", 0);
-    assert!(fake.applied().is_empty());
+    assert!(fake.state().applied.is_empty());
     set(&mut layer, "c", 0);
-    assert_eq!(fake.applied(), [3]);
+    assert_eq!(fake.state().applied, [3]);
     assert_eq!(fake.keys(), ["a", "c"]);
     assert_eq!(layer.metrics().unflushed, 0);
     layer.flush(0).unwrap();
-    assert_eq!(fake.applied(), [3], "no change is left");
+    assert_eq!(fake.state().applied, [3], "no change is left");
 }
 
 #[test]
 fn every_change_lasts_at_once_where_each_is_a_group() {
     for every in [0, 1] {
         let fake = Fake::default();
-        let mut layer = fake.open(in_groups_of(every));
+        let mut layer = fake.open_with(|options| options.flush_every = Some(every));
         set(&mut layer, "a", 0);
         set(&mut layer, "b", 0);
         layer.delete("a", 0);
-        assert_eq!(fake.applied(), [1, 1, 1]);
+        assert_eq!(fake.state().applied, [1, 1, 1]);
         assert_eq!(fake.keys(), ["b"]);
     }
 }
@@ -313,7 +285,7 @@ fn every_change_lasts_at_once_where_each_is_a_group() {
 #[test]
 fn the_first_call_after_the_time_is_up_flushes() {
     let fake = Fake::default();
-    let mut layer = fake.open(flush_after(SECOND));
+    let mut layer = fake.open_with(|options| options.flush_after = Some(SECOND));
     set(&mut layer, "a", 5);
     set(&mut layer, "b", SECOND);
     layer.get("a", SECOND + 4);
@@ -325,31 +297,31 @@ fn the_first_call_after_the_time_is_up_flushes() {
 #[test]
 fn a_flush_stores_what_is_left_of_a_time_to_live() {
     let fake = Fake::default();
-    let mut layer = fake.open(UNLIMITED);
+    let mut layer = fake.open();
     layer.set("a".into(), b"v".to_vec(), Some(3 * SECOND), 0);
     layer.set("b".into(), b"v".to_vec(), Some(SECOND), 0);
     layer.flush(2 * SECOND).unwrap();
     assert_eq!(fake.keys(), ["a"], "b has expired");
-    assert_eq!(fake.0.borrow().stored["a"].1, Some(SECOND));
+    assert_eq!(fake.state().stored["a"].1, Some(SECOND));
 }
 
 #[test]
 fn very_many_changes_are_flushed_in_pieces() {
     let fake = Fake::default();
-    let mut layer = fake.open(UNLIMITED);
+    let mut layer = fake.open();
     for n in 0..30 {
         layer.set(n.to_string(), vec![n; 1 << 20], None, 0);
     }
     layer.flush(0).unwrap();
-    assert_eq!(fake.applied(), [8, 8, 8, 6]);
+    assert_eq!(fake.state().applied, [8, 8, 8, 6]);
     assert_eq!((fake.keys().len(), layer.metrics().unflushed), (30, 0));
 }
 
 #[test]
 fn a_backend_that_fails_fails_no_get_and_no_set_and_is_told_later() {
     let fake = Fake::default();
-    let mut layer = fake.open(in_groups_of(2));
-    fake.fail(down());
+    let mut layer = fake.open_with(|options| options.flush_every = Some(2));
+    fake.state().fails = Some(down());
     for key in ["a", "b", "c"] {
         set(&mut layer, key, 0);
         assert!(layer.get(key, 0).is_some());
@@ -358,32 +330,22 @@ fn a_backend_that_fails_fails_no_get_and_no_set_and_is_told_later() {
     assert_eq!(metrics.unflushed, 3);
     assert_eq!(metrics.backend_error, Some(down()));
     assert_eq!(layer.flush(0), Err(down()));
-    fake.recover();
-    // The next try comes with the next group, not with the next change.
+    fake.state().fails = None;
+    // The next try comes after as many changes as make a group, of whichever keys.
     set(&mut layer, "d", 0);
     assert!(fake.keys().is_empty());
-    set(&mut layer, "e", 0);
-    assert_eq!(fake.keys(), ["a", "b", "c", "d", "e"]);
+    layer.set("d".into(), b"again".to_vec(), None, 0);
+    assert_eq!(fake.keys(), ["a", "b", "c", "d"]);
+    assert_eq!(fake.state().stored["d"].0, b"again");
     assert_eq!(layer.metrics().backend_error, None);
-}
-
-#[test]
-fn a_key_that_changes_again_and_again_is_flushed_once_the_backend_is_back() {
-    let fake = Fake::default();
-    let mut layer = fake.open(in_groups_of(1));
-    fake.fail(down());
-    set(&mut layer, "counter", 0);
-    fake.recover();
-    layer.set("counter".into(), b"2".to_vec(), None, 0);
-    assert_eq!(fake.0.borrow().stored["counter"].0, b"2");
 }
 
 #[test]
 fn a_backend_that_was_away_at_first_keeps_what_it_has() {
     let fake = Fake::with("old", None);
-    fake.fail(down());
-    let mut layer = fake.open(UNLIMITED);
-    fake.recover();
+    fake.state().fails = Some(down());
+    let mut layer = fake.open();
+    fake.state().fails = None;
     set(&mut layer, "new", 0);
     layer.flush(0).unwrap();
     assert_eq!(fake.keys(), ["new", "old"]);
@@ -396,42 +358,41 @@ fn a_backend_that_was_away_at_first_keeps_what_it_has() {
 #[test]
 fn a_cache_of_which_nothing_can_be_read_is_replaced() {
     let fake = Fake::with("old", None);
-    fake.fail(damaged());
-    let mut layer = fake.open(UNLIMITED);
+    fake.state().fails = Some(damaged());
+    let mut layer = fake.open();
     assert_eq!(layer.metrics().backend_error, Some(damaged()));
-    fake.recover();
+    fake.state().fails = None;
     // Without a change, nothing is removed.
     layer.flush(0).unwrap();
     assert_eq!(fake.keys(), ["old"]);
     set(&mut layer, "new", 0);
     layer.flush(0).unwrap();
-    assert_eq!((fake.keys(), fake.cleared()), (vec!["new".into()], 1));
+    assert_eq!(fake.keys(), ["new"]);
+    assert_eq!(fake.state().cleared, 1);
 }
 
 #[test]
 fn a_cache_that_is_damaged_while_it_is_open_is_replaced_by_the_entries_in_memory() {
     let fake = Fake::default();
-    let mut layer = fake.open(UNLIMITED);
+    let mut layer = fake.open();
     set(&mut layer, "old", 0);
     layer.flush(0).unwrap();
-    fake.fail(damaged());
+    fake.state().fails = Some(damaged());
     set(&mut layer, "new", 0);
     assert_eq!(layer.flush(0), Err(damaged()));
-    fake.0.borrow_mut().stored.clear();
-    fake.recover();
+    fake.state().stored.clear();
+    fake.state().fails = None;
     layer.flush(0).unwrap();
-    assert_eq!(
-        (fake.keys().join(" "), fake.cleared()),
-        ("new old".into(), 1)
-    );
+    assert_eq!(fake.keys(), ["new", "old"]);
+    assert_eq!(fake.state().cleared, 1);
 }
 
 #[test]
 fn a_cache_of_a_newer_larder_is_left_alone() {
     let fake = Fake::default();
-    fake.fail(Error::UnsupportedVersion(9));
-    let mut layer = fake.open(UNLIMITED);
-    fake.recover();
+    fake.state().fails = Some(Error::UnsupportedVersion(9));
+    let mut layer = fake.open();
+    fake.state().fails = None;
     for n in 0..2 * MOST_KEYS {
         set(&mut layer, &n.to_string(), 0);
         layer.delete(&n.to_string(), 0);
@@ -441,47 +402,35 @@ fn a_cache_of_a_newer_larder_is_left_alone() {
     for _ in 0..2 {
         assert_eq!(layer.flush(0), Err(Error::UnsupportedVersion(9)));
     }
-    assert_eq!((fake.applied().len(), fake.cleared()), (0, 0));
+    assert_eq!(fake.state().applied, []);
+    assert_eq!(fake.state().cleared, 0);
 }
 
 #[test]
 fn clear_removes_everything_now_or_with_a_later_flush() {
-    let fake = Fake::default();
-    let mut layer = fake.open(UNLIMITED);
-    set(&mut layer, "a", 0);
-    layer.flush(0).unwrap();
-    set(&mut layer, "b", 0);
-    fake.fail(down());
+    let fake = Fake::with("old", None);
+    let mut layer = fake.open_with(|options| options.flush_after = Some(SECOND));
+    set(&mut layer, "new", 0);
+    fake.state().fails = Some(down());
     assert_eq!(layer.clear(0), Err(down()));
-    assert!(!layer.contains("a", 0) && layer.metrics().unflushed == 0);
-    fake.recover();
-    layer.flush(0).unwrap();
-    assert!(fake.keys().is_empty());
-    set(&mut layer, "c", 0);
-    layer.clear(0).unwrap();
-    layer.flush(0).unwrap();
-    assert_eq!((fake.keys().len(), fake.cleared()), (0, 2));
-}
-
-#[test]
-fn a_clear_that_failed_is_tried_again_in_time() {
-    let fake = Fake::with("key", None);
-    let mut layer = fake.open(flush_after(SECOND));
-    fake.fail(down());
-    assert_eq!(layer.clear(0), Err(down()));
-    fake.recover();
-    layer.get("key", SECOND);
-    assert!(fake.keys().is_empty());
+    assert!(!layer.contains("old", 0));
+    assert_eq!(layer.metrics().unflushed, 0);
+    fake.state().fails = None;
+    layer.get("old", SECOND);
+    assert_eq!((fake.keys().len(), fake.state().cleared), (0, 1));
+    set(&mut layer, "new", SECOND);
+    layer.flush(SECOND).unwrap();
+    layer.clear(SECOND).unwrap();
+    layer.flush(SECOND).unwrap();
+    assert_eq!((fake.keys().len(), fake.state().cleared), (0, 2));
 }
 
 #[test]
 fn keys_that_were_evicted_do_not_pile_up() {
-    for fails in [false, true] {
+    for fails in [None, Some(down())] {
         let fake = Fake::with("old", None);
-        let mut layer = fake.open(capacity(10));
-        if fails {
-            fake.fail(down());
-        }
+        let mut layer = fake.open_with(|options| options.capacity = Some(10));
+        fake.state().fails = fails;
         for n in 0..100_000 {
             set(&mut layer, &n.to_string(), 0);
             assert!(layer.changed.len() <= MOST_KEYS + 11);
@@ -490,7 +439,7 @@ fn keys_that_were_evicted_do_not_pile_up() {
             set(&mut layer, &format!("{n:10000}"), 0);
             assert!(layer.changed.bytes() <= MOST_KEY_BYTES + 11 * 20_000);
         }
-        fake.recover();
+        fake.state().fails = None;
         layer.flush(0).unwrap();
         let keys: Vec<_> = (990..1000).map(|n| format!("{n:10000}")).collect();
         assert_eq!(fake.keys(), keys);
@@ -499,7 +448,7 @@ fn keys_that_were_evicted_do_not_pile_up() {
 
 #[test]
 fn one_caller_makes_a_value_and_the_others_wait() {
-    let mut layer = Fake::default().open(UNLIMITED);
+    let mut layer = Fake::default().open();
     let claim = |layer: &mut Layer<_>, key, now| layer.get_or_claim(key, SECOND, now);
     assert_eq!(claim(&mut layer, "key", 0), Found::Claimed);
     assert_eq!(claim(&mut layer, "key", 1), Found::Wait(SECOND - 1));
@@ -516,7 +465,7 @@ fn one_caller_makes_a_value_and_the_others_wait() {
 
 #[test]
 fn those_who_wait_are_given_what_has_expired() {
-    let mut layer = Fake::default().open(UNLIMITED);
+    let mut layer = Fake::default().open();
     layer.set("key".into(), b"old".to_vec(), Some(1), 0);
     assert_eq!(layer.get_or_claim("key", 10, 1), Found::Claimed);
     assert_eq!(layer.get("key", 10), None, "get gives only live values");
@@ -531,7 +480,7 @@ fn those_who_wait_are_given_what_has_expired() {
 
 #[test]
 fn pages_give_every_key_that_lives_once() {
-    let mut layer = Fake::default().open(UNLIMITED);
+    let mut layer = Fake::default().open();
     for n in 0..10 {
         set(&mut layer, &n.to_string(), 0);
     }

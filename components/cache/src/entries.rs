@@ -1,5 +1,5 @@
-//! The entries in memory, from the most to the least recently used. Knows no backend and no clock: whoever calls says
-//! what time it is.
+//! The entries in memory, in the order of their last use. This file knows no backend and no clock:
+//! the caller passes the time.
 
 use std::mem;
 use std::rc::Rc;
@@ -7,69 +7,70 @@ use std::rc::Rc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The deadline of an entry that lives for as long as the cache does.
+/// The deadline of an entry that never expires.
 pub const NEVER: u64 = u64::MAX;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// How much there may be.
+/// The most that a cache may hold.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Entries.
+    /// The number of entries.
     pub count: u64,
-    /// Bytes of keys and values.
+    /// The bytes of keys and values.
     pub bytes: u64,
 }
 
-/// Entries by their keys, in a list by their last use. Every step takes the same time, however many there are.
+/// Entries by key, linked in the order of their last use. Every operation takes constant time,
+/// however many entries there are.
 pub struct Entries {
     slots: Vec<Slot>,
-    /// Slots by the hashes of their keys.
+    /// The slot of each key.
     index: HashTable<u32>,
     seed: u64,
-    /// The most recently used.
+    /// The slot of the most recently used entry.
     newest: u32,
-    /// The least recently used.
+    /// The slot of the least recently used entry.
     oldest: u32,
-    /// The first of those that hold nothing; the others follow by `older`.
+    /// The first free slot; each free slot names the next one as `older`.
     free: u32,
-    /// The slot that `drop_some` looks at next.
+    /// The slot that `drop_some` visits next.
     next: u32,
     bytes: u64,
 }
 
 /// One entry.
 pub struct Entry {
-    /// Its key.
+    /// The key.
     pub key: Rc<str>,
-    /// Its value.
+    /// The value.
     pub value: Vec<u8>,
     /// When it expires.
     pub deadline: u64,
 }
 
 struct Slot {
-    /// None where the slot is free.
+    /// None if the slot is free.
     entry: Option<Entry>,
     newer: u32,
     older: u32,
 }
 
 impl Entry {
-    /// Whether it has not expired.
+    /// Whether the entry has not expired.
     pub fn is_live(&self, now: u64) -> bool {
         self.deadline > now
     }
 
-    /// What its key and its value take.
+    /// The length of key and value, in bytes.
     pub fn bytes(&self) -> u64 {
         (self.key.len() + self.value.len()) as u64
     }
 }
 
 impl Entries {
-    /// None at all; `seed` is a random number, so that nobody can choose keys that collide.
+    /// Makes no entries; `seed` is a random number, so that nobody can choose keys that collide.
     pub fn new(seed: u64) -> Entries {
         Entries {
             slots: Vec::new(),
@@ -83,22 +84,22 @@ impl Entries {
         }
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// What their keys and values take.
+    /// The length of all keys and values together, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// One of them, without using it.
+    /// Finds an entry. That does not count as a use.
     pub fn peek(&self, key: &str) -> Option<&Entry> {
         self.entry(self.find(key)?)
     }
 
-    /// One of them, which becomes the most recently used.
+    /// Finds an entry and makes it the most recently used.
     pub fn get(&mut self, key: &str) -> Option<&Entry> {
         let at = self.find(key)?;
         if self.newest != at {
@@ -108,7 +109,7 @@ impl Entries {
         self.entry(at)
     }
 
-    /// Puts an entry in place of what its key held, as the most recently used. Gives what that was.
+    /// Stores an entry as the most recently used. Returns the entry that had the same key before.
     pub fn put(&mut self, entry: Entry) -> Option<Entry> {
         let replaced = self.remove(&entry.key);
         self.bytes += entry.bytes();
@@ -136,13 +137,13 @@ impl Entries {
         replaced
     }
 
-    /// Takes one away.
+    /// Removes an entry.
     pub fn remove(&mut self, key: &str) -> Option<Entry> {
         let at = self.find(key)?;
         self.take(at)
     }
 
-    /// Takes the least recently used away, if there is more than these limits allow.
+    /// Removes the least recently used entry, if the entries exceed these limits.
     pub fn evict(&mut self, limits: Limits) -> Option<Entry> {
         let is_within = self.len() as u64 <= limits.count && self.bytes <= limits.bytes;
         match is_within {
@@ -151,7 +152,8 @@ impl Entries {
         }
     }
 
-    /// Looks at two of them, at others each time, and takes those away of which this is true; says how many.
+    /// Visits two slots, the next two on each call, and removes the entries for which `is_over` is
+    /// true. Returns the number of removed entries.
     pub fn drop_some(&mut self, is_over: impl Fn(&Entry) -> bool) -> u64 {
         let mut dropped = 0;
         for _ in 0..2 {
@@ -168,17 +170,18 @@ impl Entries {
         dropped
     }
 
-    /// Takes all away, and the memory for them.
+    /// Removes all entries and frees their memory.
     pub fn clear(&mut self) {
         *self = Entries::new(self.seed);
     }
 
-    /// All of them, in no order.
+    /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref())
     }
 
-    /// Those from a place on, each with the place that comes after it. Who is there all the while keeps its place.
+    /// The entries from a place on, each with the place after it. An entry keeps its place for as
+    /// long as it is in memory.
     pub fn from(&self, place: u64) -> impl Iterator<Item = (u64, &Entry)> {
         let start = usize::try_from(place).unwrap_or(usize::MAX);
         let slots = self.slots.get(start..).unwrap_or_default();
@@ -217,7 +220,7 @@ impl Entries {
         xxh3_64_with_seed(key.as_bytes(), self.seed)
     }
 
-    /// Makes a slot that is in no list the most recently used.
+    /// Links an unlinked slot as the most recently used.
     fn link(&mut self, at: u32) {
         let older = mem::replace(&mut self.newest, at);
         if let Some(slot) = self.slots.get_mut(at as usize) {
@@ -290,7 +293,7 @@ mod tests {
     }
 
     proptest! {
-        /// The newest comes first in the model, which looks at all of them every time.
+        /// In the model, the most recently used entry comes first.
         #[test]
         fn entries_are_those_of_a_list_in_the_order_of_their_last_use(
             steps in proptest::collection::vec(step(), 0..200),
@@ -373,7 +376,7 @@ mod tests {
         while let Some((next, key)) = first(&entries, place) {
             seen.push(key);
             place = next;
-            // What comes and goes, and is used, moves nobody.
+            // A removed entry and a used entry move no other entry.
             entries.remove("3");
             entries.get("0");
         }

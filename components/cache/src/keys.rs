@@ -1,9 +1,17 @@
-//! Something for each of some keys, which nobody can choose so that they collide.
+//! A map from keys to items. Its hash has a random seed, so that nobody can choose keys that
+//! collide.
 
 use std::rc::Rc;
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// The most keys that a map may hold for which there is no entry in memory: claimed keys, and
+/// keys that are to be removed from the backend.
+pub const MOST_KEYS: usize = 1 << 14;
+
+/// The most bytes that such keys may take in one map.
+pub const MOST_KEY_BYTES: u64 = 1 << 20;
 
 /// A map by keys.
 pub struct Keys<T> {
@@ -13,7 +21,7 @@ pub struct Keys<T> {
 }
 
 impl<T> Keys<T> {
-    /// None; `seed` is a random number.
+    /// Makes an empty map; `seed` is a random number.
     pub fn new(seed: u64) -> Keys<T> {
         Keys {
             table: HashTable::new(),
@@ -22,22 +30,22 @@ impl<T> Keys<T> {
         }
     }
 
-    /// How many there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// There are none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// What the keys take, in bytes.
+    /// The length of all keys together, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// What there is for a key.
+    /// The item of a key.
     pub fn get(&self, key: &str) -> Option<&T> {
         let found = self
             .table
@@ -45,7 +53,7 @@ impl<T> Keys<T> {
         found.map(|(_, item)| item)
     }
 
-    /// Puts something in place of what there was.
+    /// Sets the item of a key, in place of an earlier one.
     pub fn insert(&mut self, key: Rc<str>, item: T) {
         let (hash, seed) = (self.hash(&key), self.seed);
         match self.table.find_mut(hash, |(other, _)| *other == key) {
@@ -58,7 +66,7 @@ impl<T> Keys<T> {
         }
     }
 
-    /// Takes it away.
+    /// Removes a key, if it is there.
     pub fn remove(&mut self, key: &str) {
         let hash = self.hash(key);
         if let Ok(found) = self.table.find_entry(hash, |(other, _)| &**other == key) {
@@ -67,7 +75,7 @@ impl<T> Keys<T> {
         }
     }
 
-    /// Keeps those of which this is true.
+    /// Removes every key for whose item `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         let bytes = &mut self.bytes;
         self.table.retain(|(key, item)| {
@@ -77,13 +85,13 @@ impl<T> Keys<T> {
         });
     }
 
-    /// Takes all away, and the memory for them.
+    /// Removes all keys and frees their memory.
     pub fn clear(&mut self) {
         self.table = HashTable::new();
         self.bytes = 0;
     }
 
-    /// The keys, in no order.
+    /// All keys, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<str>> {
         self.table.iter().map(|(key, _)| key)
     }

@@ -1,17 +1,10 @@
-//! The cache layer: its exports, and nothing else.
+//! The cache layer: the component that exports `larder:cache/cache` above a backend.
 //!
-//! `entries` holds what is in memory, `layer` is one cache above a backend, and here all that open one name share it.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unreachable,
-        clippy::unwrap_used
-    )
-)]
+//! `layer` is one cache above a backend, `entries` are its entries in memory, `claims` are the
+//! claims to its keys, and `keys` is a map by keys. This file shares one layer among all handles
+//! to the same name.
 
+mod claims;
 mod entries;
 mod keys;
 mod layer;
@@ -23,6 +16,7 @@ mod bindings {
         world: "cache-layer",
         generate_all,
         merge_structurally_equal_types: true,
+        additional_derives: [PartialEq],
     });
     // The names of the exports mean nothing to a native linker.
     #[cfg(target_arch = "wasm32")]
@@ -55,13 +49,13 @@ struct Imported;
 struct Handle(Rc<RefCell<Layer<Imported>>>);
 
 thread_local! {
-    /// The caches that are open, by their names.
+    /// The open caches by name.
     static OPEN: RefCell<BTreeMap<String, Weak<RefCell<Layer<Imported>>>>> = const {
         RefCell::new(BTreeMap::new())
     };
 }
 
-/// The monotonic clock, which a backend's deadlines are on too.
+/// Reads the monotonic clock. A backend's deadlines are on the same clock.
 fn now() -> u64 {
     monotonic_clock::now()
 }
@@ -86,7 +80,7 @@ impl Guest for Component {
 
 impl Handle {
     fn layer(&self) -> RefMut<'_, Layer<Imported>> {
-        // Nothing in a layer calls back to where another borrow is.
+        // A layer calls only the backend, so no other borrow is alive here.
         self.0.borrow_mut()
     }
 }
@@ -94,7 +88,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if Rc::strong_count(&self.0) == 1 {
-            // Nobody is left to hear of an error.
+            // No handle is left that could report an error.
             let _ = self.layer().flush(now());
         }
     }
@@ -144,7 +138,7 @@ impl GuestCache for Handle {
     fn set_many(&self, entries: Vec<cache::Entry>) {
         let mut layer = self.layer();
         for entry in entries {
-            // Some of them may make a group, which takes its time.
+            // An entry may complete a group, whose flush takes time: the clock is read anew.
             layer.set(entry.key, entry.value, entry.ttl, now());
         }
     }

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn all_caches_together_have_one_limit() {
+    fn all_caches_together_take_no_more_than_they_may() {
         let one = entry("key", 400, None);
         let mut caches = caches(vec![("one", one), ("other", entry("key", 400, None))]);
         assert!(is_room(&mut caches, 0, 200, 0));
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_entry_makes_room_for_its_successor() {
+    fn what_is_replaced_makes_room_for_what_replaces_it() {
         let mut caches = caches(vec![("one", entry("key", 800, None))]);
         assert!(is_room(&mut caches, 0, 800, 800));
         assert!(!is_room(&mut caches, 0, 800, 0));
     }
 
     #[test]
-    fn expired_entries_of_any_cache_make_room() {
+    fn what_has_expired_makes_room_in_any_cache() {
         let lasting = entry("lasting", 300, None);
         let mut caches = caches(vec![("one", entry("key", 600, Some(10))), ("two", lasting)]);
         assert!(!is_room(&mut caches, 9, 500, 0));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_with_empty_keys_and_values_take_room() {
+    fn entries_without_keys_and_values_take_room_too() {
         let mut cache = Cache::default();
         for key in ["", "", "a"] {
             cache.put(entry(key, 0, None), 0);

@@ -1,4 +1,9 @@
-"""A backend in memory, in Python: what it keeps is gone with the instance. docs/composition.md says how to build it."""
+"""A backend in memory, in Python. Its entries are gone when the instance ends.
+
+docs/composition.md says how to build it.
+"""
+
+from typing import NoReturn
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -7,19 +12,25 @@ from wit_world.imports import monotonic_clock
 
 LONGEST = 2**64 - 1
 
-# For each cache, the value of each key and when it expires.
+# For each cache: the value and the deadline of each key.
 caches: dict[str, dict[str, tuple[bytes, int | None]]] = {}
 
 
 def check(cache: str) -> None:
-    """The rules for names, which stand in the WIT package."""
+    """Applies the rules for cache names, which are in the WIT package."""
     size = len(cache.encode())
     if not 1 <= size <= 200:
-        raise Err(types.Error_InvalidName(f"a cache name has 1 to 200 bytes, not {size}"))
+        refuse(f"has 1 to 200 bytes, not {size}")
     if any(c in '/\\:*?"<>|' or ord(c) < 32 or 127 <= ord(c) < 160 for c in cache):
-        raise Err(types.Error_InvalidName("a cache name has no such characters"))
-    if cache[0] in ". " or cache[-1] in ". " or cache.endswith(".postcard"):
-        raise Err(types.Error_InvalidName("a cache name does not begin or end like that"))
+        refuse(r'has no control characters and none of / \ : * ? " < > |')
+    if cache[0] in ". " or cache[-1] in ". ":
+        refuse("neither starts nor ends with a dot or a space")
+    if cache.endswith(".postcard"):
+        refuse("does not end in .postcard")
+
+
+def refuse(rule: str) -> NoReturn:
+    raise Err(types.Error_InvalidName(f"a cache name {rule}"))
 
 
 def put(entries: dict[str, tuple[bytes, int | None]], entry: types.Entry) -> None:

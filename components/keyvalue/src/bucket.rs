@@ -1,4 +1,4 @@
-//! A bucket: the cache of its name, every change of which is handed to the backend before it is done.
+//! A bucket: the cache of the same name, with every change flushed before its call returns.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,13 +10,13 @@ use crate::Error;
 use crate::bindings::larder::cache::cache::{Cache, Options, Page};
 use crate::bindings::larder::cache::types;
 
-/// The cache of the bucket whose name is empty.
+/// The cache of the bucket with the empty name.
 const UNNAMED: &str = "default";
 
-/// How many keys are given at a time.
+/// How many keys a page has.
 const PAGE: u32 = 1000;
 
-/// Nothing makes room, nothing expires, and changes wait until they are flushed, which they are here.
+/// Nothing is evicted, nothing expires, and only `Bucket::change` flushes.
 const OPTIONS: Options = Options {
     capacity: None,
     capacity_bytes: None,
@@ -26,11 +26,11 @@ const OPTIONS: Options = Options {
 };
 
 thread_local! {
-    /// The buckets that were opened, by the names of their caches.
+    /// The open buckets, by the names of their caches.
     static OPEN: RefCell<BTreeMap<String, Bucket>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// A bucket that is open. Clones are the same bucket.
+/// An open bucket. Clones are the same bucket.
 #[derive(Clone)]
 pub struct Bucket(Rc<Open>);
 
@@ -40,8 +40,8 @@ struct Open {
 }
 
 impl Bucket {
-    /// The bucket of that name. One of which the backend could not be read is not kept, so that it is read again when
-    /// it is opened again.
+    /// Opens the bucket of this name. If the backend fails, the bucket is not kept, so that the
+    /// next `open` loads it again.
     pub fn open(mut name: String) -> Result<Bucket, Error> {
         if name.is_empty() {
             name.push_str(UNNAMED);
@@ -50,7 +50,8 @@ impl Bucket {
             return Ok(bucket);
         }
         let opened = Cache::open(&name, OPTIONS).and_then(|cache| {
-            // A cache would go on without its backend; a bucket would seem to have lost everything.
+            // A cache continues without its backend, but a bucket would seem to have lost
+            // everything.
             match cache.metrics().backend_error {
                 None => Ok(cache),
                 Some(error) => Err(error),
@@ -70,7 +71,7 @@ impl Bucket {
         self.0.cache.get(key)
     }
 
-    /// Those of several keys, in their order.
+    /// The values of several keys, in the order of the keys.
     pub fn values(&self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
         self.0.cache.get_many(keys)
     }
@@ -92,14 +93,15 @@ impl Bucket {
         Ok(self.0.cache.keys(after, PAGE))
     }
 
-    /// Changes the cache, and makes that last.
+    /// Changes the cache, and flushes the change.
     pub fn change(&self, operation: &str, change: impl FnOnce(&Cache)) -> Result<(), Error> {
         change(&self.0.cache);
         let flushed = self.0.cache.flush();
         flushed.map_err(|error| failed(operation, &self.0.name, error))
     }
 
-    /// Stores the sum of the number that a key holds and another one, unless there is none.
+    /// Adds to the number that a key holds, and stores the sum. `sum` returns none if it is out of
+    /// range.
     pub fn increment<N>(&self, key: &str, sum: impl FnOnce(N) -> Option<N>) -> Result<N, Error>
     where
         N: Default + Display + FromStr,
@@ -123,11 +125,11 @@ impl Bucket {
     }
 }
 
-/// How a version of the interface writes a place among the keys.
+/// The cursor of a version of the interface: a place among the keys.
 pub trait Cursor: Sized {
-    /// The place of a cursor; none where it is no cursor.
+    /// The place of a cursor; none if it is not a cursor.
     fn place(self) -> Option<u64>;
-    /// The cursor of a place.
+    /// The cursor for a place.
     fn at(place: u64) -> Self;
 }
 

@@ -1,28 +1,17 @@
-//! wasi:keyvalue above the cache layer: the exports, in both versions. The world `keyvalue` tells what they promise.
-#![deny(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::unwrap_used
-)]
+//! `wasi:keyvalue` above the cache layer: the exports, in both versions. The world `keyvalue` has
+//! their promises.
 
 mod bucket;
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         path: "../../wit",
         world: "keyvalue",
         generate_all,
         merge_structurally_equal_types: true,
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Component;
-    #[cfg(target_arch = "wasm32")]
-    export!(Component);
 }
+bindings::export!(Component with_types_in bindings);
 
 use bindings::exports::wasi::{keyvalue0_2_0_draft as draft, keyvalue0_2_0_draft2 as draft2};
 use bindings::larder::cache::types::Entry;
@@ -33,7 +22,8 @@ use draft2::atomics::CasError;
 /// The component.
 struct Component;
 
-/// Exports what is the same in each version, but for the types of its cursors and handles.
+/// Exports the functions that are the same in each version, except for the types of cursors and
+/// handles.
 macro_rules! export_store_and_batch {
     ($version:ident, $cursor:ty) => {
         impl $version::store::Guest for Component {
@@ -154,7 +144,7 @@ impl draft2::atomics::Guest for Component {
     }
 }
 
-/// The value of a key as it was when somebody looked at it.
+/// The value of a key at the time when the handle was made.
 struct Cas {
     bucket: Bucket,
     key: String,

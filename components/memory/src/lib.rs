@@ -1,29 +1,15 @@
-//! A backend in memory: what it keeps is gone with the instance. The smallest example of how to write one.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unreachable,
-        clippy::unwrap_used
-    )
-)]
+//! The backend in memory, and the smallest example of a backend. Its entries are gone when the
+//! instance ends.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         path: "../../wit",
         world: "memory",
         generate_all,
-        merge_structurally_equal_types: true,
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Memory;
-    #[cfg(target_arch = "wasm32")]
-    export!(Memory);
 }
+#[cfg(target_arch = "wasm32")] // A native linker rejects the names of these exports.
+bindings::export!(Memory with_types_in bindings);
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,12 +21,12 @@ use bindings::wasi::clocks::monotonic_clock::now;
 
 struct Memory;
 
-/// What one cache holds.
+/// The entries of one cache.
 #[derive(Default)]
 struct Cache {
-    /// By its key, each value and when it expires.
+    /// Value and deadline of each key.
     entries: HashMap<String, (Vec<u8>, Option<u64>)>,
-    /// What they take, in bytes.
+    /// How many bytes the entries take.
     size: usize,
 }
 
@@ -48,11 +34,11 @@ thread_local! {
     static CACHES: RefCell<HashMap<String, Cache>> = RefCell::default();
 }
 
-/// The most bytes that all caches take. An instance has 4 GiB at most, and needs what it is given, and what it gives
-/// back, besides.
+/// The most bytes that all caches take. An instance has at most 4 GiB of memory, and also needs
+/// room for the arguments and the result of a call.
 const LARGEST: usize = 1 << 30;
 
-/// What an entry takes besides its key and its value, in bytes, or not much more.
+/// How many bytes an entry takes besides its key and its value, rounded up a little.
 const ENTRY: usize = 128;
 
 impl cache_backend::Guest for Memory {
@@ -105,7 +91,7 @@ impl cache_updates::Guest for Memory {
         check(&cache)?;
         let now = now();
         CACHES.with_borrow_mut(|caches| {
-            // Of several changes to a key, the last counts.
+            // The last change to a key counts.
             let named: HashMap<_, _> = changes.iter().map(named).collect();
             make_room(caches, now, |caches| {
                 let replaced = caches
@@ -126,7 +112,8 @@ impl cache_updates::Guest for Memory {
 }
 
 impl Cache {
-    /// Puts an entry in place of what its key held; one that lives for no time at all only removes that.
+    /// Stores an entry in place of any earlier entry with its key. With a ttl of zero, it only
+    /// removes that.
     fn put(&mut self, entry: Entry, now: u64) {
         self.remove(&entry.key);
         if entry.ttl != Some(0) {
@@ -158,8 +145,9 @@ impl Cache {
     }
 }
 
-/// Refuses more than may be held, before anything is changed; what has expired makes room. A change tells how many bytes
-/// it adds, and how many it replaces.
+/// Refuses a change that needs too much memory, before anything is changed. If memory is short,
+/// expired entries are removed first. `change` tells how many bytes the change adds and how many it
+/// replaces.
 fn make_room(
     caches: &mut HashMap<String, Cache>,
     now: u64,
@@ -181,7 +169,7 @@ fn make_room(
     }
 }
 
-/// The key that a change names, and how many bytes it leaves there.
+/// The key of a change, and how many bytes its entry takes after the change.
 fn named(change: &Change) -> (&str, usize) {
     match change {
         Change::Put(entry) => (&entry.key, size(&entry.key, &entry.value)),
@@ -201,7 +189,7 @@ fn check(cache: &str) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// Nothing is written to it, so that the system has nothing to give.
+    /// An entry of zeros. The system provides no memory for zeros that nobody writes to.
     fn entry(key: &str, mebibytes: usize, ttl: Option<u64>) -> Entry {
         Entry {
             key: key.into(),

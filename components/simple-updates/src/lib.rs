@@ -1,26 +1,14 @@
-//! Gives changes to a backend that can only load, save and clear.
-#![deny(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::unwrap_used
-)]
+//! An adapter that adds `cache-updates` to a backend that can only load, save and clear.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         path: "../../wit",
         world: "simple-updates",
         generate_all,
         merge_structurally_equal_types: true,
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::SimpleUpdates;
-    #[cfg(target_arch = "wasm32")]
-    export!(SimpleUpdates);
 }
+bindings::export!(SimpleUpdates with_types_in bindings);
 
 use std::collections::BTreeMap;
 

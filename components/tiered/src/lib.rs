@@ -1,14 +1,7 @@
-//! Two backends as one: a fast one in front of one that lasts. The world `tiered` tells who is right when.
-#![deny(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::unwrap_used
-)]
+//! Two backends as one: a fast backend in front of a durable one. The world `tiered` says which of
+//! them is right when.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         path: "../../wit",
         world: "tiered",
@@ -16,12 +9,8 @@ mod bindings {
         merge_structurally_equal_types: true,
         additional_derives: [PartialEq],
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Tiered;
-    #[cfg(target_arch = "wasm32")]
-    export!(Tiered);
 }
+bindings::export!(Tiered with_types_in bindings);
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,13 +24,13 @@ use types::{Contents, Entry, Error};
 
 struct Tiered;
 
-/// What the one in front has of a cache.
+/// A cache that the fast backend has.
 struct InFront {
-    /// What the durable backend told of it then.
+    /// The answer of the durable backend when the fast backend got the cache.
     stat: CacheStat,
-    /// How many entries were lost to damage there.
+    /// How many entries the durable backend had lost then.
     lost: u64,
-    /// When that was, by both clocks.
+    /// The time then, on both clocks.
     at: Time,
 }
 
@@ -53,7 +42,7 @@ struct Time {
 }
 
 thread_local! {
-    /// The caches that the one in front has.
+    /// The caches that the fast backend has.
     static IN_FRONT: RefCell<HashMap<String, InFront>> = RefCell::default();
 }
 
@@ -83,7 +72,8 @@ impl cache_backend::Guest for Tiered {
     }
 
     fn clear(cache: String) -> Result<(), Error> {
-        // It may be that nothing was there to be cleared, so no version tells whether somebody stored something since.
+        // If there was nothing to clear, no version tells whether somebody has stored something
+        // since.
         IN_FRONT.with_borrow_mut(|caches| caches.remove(&cache));
         durable_backend::clear(&cache)?;
         fast_backend::clear(&cache)
@@ -105,15 +95,17 @@ impl cache_updates::Guest for Tiered {
                         age(entry, passed);
                     }
                 }
-                // A change may be to an entry that was lost: then fewer are.
+                // A change may replace a lost entry, and then fewer are lost. So `lost` must be
+                // zero.
                 in_front(cache, before) == Some(0) && fast_updates::apply(cache, &changes).is_ok()
             },
         )
     }
 }
 
-/// Changes a cache where it lasts, and then in front, if nobody else changed it meanwhile. That is told what was there
-/// before, and how many nanoseconds the first took.
+/// Changes a cache in the durable backend, and then in the fast one if nobody else changed the
+/// cache in the meantime. `fast` gets the stat before the change, and how many nanoseconds
+/// `durable` took.
 fn change<T>(
     cache: String,
     changed: T,
@@ -124,7 +116,7 @@ fn change<T>(
     let start = monotonic_clock::now();
     let outcome = durable(&cache, &changed);
     let after = stat(&cache).ok();
-    // The version goes up with every change, so where it went up by one, that was this change.
+    // Every change increases the version. So if it increased by one, only this change was made.
     let is_ours = match (&outcome, &before, &after) {
         (Ok(()), Some(before), Some(after)) => Some(after.version) == before.version.checked_add(1),
         _ => false,
@@ -147,24 +139,25 @@ fn change<T>(
     outcome
 }
 
-/// Takes what has passed of the time to live of an entry, so that it does not live longer in front.
+/// Shortens the ttl of an entry by the time that has passed, so that the entry does not live longer
+/// in the fast backend.
 fn age(entry: &mut Entry, passed: u64) {
     entry.ttl = entry.ttl.map(|ttl| ttl.saturating_sub(passed));
 }
 
-/// How many entries were lost of a cache that the one in front has as it is; none where it does not.
+/// How many entries of a cache are lost, if the fast backend has its current version; none if not.
 fn in_front(cache: &str, stat: &Option<CacheStat>) -> Option<u64> {
     IN_FRONT.with_borrow(|caches| {
         let known = caches.get(cache)?;
-        let is_current = Some(&known.stat) == stat.as_ref() && known.at.goes_like(Time::now());
+        let is_current = Some(&known.stat) == stat.as_ref() && known.at.agrees_with(Time::now());
         is_current.then_some(known.lost)
     })
 }
 
-/// Puts what was loaded in front, if it is still what is stored, and gives it back.
+/// Stores loaded contents in the fast backend if they are still current, and returns them.
 fn put_in_front(cache: String, before: Option<CacheStat>, contents: Contents) -> Contents {
     IN_FRONT.with_borrow_mut(|caches| caches.remove(&cache));
-    // Where there is no version, nothing tells whether it has changed.
+    // Without a version, nothing tells whether the cache has changed.
     let is_known =
         |before: &CacheStat| before.version > 0 && stat(&cache).is_ok_and(|after| after == *before);
     let Some(before) = before.filter(is_known) else {
@@ -211,9 +204,10 @@ impl Time {
         }
     }
 
-    /// Whether as much time has passed on both clocks. The wall clock counts for what lasts, and in front perhaps the
-    /// other one, which stands still while a machine sleeps.
-    fn goes_like(self, later: Time) -> bool {
+    /// Whether the same time has passed on both clocks. The durable backend counts by the wall
+    /// clock. The fast one may count by the monotonic clock, which stands still while a machine
+    /// sleeps.
+    fn agrees_with(self, later: Time) -> bool {
         let passed = (later.wall - self.wall) - (later.monotonic - self.monotonic);
         passed.abs() < 1_000_000_000
     }

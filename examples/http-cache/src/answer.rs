@@ -1,4 +1,4 @@
-//! Answers: pages that are kept, others that are passed on, and why there is none.
+//! Answers: pages that are kept, answers that are only passed on, and failures.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use wasip3::http::types::{ErrorCode, Fields, Response, Trailers};
 use wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn_local};
 use wasip3::{wit_future, wit_stream};
 
-/// What is kept of an answer: its content type, a line feed, which no header has, and its body.
+/// The part of an answer that is kept: content type, line feed (which no header contains), body.
 pub struct Page(Vec<u8>);
 
 /// Why there is no answer.
@@ -61,7 +61,7 @@ impl Failure {
     }
 }
 
-/// An answer of somebody else that is not kept.
+/// Passes on an answer of the other server that is not kept.
 pub fn pass(
     status: u16,
     headers: Fields,
@@ -77,13 +77,13 @@ pub fn pass(
     Ok(response)
 }
 
-/// These bytes, and then what the other stream brings.
+/// A stream of these bytes, followed by the rest.
 pub fn stream(first: Vec<u8>, rest: Option<StreamReader<u8>>) -> StreamReader<u8> {
     let (mut writer, reader) = wit_stream::new();
     spawn_local(async move {
         let mut unread = writer.write_all(first).await;
         let Some(mut rest) = rest else { return };
-        // Whoever does not read on has gone.
+        // A reader that leaves bytes unread has gone.
         while unread.is_empty() {
             let (result, bytes) = rest.read(Vec::with_capacity(64 << 10)).await;
             unread = writer.write_all(bytes).await;

@@ -1,37 +1,35 @@
-//! A server that asks another one, and keeps what that answers in a cache.
+//! A server that asks another server (upstream), and keeps its answers in a cache.
 //!
-//! `UPSTREAM` in its environment is the URL that paths are appended to, and `TTL` is for how many seconds an answer is
-//! kept that does not say so itself; 60 without it. Only GET is answered, and nothing of a request but its path and
-//! query goes upstream, so that an answer is one for everybody. `x-cache` says where it comes from: `hit`, `miss`, or
-//! `stale`, which has expired while another caller asks for a new one.
+//! - `UPSTREAM` in the environment is the URL to which paths are appended.
+//! - `TTL` in the environment is how many seconds an answer is kept that does not say so itself; 60
+//!   if it is not set.
+//! - Only GET is answered. Only path and query of a request go upstream, so that one answer is
+//!   right for every caller.
+//! - The header `x-cache` says where an answer comes from: `hit`, `miss`, or `stale`. A stale
+//!   answer has expired, and another caller asks for a new one.
 //!
-//! `wasmtime serve` has an instance answer 16 callers at once and 128 in all, drops it when it has been idle for a
-//! second, and starts another one meanwhile where it is busy; `--max-instance-concurrent-reuse-count`,
-//! `--max-instance-reuse-count` and `--idle-instance-timeout` set that. Each instance begins with what is on disk, and
-//! sees nothing of what the others store later: callers of one instance wait for one another, those of two may both
-//! ask upstream. For one cache in all of them there is `larder-host`.
-#![allow(missing_docs)] // Generated; the documentation is in the WIT.
-#![deny(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::unwrap_used
-)]
+//! `wasmtime serve` lets an instance answer 16 callers at once and 128 in all. It ends an instance
+//! that was idle for a second, and starts another while one is busy. The flags
+//! `--max-instance-concurrent-reuse-count`, `--max-instance-reuse-count` and
+//! `--idle-instance-timeout` set these numbers. Each instance begins with the pages on disk, and
+//! does not see the pages that other instances store later. So callers of one instance wait for
+//! each other, and callers of two instances may both ask upstream. `larder-host` gives one cache to
+//! all instances.
 
 mod answer;
 mod upstream;
 
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "cache-user",
-    generate_all,
-    merge_structurally_equal_types: true,
-});
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "cache-user",
+        generate_all,
+    });
+}
 
 use std::sync::OnceLock;
 
-use larder::cache::cache::{Cache, Error, Found, Options};
+use bindings::larder::cache::cache::{Cache, Error, Found, Options};
 use wasip3::clocks::monotonic_clock::wait_for;
 use wasip3::exports::http::handler::Guest;
 use wasip3::http::types::{ErrorCode, Method, Request, Response};
@@ -43,13 +41,13 @@ struct Server;
 
 wasip3::http::service::export!(Server);
 
-/// For how long others wait for a caller that asks upstream, before one of them asks too.
+/// How long other callers wait for the caller that asks upstream, before one of them asks too.
 const LEASE: u64 = 10_000_000_000;
 
-/// How often those who wait look again.
+/// How long a waiting caller sleeps before it looks again.
 const TURN: u64 = 5_000_000;
 
-/// Every page lasts before its caller has it: the server may be killed at any time.
+/// Every page is flushed before its caller gets it: the server may be killed at any time.
 const OPTIONS: Options = Options {
     capacity: None,
     capacity_bytes: Some(64 << 20),
@@ -58,7 +56,7 @@ const OPTIONS: Options = Options {
     flush_after: None,
 };
 
-/// Stays open for as long as the instance is there.
+/// Stays open as long as the instance lives.
 static PAGES: OnceLock<Result<Cache, Error>> = OnceLock::new();
 
 impl Guest for Server {
@@ -95,7 +93,7 @@ async fn answer(request: &Request) -> Result<Response, Failure> {
                 eprintln!("{url} is cached, but will not outlive this instance: {error:?}");
             }
         }
-        // Nobody has to wait for what will not come.
+        // No page will come, so nobody has to wait for it.
         _ => _ = pages.delete(&url),
     }
     match answer? {

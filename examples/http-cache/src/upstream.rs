@@ -1,4 +1,4 @@
-//! The server that is asked, and which of its answers may be kept.
+//! The server to ask, and which of its answers may be kept.
 
 use std::env;
 
@@ -9,22 +9,22 @@ use wasip3::wit_future;
 
 use crate::answer::{self, Failure, Page};
 
-/// What is larger is passed on.
+/// The largest page that is kept, in bytes. A larger one is only passed on.
 const LARGEST_PAGE: usize = 8 << 20;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Where to ask, and for how long to keep what does not say so itself.
+/// The server to ask, and how many nanoseconds to keep an answer that does not say so itself.
 pub struct Upstream {
     url: String,
     ttl: u64,
 }
 
-/// What came back.
+/// The answer of the server.
 pub enum Answer {
-    /// A page, and for how many nanoseconds it may be kept.
+    /// A page, and how many nanoseconds it may be kept.
     Page(Page, u64),
-    /// What is passed on and not kept.
+    /// An answer to pass on and not to keep.
     Other(Response),
 }
 
@@ -36,7 +36,7 @@ impl Upstream {
         })?;
         let ttl = match env::var("TTL") {
             Ok(seconds) => seconds.parse().map_err(|error| {
-                let why = format!("TTL is to be a number of seconds, and is {seconds:?}: {error}");
+                let why = format!("TTL must be a number of seconds, but is {seconds:?}: {error}");
                 Failure::new(500, why)
             })?,
             Err(_) => 60,
@@ -51,7 +51,7 @@ impl Upstream {
         format!("{}{path}", self.url)
     }
 
-    /// Fails where no whole answer came.
+    /// Asks for a path. Fails if no complete answer comes.
     pub async fn ask(&self, path: &str) -> Result<Answer, Failure> {
         let failed = |why: &dyn std::fmt::Debug| {
             let why = format!("GET {}: {why:?}", self.url(path));
@@ -86,7 +86,7 @@ impl Upstream {
                 break;
             }
         }
-        // It tells, too, whether the body is whole.
+        // The trailers also tell whether the body is complete.
         trailers.await.map_err(|error| failed(&error))?;
         let content_type = headers.get("content-type").into_iter().next();
         let page = Page::new(content_type, &bytes);
@@ -95,7 +95,7 @@ impl Upstream {
 
     fn request(&self, path: &str) -> Result<Request, Failure> {
         let no_url = || {
-            let why = format!("UPSTREAM is no URL of a server: {:?}", self.url);
+            let why = format!("UPSTREAM is not the URL of a server: {:?}", self.url);
             Failure::new(500, why)
         };
         let (scheme, rest) = self.url.split_once("://").ok_or_else(no_url)?;
@@ -119,7 +119,8 @@ impl Upstream {
     }
 }
 
-/// For how long an answer may be kept; none where it may not, or means nothing without its other headers.
+/// How many nanoseconds an answer may be kept; none if it may not be kept, or needs its other
+/// headers.
 fn lifetime(headers: &Fields, otherwise: u64) -> Option<u64> {
     if headers.has("content-encoding") || headers.has("set-cookie") {
         return None;

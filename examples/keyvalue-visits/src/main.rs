@@ -1,7 +1,7 @@
-//! Counts how often it was run. It knows only wasi:keyvalue, and so keeps its count wherever whoever runs it puts that.
+//! Counts how often it was run. It knows only `wasi:keyvalue`: whoever composes or runs it decides
+//! where the count is kept.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         inline: "
             package example:keyvalue-visits;

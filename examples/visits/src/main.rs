@@ -1,14 +1,14 @@
 //! Counts how often it was run: the smallest application of the cache layer.
-#![allow(missing_docs)] // Generated; the documentation is in the WIT.
 
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "cache-user",
-    generate_all,
-    merge_structurally_equal_types: true,
-});
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "cache-user",
+        generate_all,
+    });
+}
 
-use larder::cache::cache::{Cache, Error, Options};
+use bindings::larder::cache::cache::{Cache, Error, Options};
 
 fn main() -> Result<(), Error> {
     let options = Options {
@@ -26,7 +26,7 @@ fn main() -> Result<(), Error> {
     cache.set("count", count.to_string().as_bytes(), None);
     println!("This is visit number {count}.");
 
-    // The cache goes on without its storage. Whoever wants to know looks.
+    // The cache continues without its storage, so only this tells whether the count was stored.
     match cache.metrics().backend_error {
         Some(error) => Err(error),
         None => Ok(()),

@@ -1,20 +1,14 @@
-//! A backend in memory that breaks the promise that `LARDER_FAULT` names, to see that the kit finds out. Without it, all
-//! are kept.
+//! A backend in memory that breaks the promise that `LARDER_FAULT` names, to test that the kit
+//! notices. Without `LARDER_FAULT`, it keeps all promises.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         path: "../../wit",
         world: "memory",
         generate_all,
-        merge_structurally_equal_types: true,
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Broken;
-    #[cfg(target_arch = "wasm32")]
-    export!(Broken);
 }
+bindings::export!(Broken with_types_in bindings);
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -28,14 +22,14 @@ use bindings::wasi::clocks::monotonic_clock::now;
 
 struct Broken;
 
-/// By its key, each value and when it expires.
+/// Value and deadline of each key.
 type Cache = HashMap<String, (Vec<u8>, Option<u64>)>;
 
 thread_local! {
     static CACHES: RefCell<HashMap<String, Cache>> = RefCell::default();
 }
 
-/// Whether this is the promise that is to be broken.
+/// Whether this is the promise to break.
 fn is_broken(fault: &str) -> bool {
     env::var("LARDER_FAULT").is_ok_and(|broken| broken == fault)
 }
@@ -128,7 +122,8 @@ impl cache_updates::Guest for Broken {
     }
 }
 
-/// Puts an entry in place of what its key held; one that lives for no time at all only removes that.
+/// Stores an entry in place of any earlier entry with its key. With a ttl of zero, it only removes
+/// that.
 fn put(cache: &mut Cache, mut entry: Entry) {
     if is_broken("traps-on-empty-keys") && entry.key.is_empty() {
         process::abort();
@@ -153,7 +148,7 @@ fn put(cache: &mut Cache, mut entry: Entry) {
     }
 }
 
-/// The cache that a name is for, or why there is none.
+/// The name of the cache to use, or the rule that the name breaks.
 fn checked(mut name: String) -> Result<String, Error> {
     if is_broken("takes-any-name") {
         return Ok(name);

@@ -1,7 +1,7 @@
-//! Does to its caches what a test asks for. Handles stay open until they are closed, or the instance is gone.
+//! An application whose caches a test controls. Handles stay open until they are closed or the
+//! instance ends.
 
 mod bindings {
-    #![allow(missing_docs)] // Generated.
     wit_bindgen::generate!({
         path: "../../wit",
         inline: "
@@ -14,32 +14,29 @@ mod bindings {
                 /// Closes all handles to a cache.
                 export close: func(cache: string);
                 export get: func(cache: string, key: string) -> option<list<u8>>;
-                /// Asks for one key so many times, all at once; says how many were found.
+                /// Asks for one key this many times, in one call. Returns how many values were
+                /// found.
                 export get-many: func(cache: string, key: string, times: u32) -> u32;
                 export set: func(cache: string, key: string, value: list<u8>);
-                /// Sets so many entries of so many bytes each, all at once.
+                /// Sets this many entries of this many bytes each, in one call.
                 export set-many: func(cache: string, entries: u32, bytes: u32);
                 export keys: func(cache: string) -> list<string>;
                 export clear: func(cache: string) -> result<_, string>;
                 export flush: func(cache: string) -> result<_, string>;
-                /// How many entries there are, of how many bytes, and what the backend said.
+                /// How many entries there are, how many bytes they take, and the error of the
+                /// backend.
                 export metrics: func(cache: string) -> tuple<u64, u64, option<string>>;
-                /// Uses a cache that holds nothing but what belongs to somebody, as one of many that do
-                /// so at once. Says how often it found what it looked for, or what it saw that it should not.
+                /// Uses a cache that only one tenant has, while other tenants do the same. Returns
+                /// how many values it found, or which foreign key or value it saw.
                 export work: func(cache: string, owner: string, rounds: u32) -> result<u32, string>;
                 export crash: func();
             }
         ",
         world: "larder:guest/guest",
         generate_all,
-        merge_structurally_equal_types: true,
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Component;
-    #[cfg(target_arch = "wasm32")]
-    export!(Component);
 }
+bindings::export!(Component with_types_in bindings);
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -48,7 +45,7 @@ use bindings::Guest;
 use bindings::larder::cache::cache::{Cache, Options};
 use bindings::larder::cache::types::Entry;
 
-/// How many keys there are to work with.
+/// How many keys `work` uses.
 const KEYS: u32 = 50;
 
 const UNLIMITED: Options = Options {
@@ -65,9 +62,14 @@ thread_local! {
     static OPEN: RefCell<BTreeMap<String, Vec<Cache>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Does something with a cache that is open; a test that did not open it sees the instance trap.
+/// Uses an open cache. If the test has not opened it, the instance traps.
 fn with<T>(cache: &str, act: impl FnOnce(&Cache) -> T) -> T {
-    OPEN.with_borrow(|open| act(&open[cache][0]))
+    OPEN.with_borrow(|open| {
+        let Some(cache) = open.get(cache).and_then(|handles| handles.first()) else {
+            std::process::abort()
+        };
+        act(cache)
+    })
 }
 
 fn keys(cache: &Cache) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! Components under wasmtime's own command line: what the README and `examples/` tell to type.
 
-mod command;
 mod http_cache;
 mod server;
 mod upstream;
+mod wasmtime_run;
 
 use std::env;
 use std::path::Path;

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use larder_host_test::{Call, ErrorCode};
 
 use super::*;
+use crate::again;
 
 /// What a name can stand for that is no file of the store's.
 #[derive(Clone, Copy, Debug)]
@@ -190,23 +191,17 @@ const UNPRIVILEGED: &str = "LARDER_TEST_UNPRIVILEGED";
 
 /// Runs a test again, in a process to which permissions apply although it is the administrator's.
 fn without_privileges(test: &str) {
-    let unshare = || {
-        let mut command = Command::new("unshare");
-        command.arg("--user").env(UNPRIVILEGED, "1");
-        command
-    };
-    let works = unshare()
-        .arg("true")
+    let works = Command::new("unshare")
+        .args(["--user", "true"])
         .status()
         .is_ok_and(|status| status.success());
     if env::var_os(UNPRIVILEGED).is_some() || !works {
         let why = format!("SKIPPED: {test}: this user may read everything");
         return writeln!(std::io::stderr(), "{why}").expect("standard error takes it");
     }
-    let mut again = unshare();
-    again.arg(env::current_exe().unwrap());
-    again.args(["--exact", test, "--nocapture"]);
-    assert!(again.stdout(Stdio::null()).status().unwrap().success());
+    let mut alone = again::command(&["unshare", "--user"], test);
+    alone.env(UNPRIVILEGED, "1").stderr(Stdio::inherit());
+    again::assert_passed(test, &alone.output().unwrap());
 }
 
 #[test]
@@ -215,7 +210,9 @@ fn what_may_not_be_read_is_denied_and_save_heals_it() {
     let path = s.folder().join(CACHE).join(version(1));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(&path).is_ok() {
-        return without_privileges("foreign::what_may_not_be_read_is_denied_and_save_heals_it");
+        return without_privileges(
+            "hostile::foreign::what_may_not_be_read_is_denied_and_save_heals_it",
+        );
     }
     let mut backend = s.open();
     assert_eq!(look(&mut backend), Err(Error::AccessDenied));

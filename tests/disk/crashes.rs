@@ -79,7 +79,7 @@ fn atomic_durability_stays_whole_after_crashes_after_crashes_nightly() {
 fn disk(is_old: bool) -> SimDisk {
     let disk = SimDisk::new(0);
     if is_old {
-        let old = include_bytes!("data/golden/bare.postcard");
+        let old = include_bytes!("../data/golden/bare.postcard");
         disk.put_file("sessions.postcard", old.to_vec());
     }
     disk

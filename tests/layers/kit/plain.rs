@@ -11,7 +11,7 @@ use larder_conformance::{Clock, Feature, Instance, Subject};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::name;
+use super::name;
 
 /// Which promise it breaks.
 #[derive(Clone, Copy, PartialEq, Eq)]

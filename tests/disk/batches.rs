@@ -202,7 +202,7 @@ fn a_commit_into_a_folder_that_is_gone_is_an_error() {
 #[test]
 fn a_file_from_before_the_format_is_read_in_batches_and_superseded_by_a_commit() {
     let s = Subject::disk();
-    let old = include_bytes!("data/golden/bare.postcard");
+    let old = include_bytes!("../data/golden/bare.postcard");
     let file = s.folder().join("sessions.postcard");
     fs::write(&file, old).unwrap();
     let mut backend = s.open();

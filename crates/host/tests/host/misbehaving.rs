@@ -1,25 +1,16 @@
 //! Components that do all the wrong things: each is an error of the call that it answers, and nothing else comes to
 //! harm.
 
-use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use larder_host::{Backend, Builder, Entry, Error, ErrorKind};
 
-const MISBEHAVING: &str = include_str!("data/components/misbehaving.wat");
+use crate::texts::{MISBEHAVING, assert_unharmed, misbehaving, text};
+
 /// Short enough to wait for, and long enough for a call that is none too long on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1);
 const MIB: usize = 1 << 20;
-
-fn text(wat: &str) -> Builder {
-    Backend::component_bytes(wat::parse_str(wat).expect("the text is that of a component"))
-}
-
-fn misbehaving() -> Builder {
-    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| wat::parse_str(MISBEHAVING).unwrap());
-    Backend::component_bytes(BYTES.as_slice())
-}
 
 /// Replaces what is there once.
 fn replaced(from: &str, to: &str) -> String {
@@ -45,18 +36,14 @@ fn allocating(body: &str) -> Builder {
     text(&replaced(first, &format!("{first} {asked} (then {body}))")))
 }
 
-/// A call that makes the component misbehave fails, and then neither this backend nor another has come to harm.
+/// Makes a call in which the component misbehaves: it fails, and harms neither this backend nor
+/// another.
 #[track_caller]
 fn harmless<T>(backend: &Backend, misbehave: impl Fn(&Backend) -> Result<T, Error>) -> ErrorKind {
     let Err(error) = misbehave(backend) else {
         panic!("it did not misbehave");
     };
-    backend.load("good").unwrap();
-    backend.save("good", [Entry::new("key", "value")]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Backend::disk(folder.path()).unwrap();
-    disk.save("cache", [Entry::new("key", "value")]).unwrap();
-    assert_eq!(disk.load("cache").unwrap().entries.len(), 1);
+    assert_unharmed(backend);
     error.kind().clone()
 }
 

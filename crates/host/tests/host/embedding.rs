@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,32 +10,17 @@ use std::time::{Duration, Instant};
 use larder_host::{Backend, Builder, Change, Entry, Error, ErrorKind};
 use tokio::runtime;
 
-const MISBEHAVING: &str = include_str!("data/components/misbehaving.wat");
-const CONNECTING: &str = include_str!("data/components/connecting.wat");
+use crate::texts::{CONNECTING, MISBEHAVING, assert_unharmed, misbehaving, text};
+
 /// Short enough to wait for, and long enough for a call that is none too long on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn text(wat: &str) -> Builder {
-    Backend::component_bytes(wat::parse_str(wat).expect("the text is that of a component"))
-}
-
-fn misbehaving() -> Builder {
-    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| wat::parse_str(MISBEHAVING).unwrap());
-    Backend::component_bytes(BYTES.as_slice())
-}
-
-/// Loads a cache that makes the component misbehave. Then neither this backend nor another may have
-/// come to harm by it.
+/// Loads a cache that makes the component misbehave, which harms neither this backend nor another.
 fn misbehave(backend: &Backend, cache: &str) -> Error {
     let error = backend.load(cache).unwrap_err();
     assert_eq!((error.operation(), error.cache()), ("load", Some(cache)));
-    backend.load("good").unwrap();
-    backend.save("good", [Entry::new("key", "value")]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Backend::disk(folder.path()).unwrap();
-    disk.save("cache", [Entry::new("key", "value")]).unwrap();
-    assert_eq!(disk.load("cache").unwrap().entries.len(), 1);
+    assert_unharmed(backend);
     error
 }
 
@@ -153,11 +137,11 @@ fn a_save_beyond_the_memory_limit_is_refused_with_its_size() {
 #[test]
 fn a_component_that_traps_as_it_starts_is_not_built() {
     let start = "(func (export \"save\")";
-    let text = MISBEHAVING.replace(
+    let wrong = MISBEHAVING.replace(
         start,
         &format!("(func $start unreachable) (start $start) {start}"),
     );
-    let error = self::text(&text).build().unwrap_err();
+    let error = text(&wrong).build().unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Trapped(_)), "{error}");
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use larder_host::{Backend, Change, ErrorKind};
 use larder_host_test::{Error, Instance, Subject, entry, put, remove, values};
+
+use crate::again;
 
 const CACHE: &str = "sessions";
 
@@ -164,18 +165,11 @@ const FEW_FILES: &str = "LARDER_TEST_FEW_FILES";
 #[cfg(unix)]
 #[test]
 fn a_chain_of_more_files_than_may_be_open_is_one_cache() {
-    let test = "a_chain_of_more_files_than_may_be_open_is_one_cache";
+    let test = "crowded::a_chain_of_more_files_than_may_be_open_is_one_cache";
     if env::var_os(FEW_FILES).is_none() {
-        let output = Command::new("sh")
-            .args(["-c", "ulimit -n 100 && exec \"$@\"", "sh"])
-            .arg(env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .env(FEW_FILES, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}");
-        return;
+        let few = ["sh", "-c", "ulimit -n 100 && exec \"$@\"", "sh"];
+        let output = again::command(&few, test).env(FEW_FILES, "1").output();
+        return again::assert_passed(test, &output.unwrap());
     }
     let s = saved_as(1, "full");
     let folder = s.folder().join(CACHE);

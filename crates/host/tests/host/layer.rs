@@ -420,7 +420,7 @@ fn compiled_code_is_kept_where_that_of_the_backend_is() {
     }
     // In a process that has compiled nothing yet.
     let folder = TempDir::new().unwrap();
-    let test = "compiled_code_is_kept_where_that_of_the_backend_is";
+    let test = "layer::compiled_code_is_kept_where_that_of_the_backend_is";
     let mut alone = Command::new(env::current_exe().unwrap());
     let alone = alone.args(["--exact", test]).env(FOLDER, folder.path());
     assert!(alone.output().unwrap().status.success());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::{env, thread};
@@ -11,6 +11,8 @@ use std::{env, thread};
 use larder_host_test::{
     Call, Entry, Error, Instance, Subject, UNFOLDED, When, entry, put, remove, values,
 };
+
+use crate::again;
 
 const CACHE: &str = "sessions";
 
@@ -499,13 +501,12 @@ fn a_load_whose_files_were_superseded_looks_again() {
     }
 }
 
-/// Runs this program again, as a process that does only this test, in a role.
+/// Starts a process that runs only this test, in a role.
 fn child(test: &str, role: &str, folder: &Path) -> Child {
-    Command::new(env::current_exe().expect("a test is a program"))
-        .args(["--exact", test, "--nocapture"])
+    again::command(&[], test)
         .env(ROLE, role)
         .env(FOLDER, folder)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("a test can be run again")
 }
@@ -517,15 +518,14 @@ fn role() -> Option<(String, Subject)> {
     Some((role, Subject::disk().on(folder)))
 }
 
-fn wait_for(children: Vec<Child>) {
-    let outcomes: Vec<_> = children
+fn wait_for(test: &str, children: Vec<Child>) {
+    let outputs: Vec<_> = children
         .into_iter()
-        .map(|mut child| child.wait().expect("a child can be waited for"))
+        .map(|child| child.wait_with_output().expect("a child can be waited for"))
         .collect();
-    assert!(
-        outcomes.iter().all(|status| status.success()),
-        "{outcomes:?}"
-    );
+    for output in &outputs {
+        again::assert_passed(test, output);
+    }
 }
 
 #[test]
@@ -534,9 +534,9 @@ fn no_apply_that_returned_is_lost_among_processes() {
         return apply_distinct(&mut s.open(), writer.parse().unwrap());
     }
     let s = Subject::disk();
-    let test = "no_apply_that_returned_is_lost_among_processes";
+    let test = "concurrency::no_apply_that_returned_is_lost_among_processes";
     let children = (0..3).map(|writer| child(test, &writer.to_string(), s.folder()));
-    wait_for(children.collect());
+    wait_for(test, children.collect());
     assert_no_change_is_lost(&load(&mut s.open()), 3);
 }
 
@@ -556,9 +556,9 @@ fn readers_see_one_whole_save_while_processes_are_saving() {
     }
     let s = Subject::disk();
     s.open().save(CACHE, &stamped("first;")).unwrap();
-    let test = "readers_see_one_whole_save_while_processes_are_saving";
+    let test = "concurrency::readers_see_one_whole_save_while_processes_are_saving";
     let children = ["0", "1", "reader"].map(|role| child(test, role, s.folder()));
-    wait_for(children.into());
+    wait_for(test, children.into());
     let left = load(&mut s.open());
     let last = ["0-24;", "1-24;"].map(|stamp| stamp.repeat(1000).into_bytes());
     assert!(last.contains(&stamp_of(&left).to_vec()));

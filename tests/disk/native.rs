@@ -1,6 +1,5 @@
 //! The native build of the storage and the component are the same storage: each reads and goes on with what the other
 //! wrote, and both say the same of what is damaged or in the way.
-#![cfg(unix)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,6 @@
-//! Readers and writers of the disk backend: what they leave on the disk, what they take of memory, and what they give
-//! of damaged files. What all backends promise of them is in the conformance cases.
+//! Readers and writers of batches: what they leave on the disk, how much memory they take, and what
+//! a reader gives of damaged files. What every backend promises of them is in the conformance
+//! cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,7 +15,7 @@ use larder_host_test::{
 const CACHE: &str = "sessions";
 const MIB: usize = 1 << 20;
 
-/// So much that a writer writes some of it at once.
+/// Entries so large that a writer writes some of them before it is committed.
 fn much(stamp: &str) -> Vec<Entry> {
     let value = |n: usize| format!("{stamp} {n};").repeat(100);
     (0..2_000)
@@ -28,7 +29,7 @@ fn saved(s: &Subject) -> Vec<Entry> {
     entries
 }
 
-/// A writer that has these.
+/// A writer to which these entries were appended.
 fn writer_of(backend: &mut Instance, entries: &[Entry]) -> Writer {
     let writer = backend.open_writer(CACHE).unwrap();
     for entries in entries.chunks(500) {
@@ -37,7 +38,7 @@ fn writer_of(backend: &mut Instance, entries: &[Entry]) -> Writer {
     writer
 }
 
-/// What the cache holds is this, by list and in batches.
+/// The cache holds these entries, when it is loaded and when it is read in batches.
 fn assert_holds(s: &Subject, entries: &[Entry]) {
     let expected: BTreeMap<_, _> = entries
         .iter()
@@ -57,7 +58,7 @@ fn nothing() -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// Nothing but published files.
+/// The store holds nothing but published files.
 fn assert_no_leftovers(s: &Subject) {
     assert_eq!(names(s, "part"), nothing());
     assert_eq!(names(s, "tmp"), nothing());
@@ -101,7 +102,7 @@ fn a_part_of_a_writer_that_died_is_removed_after_ten_minutes_and_not_before() {
     for write in writes {
         let s = Subject::disk();
         saved(&s);
-        // The instance goes, and the writer with it, as if the process had been killed.
+        // The instance is gone, and its writer with it, as if the process had been killed.
         writer_of(&mut s.open(), &much("killed"));
         let parts = names(&s, "part");
         assert_eq!(parts.len(), 1);
@@ -217,7 +218,7 @@ fn a_file_from_before_the_format_is_read_in_batches_and_superseded_by_a_commit()
     assert_holds(&s, &much("new"));
 }
 
-/// The calls to the file system of a save of these, from the opening of the writer.
+/// The calls to the file system of a save of these batches, since the writer was opened.
 fn calls(s: &Subject, batches: &[Vec<Entry>]) -> Vec<Made> {
     let mut backend = s.open();
     backend.save_in_batches(CACHE, batches).unwrap();
@@ -237,7 +238,7 @@ fn a_commit_syncs_the_file_before_it_has_its_name_and_the_folder_after() {
         let linked = place(&|made| made.call == Call::Link);
         let folder = place(&|made| made.call == Call::Sync && made.path == CACHE);
         assert!(last_write < Some(synced) && synced < linked && linked < folder);
-        // Whoever acts upon a listing has a temporary in the folder.
+        // Whoever acts upon a listing has a temporary in the folder at that time.
         let renamed = calls.iter().position(|made| made.call == Call::Rename);
         assert!(renamed < Some(linked) && listed > renamed);
     }
@@ -264,7 +265,7 @@ fn an_append_that_fails_is_failed_again_and_cannot_be_committed() {
             for outcome in &outcomes[failed..] {
                 assert_eq!(*outcome, Err(expected.clone()));
             }
-            // It holds no room, nor takes any more.
+            // The writer holds no space on the disk, and takes no more.
             assert_eq!(names(&s, "part"), nothing());
             backend.append(&writer, &batch(&[])).unwrap_err();
             assert_eq!(backend.faults().calls(), []);
@@ -347,12 +348,12 @@ fn a_reader_of_nothing_readable_is_not_opened() {
     fs::write(s.folder().join(file), [7; 1000]).unwrap();
     let outcome = s.open().open_reader(CACHE).map(drop);
     assert!(matches!(outcome, Err(Error::Corrupt(_))), "{outcome:?}");
-    // What a writer saves heals it.
+    // A save by a writer repairs the cache.
     s.open().save_in_batches(CACHE, &[much("healed")]).unwrap();
     assert_holds(&s, &much("healed"));
 }
 
-/// A cache of several segments with changes upon it, some of them folded, and what it holds.
+/// A cache of several segments with changes upon it, some of them compacted, and its contents.
 fn chain() -> (Subject, BTreeMap<String, Vec<u8>>) {
     let s = Subject::disk();
     let mut backend = s.open();
@@ -425,7 +426,8 @@ fn damaged_blocks_are_counted_as_lost_the_rest_is_given_and_nothing_comes_back()
     assert!(lossy > 20 && untouched > 10, "{lossy}, {untouched}");
 }
 
-/// What leads to the directory of a file leads anywhere when it is damaged, and that may be to its beginning.
+/// The trailer of a file leads to its directory. A damaged trailer leads anywhere, maybe to the
+/// beginning.
 #[test]
 fn a_damaged_end_of_a_file_larger_than_the_memory_costs_nothing() {
     let s = Subject::disk().memory(16 * MIB);
@@ -441,7 +443,7 @@ fn a_damaged_end_of_a_file_larger_than_the_memory_costs_nothing() {
     };
     let path = s.folder().join(file);
     let size = fs::metadata(&path).unwrap().len();
-    // Bits of the offset of the directory.
+    // These bits are part of the offset of the directory.
     for bit in [0, 12, 20, 21, 22, 23, 24, 25, 32, 63] {
         let (at, bit) = (size - 16 + bit / 8, bit % 8);
         flip(&path, at, 1 << bit);
@@ -510,12 +512,12 @@ fn an_entry_too_large_for_the_memory_is_refused_and_the_writer_goes_on() {
     assert_holds(&s, &[first, fits]);
 }
 
-/// An entry whose value takes so many times 8 bytes, different for each number.
+/// An entry whose value is `times` times 8 bytes long and differs for each number.
 fn numbered(n: u64, times: usize) -> Entry {
     entry(format!("key:{n:08}"), format!("{n:08}").repeat(times), None)
 }
 
-/// Saves these in batches.
+/// Saves the entries of these numbers in batches.
 fn stream(backend: &mut Instance, numbers: impl Iterator<Item = u64>, times: usize) {
     let writer = backend.open_writer(CACHE).unwrap();
     let mut numbers = numbers.peekable();
@@ -527,7 +529,7 @@ fn stream(backend: &mut Instance, numbers: impl Iterator<Item = u64>, times: usi
     backend.commit(writer).unwrap();
 }
 
-/// Reads all there is, and gives how many entries that were and the sum of their numbers.
+/// Reads the whole cache. Gives the number of entries, and the sum of their numbers.
 fn sum(backend: &mut Instance, times: usize) -> (u64, u64) {
     let (mut count, mut total) = (0, 0);
     let reader = backend.open_reader(CACHE).unwrap();
@@ -558,10 +560,10 @@ fn memory_stays_bounded_while_a_cache_is_written_and_read() {
     let size = fs::metadata(s.folder().join(file)).unwrap().len();
     assert!(size > 40 * MIB as u64, "{size} bytes");
     assert_eq!(sum(&mut backend, TIMES), all);
-    // With a fifth of them twice, far from each other.
+    // A fifth of the keys comes twice, far from each other.
     stream(&mut backend, (0..COUNT).chain((0..COUNT).step_by(5)), TIMES);
     assert_eq!(sum(&mut backend, TIMES), all);
-    // With changes upon them, half of which remove.
+    // Changes are put upon them, half of which remove a key.
     let (mut count, mut total) = all;
     for n in 0..10 {
         let numbers = (n * 700..(n + 1) * 700).map(|n| n * 7);
@@ -585,7 +587,7 @@ fn memory_stays_bounded_while_a_cache_is_written_and_read() {
     assert_no_leftovers(&s);
 }
 
-/// Keys so long that those of the changes are not compared all at once.
+/// The keys are so long that a reader compares those of the changes a share after the other.
 #[test]
 fn changes_with_long_keys_are_merged_a_share_after_the_other() {
     let s = Subject::disk();
@@ -608,7 +610,7 @@ fn changes_with_long_keys_are_merged_a_share_after_the_other() {
     }
     assert!(
         names(&s, "larder").len() > 5,
-        "they are not folded into one"
+        "they are not compacted into one"
     );
     let current = |lost: usize, contents: Contents| {
         assert_eq!(contents.lost, lost as u64);
@@ -627,7 +629,7 @@ fn changes_with_long_keys_are_merged_a_share_after_the_other() {
     };
     current(0, backend.load_in_batches(CACHE).unwrap());
     current(0, backend.load(CACHE).unwrap());
-    // The last change of them is damaged: what it replaced does not come back.
+    // The last of these changes is damaged: the entry that it replaced does not come back.
     let newest = names(&s, "larder").pop().unwrap();
     let path = s.folder().join(newest);
     let mut bytes = fs::read(&path).unwrap();
@@ -644,7 +646,7 @@ fn changes_with_long_keys_are_merged_a_share_after_the_other() {
     current(lost, backend.load(CACHE).unwrap());
 }
 
-/// More keys than are compared at once, many of them several times.
+/// There are more keys than are compared at once, and many come several times.
 #[test]
 #[ignore = "takes minutes"]
 fn millions_of_keys_that_repeat_are_saved_once_nightly() {
@@ -659,7 +661,7 @@ fn millions_of_keys_that_repeat_are_saved_once_nightly() {
     assert_no_leftovers(&s);
 }
 
-/// Far beyond what 32 bits count, in 32 MiB.
+/// The sizes are beyond 32 bits, and the memory is 32 MiB.
 #[test]
 #[ignore = "takes minutes and 10 GB of disk"]
 fn a_cache_of_more_than_4_gib_is_written_and_read_nightly() {
@@ -697,7 +699,7 @@ fn a_cache_of_more_than_4_gib_is_written_and_read_nightly() {
         assert!(backend.stat(CACHE).unwrap().bytes > 4 << 30);
     }
     assert_eq!(backend.verify(CACHE).unwrap().damage, []);
-    // A byte behind the first 4 GiB costs the block that it is in.
+    // A damaged byte behind the first 4 GiB costs the block that it is in.
     let [file] = &names_only(&s)[..] else {
         panic!("one save, one file");
     };
@@ -708,7 +710,7 @@ fn a_cache_of_more_than_4_gib_is_written_and_read_nightly() {
     assert_eq!(backend.verify(CACHE).unwrap().damage.len(), 1);
 }
 
-/// The published files, which are not read for it.
+/// The published files, whose bytes are not read.
 fn names_only(s: &Subject) -> Vec<PathBuf> {
     let files = fs::read_dir(s.folder().join(CACHE)).unwrap();
     files.map(|file| file.unwrap().path()).collect()

@@ -1,6 +1,6 @@
-//! Whatever is planted in the folder, looking at it takes time and memory in proportion to its size. Time is counted
-//! in instructions of the compiled component and memory is the component's own, so that the figures are the same on
-//! every machine.
+//! Whatever is planted in the store, looking at it takes time and memory in proportion to its size.
+//! Time is counted in instructions of the compiled component, and memory is the component's own.
+//! Both are the same on every machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,16 +14,16 @@ use larder_fuzz_checks::forge::{
     push_directory, push_end, push_frame, push_index, push_old_index,
 };
 
-/// What a file takes at the least, besides its name and what is in it.
+/// The bytes that a file counts for at least, besides its path and its contents.
 const PER_FILE: usize = 128;
 
-/// Paths in the store, and what is in the files.
+/// Paths in the store, and the bytes of the files.
 type Planted = BTreeMap<String, Vec<u8>>;
 
-/// Something to plant, of about so many bytes.
+/// Makes something to plant, of about so many bytes.
 type Family = fn(usize) -> Planted;
 
-/// What one file might be to be slow or large.
+/// Kinds of single files that may be slow or large to look at.
 const FILES: &[(&str, Family)] = &[
     ("an honest snapshot", |bytes| {
         one(snapshot(bytes / 40, &[7; 8]))
@@ -137,7 +137,7 @@ const FILES: &[(&str, Family)] = &[
     ),
 ];
 
-/// The same of many files.
+/// The same, of many files.
 const FOLDERS: &[(&str, Family)] = &[
     ("changes upon changes", |bytes| {
         let mut files = vec![snapshot(0, &[])];
@@ -188,7 +188,7 @@ const FOLDERS: &[(&str, Family)] = &[
     }),
 ];
 
-/// The same of files from before the store's own format.
+/// The same, of files from before Larder's own format.
 const OLD_FILES: &[(&str, Family)] = &[
     ("an old file of the smallest entries", |bytes| {
         old(bytes as u64 / 3, [0, 0, 0].repeat(bytes / 3))
@@ -213,12 +213,12 @@ fn one(file: Vec<u8>) -> Planted {
     versions([file])
 }
 
-/// Files, oldest first.
+/// A cache of these files, the oldest first.
 fn versions(files: impl IntoIterator<Item = Vec<u8>>) -> Planted {
     (1..).map(path).zip(files).collect()
 }
 
-/// A file from before the store's own format, which claims so many entries.
+/// A file from before Larder's own format, which claims to have so many entries.
 fn old(claimed: u64, entries: Vec<u8>) -> Planted {
     let mut file = postcard::to_allocvec(&claimed).unwrap();
     file.extend(entries);
@@ -266,7 +266,7 @@ fn push_block(file: &mut Vec<u8>, header: &Header, bytes: &[u8]) {
     push_frame(file, bytes, seed);
 }
 
-/// A block of records that store nothing under no key.
+/// A block of records whose keys and values are empty.
 fn records_of_nothing(records: usize) -> Vec<u8> {
     let nothing = Vec::<u8>::new();
     let lengths = vec![0_u8; records * 4];
@@ -275,7 +275,7 @@ fn records_of_nothing(records: usize) -> Vec<u8> {
     postcard::to_allocvec(&columns).unwrap()
 }
 
-/// A segment of a block of one record.
+/// Adds a segment with one block of one record.
 fn push_segment(file: &mut Vec<u8>, header: &Header) {
     let start = file.len();
     let bytes = records_of_nothing(1);
@@ -297,7 +297,7 @@ fn block(length: u32, sum: u64) -> Block {
     }
 }
 
-/// A segment with an index of blocks, which are zeros as far as there is room.
+/// A segment with an index of so many blocks. The blocks are zeros, where there is room for them.
 fn index_of_many(blocks: usize, length: u32) -> Vec<u8> {
     let header = header(Kind::Snapshot, blocks as u64);
     let mut file = head(&header);
@@ -314,7 +314,7 @@ fn index_of_many(blocks: usize, length: u32) -> Vec<u8> {
     file
 }
 
-/// A file of version 1 that is an index and no blocks.
+/// A file of version 1 that has an index and no blocks.
 fn old_index_of_many(blocks: usize, length: u32) -> Vec<u8> {
     let header = header(Kind::Snapshot, blocks as u64).into();
     let mut file = old_head(&header);
@@ -335,7 +335,7 @@ fn claiming_more(header: &impl serde::Serialize, bytes: usize) -> Vec<u8> {
     claiming
 }
 
-/// The beginning of a file that claims much, and then this byte only.
+/// A file that begins like one that claims much, and goes on with only this byte.
 fn filled(bytes: usize, byte: u8) -> Vec<u8> {
     let mut file = head(&header(Kind::Snapshot, u64::MAX));
     file.resize(bytes, byte);
@@ -350,7 +350,7 @@ fn plant(planted: &Planted, root: &Path) {
     }
 }
 
-/// How many bytes are planted, with what a file system keeps of each file.
+/// How many bytes are planted, with those that a file system keeps for each file.
 fn size(planted: &Planted) -> usize {
     let files = planted.iter();
     files
@@ -358,25 +358,26 @@ fn size(planted: &Planted) -> usize {
         .sum()
 }
 
-/// The durabilities, which read in different ways.
+/// Both durabilities, because they read in different ways.
 const DURABILITIES: [&str; 2] = ["full", "atomic"];
 
 /// The functions that look at one cache.
 const ONE_CACHE: &[Look] = &[Look::Load, Look::Stat, Look::Verify];
 
-/// How many instructions a byte may cost, beyond what a call takes that finds nothing.
+/// How many instructions a byte may cost, beyond those of a call that finds nothing.
 const FUEL_PER_BYTE: u64 = 600;
 const FUEL: u64 = 1 << 20;
 
-/// How much memory a byte may cost, beyond that of a call that finds nothing. The least that a file can say of an entry
-/// is its kind and two lengths, in 9 bytes; the caller is handed a record of 32 bytes, and pointers to it are sorted out.
+/// How much memory a byte may cost, beyond the memory of a call that finds nothing. A file takes at
+/// least 9 bytes for an entry: its kind and two lengths. The caller is given a record of 32 bytes,
+/// and the component sorts pointers to the records.
 const MEMORY_PER_BYTE: usize = 20;
 const MEMORY: usize = 8 << 20;
 
-/// The same for a file from before the store's own format, three bytes of which can be an entry.
+/// The same for a file from before Larder's own format, in which 3 bytes can be an entry.
 const MEMORY_PER_OLD_BYTE: usize = 60;
 
-/// What is planted, and what looking at it took.
+/// What is planted, and the cost of looking at it.
 struct Looked {
     name: String,
     size: usize,
@@ -384,7 +385,7 @@ struct Looked {
 }
 
 impl Looked {
-    /// What is more than linear time, or more memory than this for every byte.
+    /// Says how the cost is beyond linear time, or beyond this memory for every byte.
     fn excess(&self, memory_per_byte: usize) -> Option<String> {
         let Looked { name, size, cost } = self;
         match cost {
@@ -398,7 +399,7 @@ impl Looked {
     }
 }
 
-/// Plants a family, and looks at it in every way.
+/// Plants files of a family, and looks at them in every way.
 fn look(name: &str, family: Family, bytes: usize, looks: &[Look]) -> Vec<Looked> {
     let planted = family(bytes);
     let root = tempfile::tempdir().unwrap();
@@ -422,10 +423,10 @@ fn look(name: &str, family: Family, bytes: usize, looks: &[Look]) -> Vec<Looked>
     looked.collect()
 }
 
-/// Plants each family, and twice and four times as much of it: linear work takes twice as long for twice as much, where
-/// the square of it takes four times as long.
+/// Plants each family, then twice and four times as much of it. Linear work takes twice as long for
+/// twice as much; quadratic work takes four times as long.
 fn check_time(families: &[(&str, Family)], looks: &[Look]) {
-    // More than a call reads: what fits into one is kept, and costs less.
+    // This is more than one read gives: a file that fits into one read is kept, and costs less.
     let smallest = 66 << 10;
     let mut excesses = Vec::new();
     let mut most = 0;
@@ -461,7 +462,7 @@ fn check_time(families: &[(&str, Family)], looks: &[Look]) {
     assert!(excesses.is_empty(), "too much:\n{}", excesses.join("\n"));
 }
 
-/// Plants enough of each family for its memory to stand out.
+/// Plants so much of each family that its memory stands out.
 fn check_memory(families: &[(&str, Family)], memory_per_byte: usize) {
     let looked: Vec<Looked> = families
         .iter()

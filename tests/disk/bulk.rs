@@ -1,5 +1,5 @@
-//! What is saved and loaded in pieces, where the pieces matter: files of several segments, keys that come again in
-//! other batches, files that go while they are written, and damage.
+//! Saves and loads in pieces, where the pieces matter: files of several segments, keys that come
+//! again in other batches, files that are removed while they are written, and damage.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The component, or a faulty one.
+/// The built component, or the mutant that the environment names.
 fn disk(folder: &Path) -> Backend {
     let builder = match env::var_os("LARDER_DISK_COMPONENT") {
         Some(component) => Backend::component(component),
@@ -23,7 +23,7 @@ fn disk(folder: &Path) -> Backend {
 
 type Values = BTreeMap<String, Vec<u8>>;
 
-/// What is read, each key once, and how many entries are lost.
+/// The entries that a reader gives, each key once, and how many entries are lost.
 fn read(disk: &Backend) -> (Values, u64) {
     let mut entries = disk.read("cache").unwrap();
     let mut values = Values::new();
@@ -55,7 +55,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Entries of some 4 MB, in several segments.
+/// Entries of about 4 MB together, in several segments.
 fn many(value: &str) -> Vec<Entry> {
     let entry = |n| Entry::new(format!("key {n}"), format!("{value} {n:80}"));
     (0..40_000).map(entry).collect()
@@ -81,7 +81,7 @@ fn the_last_of_several_entries_with_one_key_counts_whatever_lies_between_them() 
                 expected.insert(again.key.clone(), again.value.clone());
                 entries.push(again);
             }
-            // One that lives for no time at all is the last as well.
+            // An entry with a ttl of zero is the last of its key like any other.
             1 => {
                 expected.remove(&again.key);
                 entries.push(again.ttl(Duration::ZERO));
@@ -114,7 +114,7 @@ fn a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end() {
     assert_eq!(read(&disk), (values(&entries), 0));
 }
 
-/// Whoever takes it for one of a writer that died may remove it.
+/// Another writer that takes the file for a stale one may remove it.
 #[test]
 fn a_part_that_is_removed_before_it_is_committed_is_copied() {
     let folder = TempDir::new().unwrap();
@@ -180,7 +180,7 @@ fn changes_of_very_many_keys_are_each_given_once_and_as_they_are_now() {
             0 => Change::Remove(key(n)),
             _ => Change::Put(Entry::new(key(n), format!("new {part}"))),
         };
-        // Each changes some of what the one before has changed.
+        // Each apply changes some of the entries that the one before changed.
         let changes: Vec<Change> = (part * 15_000..part * 15_000 + 17_000)
             .map(change)
             .collect();
@@ -194,7 +194,7 @@ fn changes_of_very_many_keys_are_each_given_once_and_as_they_are_now() {
         assert_eq!(
             disk.stat("cache").unwrap().files,
             2 + part as u64,
-            "not folded"
+            "not compacted"
         );
         assert_eq!(read(&disk), (expected.clone(), 0));
     }

@@ -1,5 +1,5 @@
-//! Several instances, threads and processes on one cache: changes happen in some order, readers see whole
-//! versions, and nothing that returned is undone.
+//! Several instances, threads and processes on one cache: their changes happen in some order,
+//! readers see whole versions, and no change is undone that returned.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::again;
 
 const CACHE: &str = "sessions";
 
-/// Tells a process that it is a child of a test, and what it is to do.
+/// Tells a process that it is the child of a test, and its role.
 const ROLE: &str = "LARDER_TEST_ROLE";
 const FOLDER: &str = "LARDER_TEST_FOLDER";
 
@@ -30,14 +30,14 @@ fn load_once(backend: &mut Instance) -> Result<Values, Error> {
     backend.load(CACHE).map(values)
 }
 
-/// Entries that all say the same, in several blocks.
+/// Entries that all have the same stamp as their value, in several blocks.
 fn stamped(stamp: &str) -> Vec<Entry> {
     (0..20)
         .map(|n| entry(format!("key {n}"), stamp.repeat(1000), None))
         .collect()
 }
 
-/// The one stamp of what is stored.
+/// The one stamp of all entries that are stored.
 fn stamp_of(values: &Values) -> &[u8] {
     assert_eq!(values.len(), 20, "all of one save");
     let mut stamps = values.values();
@@ -147,7 +147,7 @@ fn a_clear_among_threads_lets_no_older_change_come_back() {
                     for n in 0..40 {
                         let change = [put(format!("writer {writer}"), n.to_string(), None)];
                         backend.apply(CACHE, &change).unwrap();
-                        // One's own key is as one left it, or cleared since.
+                        // The thread finds its own key as it left it, or cleared since.
                         let found = load(&mut backend);
                         let value = found.get(&format!("writer {writer}"));
                         assert!(value.is_none_or(|value| *value == n.to_string().into_bytes()));
@@ -166,16 +166,16 @@ fn a_clear_among_threads_lets_no_older_change_come_back() {
     }
 }
 
-/// What one instance may do while another is between two of its calls.
+/// What one instance may do while another one is between two of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
     Save,
-    /// So many that what waits to be removed is removed.
+    /// So many saves that superseded files are removed.
     SaveOften,
     Apply,
-    /// So many that they are folded.
+    /// So many changes that they are compacted.
     ApplyOften,
-    /// So much that a snapshot takes its place at once.
+    /// So much that a snapshot replaces the changes at once.
     ApplyMuch,
     Clear,
     ClearAndSave,
@@ -192,7 +192,7 @@ const DEEDS: [Deed; 7] = [
 ];
 
 impl Deed {
-    /// The steps of it, each of which is one change to the cache.
+    /// The steps of the deed: each is one change to the cache.
     fn steps(self, who: &'static str) -> Vec<Step> {
         let save = |n| Step::Save(who, n);
         let apply = |n| Step::Apply(who, n, 1);
@@ -211,7 +211,7 @@ impl Deed {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Save(&'static str, usize),
-    /// One of the keys is in two batches or not.
+    /// Whether one of the keys is in two batches.
     SaveInBatches(&'static str, bool),
     /// With a value of this length.
     Apply(&'static str, usize, usize),
@@ -252,7 +252,7 @@ impl Step {
         }
     }
 
-    /// The same done to a map.
+    /// Makes the same change to a map.
     fn model(self, values: &mut Values) {
         match self {
             Step::Save(who, n) => {
@@ -284,7 +284,7 @@ fn after(mut values: Values, steps: &[Step]) -> Values {
     values
 }
 
-/// A cache as a test begins: a snapshot, and this many changes.
+/// The cache at the start of a test: a snapshot, and this many changes.
 fn begun(changes: usize) -> (Subject, Values) {
     let s = Subject::disk();
     let mut backend = s.open();
@@ -302,13 +302,13 @@ fn begun(changes: usize) -> (Subject, Values) {
 /// How the steps of a deed come between the calls of an operation.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// All before one call.
+    /// All steps come before one call.
     AtOnce,
-    /// One before each call, from one on.
+    /// One step comes before each call, from some call on.
     OneByOne,
 }
 
-/// Lets `b` do these steps before the nth call of `a` and after. Gives the number of those done.
+/// Lets `b` do these steps before the nth call of `a` and after it. Gives the number of steps done.
 fn interrupt(
     a: &Instance,
     nth: u64,
@@ -325,7 +325,7 @@ fn interrupt(
         step.run(&mut b).expect("nothing is in the way of b");
         count.fetch_add(1, Ordering::Relaxed);
     };
-    // A listing is read as a whole when it begins, so what comes between its entries changes nothing.
+    // A listing is read as a whole when it begins. What comes between its entries changes nothing.
     let when = |nth| When::any().except(Call::NextEntry).nth(nth);
     match pace {
         Pace::AtOnce => {
@@ -346,8 +346,9 @@ fn interrupt(
     done
 }
 
-/// Every way in which a deed can come between the calls of an operation on a cache with so many changes: the
-/// operation is done, then what was found is checked, against the steps that were done in its midst.
+/// Tries every way in which a deed can come between the calls of an operation, on a cache with so
+/// many changes. The operation runs; then its result is checked against the steps that ran in its
+/// midst.
 fn interrupt_everywhere<T>(
     changes: &[usize],
     operation: impl Fn(&mut Instance) -> Result<T, Error>,
@@ -383,8 +384,8 @@ fn interrupt_everywhere<T>(
     }
 }
 
-/// Between any two file system calls of an operation, another instance may do anything: it looks as if the
-/// operation happened at once, at some moment in between, and it does not fail for it.
+/// Between any two file system calls of an operation, another instance may do anything. It looks as
+/// if the operation happened at once, at some moment in between; and the operation does not fail.
 fn write_is_atomic(write: Step, changes: &[usize]) {
     interrupt_everywhere(
         changes,
@@ -398,7 +399,7 @@ fn write_is_atomic(write: Step, changes: &[usize]) {
     );
 }
 
-/// With the latter, the next change is folded with them.
+/// With the latter number, the next change is compacted with them.
 const CHANGES: [usize; 2] = [0, UNFOLDED];
 
 #[test]
@@ -511,7 +512,7 @@ fn child(test: &str, role: &str, folder: &Path) -> Child {
         .expect("a test can be run again")
 }
 
-/// What this process is to do for a test, and on which storage, where it is a child.
+/// Where this process is a child: its role in the test, and the storage.
 fn role() -> Option<(String, Subject)> {
     let role = env::var(ROLE).ok()?;
     let folder = env::var_os(FOLDER).expect("a child is told its folder");

@@ -1,5 +1,5 @@
-//! The disk backend keeps every promise that a backend makes, with either durability, by lists and in batches, on a
-//! real file system and on the simulated disk that the attacks are made on.
+//! The conformance cases, for the disk backend: with both durabilities, with saves and loads in
+//! batches, on a real file system and on the simulated disk.
 
 mod full {
     larder_host_test::conformance!(larder_host_test::Subject::disk());

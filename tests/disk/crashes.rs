@@ -46,7 +46,7 @@ fn atomic_durability_stays_whole_after_crashes_after_crashes() {
 #[test]
 #[should_panic = "full: "]
 fn what_is_atomic_does_not_pass_for_full() {
-    // The backend takes the first setting.
+    // The backend takes the first setting of a variable.
     let subject = subject().env("LARDER_DURABILITY", "atomic");
     crash::every_crash_point(&subject, Durability::Full, &Effort::ordinary());
 }
@@ -85,7 +85,8 @@ fn disk(is_old: bool) -> SimDisk {
     disk
 }
 
-/// What a writer leaves that dies before any of its calls; and, at last, one that does not.
+/// The disks that a writer leaves when it dies before each of its calls, and at last the one where
+/// it returns.
 fn deaths(s: &Subject, disk: &SimDisk, write: &Write) -> Vec<SimDisk> {
     let mut disks = Vec::new();
     for nth in 1.. {
@@ -102,7 +103,7 @@ fn deaths(s: &Subject, disk: &SimDisk, write: &Write) -> Vec<SimDisk> {
     disks
 }
 
-/// Two writers die one after the other; a third returns; then the power is cut.
+/// Two writers die one after the other; a third one returns; then the power is cut.
 fn two_deaths(durability: Durability, is_old: bool, writes: [&Write; 3]) -> u64 {
     let s = subject().env("LARDER_DURABILITY", durability.name());
     let mut images = 0;
@@ -211,8 +212,9 @@ fn atomic_changes_upon_a_first_version_that_was_not_synced_leave_the_cache_whole
     }
 }
 
-/// Stops this write before each of its calls, and lets it return in the end: whatever a power cut leaves then is
-/// one of these, or, once it has returned, what it makes of the last of them.
+/// Stops this write before each of its calls, and at last lets it return. Whatever a power cut then
+/// leaves is one of these states, or, once the write has returned, the state that it makes of the
+/// last one.
 fn stop_at_every_call(s: &Subject, disk: &SimDisk, write: &Write, before: &[Values]) {
     let after = write.on(before.last().unwrap());
     for nth in 1.. {

@@ -1,5 +1,5 @@
-//! Folders with far more files than a store ever makes: an operation makes a bounded number of calls for each file,
-//! and its result is right.
+//! Folders with far more files than Larder ever makes: an operation makes a bounded number of calls
+//! for each file, and its result is right.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -14,14 +14,14 @@ use crate::again;
 
 const CACHE: &str = "sessions";
 
-/// What a folder can be full of.
+/// The files that crowd a folder.
 #[derive(Clone, Copy, Debug)]
 enum Crowd {
     Foreign,
     Folders,
     /// Older versions that nobody removed.
     Superseded,
-    /// Newer versions that are none.
+    /// Newer versions that hold nothing.
     Empty,
     Temporaries,
     StaleTemporaries,
@@ -41,7 +41,7 @@ fn version(number: u64) -> String {
 }
 
 impl Crowd {
-    /// Puts so many files into the folder of a cache whose only version is the one of this number.
+    /// Puts so many files into the folder of a cache. Its only version has this number.
     fn gather(self, folder: &Path, count: u64, newest: u64) {
         let snapshot = fs::read(folder.join(version(newest))).unwrap();
         for n in 0..count {
@@ -57,7 +57,7 @@ impl Crowd {
         }
     }
 
-    /// Whether they may be left in the folder by a save that was not disturbed, and then a clear.
+    /// Whether a save and then a clear, both undisturbed, may leave them in the folder.
     fn stays(self) -> bool {
         matches!(self, Crowd::Foreign | Crowd::Folders)
     }
@@ -67,7 +67,7 @@ fn files(folder: &Path) -> u64 {
     fs::read_dir(folder).unwrap().count() as u64
 }
 
-/// Storage with a cache of two entries whose only version is the one of this number.
+/// Storage with a cache of two entries, whose only version has this number.
 fn saved_as(number: u64, durability: &str) -> Subject {
     let s = Subject::disk().env("LARDER_DURABILITY", durability);
     let entries = [entry("a", "1", None), entry("b", "2", None)];
@@ -82,7 +82,7 @@ fn keys(backend: &mut Instance) -> Result<String, Error> {
     Ok(values(contents).into_keys().collect())
 }
 
-/// No operation on a folder of so many files makes more calls than this for each.
+/// No operation on a folder of so many files makes more calls than this for each file.
 fn at_most_per_file(backend: &Instance, per_file: u64, files: u64, case: &str) -> u64 {
     let calls = backend.faults().calls().len() as u64;
     assert!(
@@ -147,7 +147,7 @@ fn an_operation_makes_few_calls_for_each_file_of_very_many() {
     operations_make_few_calls_for_each_of(2_000);
 }
 
-/// With `atomic`, versions that were not finished are passed over, one by one.
+/// With `atomic`, unfinished versions are passed over one by one.
 #[test]
 fn versions_that_were_not_finished_are_passed_over_with_few_calls_for_each() {
     const COUNT: u64 = 300;
@@ -161,7 +161,7 @@ fn versions_that_were_not_finished_are_passed_over_with_few_calls_for_each() {
 /// Tells a process that it may not have many files open.
 const FEW_FILES: &str = "LARDER_TEST_FEW_FILES";
 
-/// Changes pile up while several processes never pause, and each file of a chain is open until all are.
+/// Changes pile up while several processes never pause, and a reader has all files of a chain open.
 #[cfg(unix)]
 #[test]
 fn a_chain_of_more_files_than_may_be_open_is_one_cache() {
@@ -184,7 +184,7 @@ fn a_chain_of_more_files_than_may_be_open_is_one_cache() {
     assert_eq!(keys(&mut backend), Ok("bc".into()));
 }
 
-/// As crowded as it gets, through the crate: nothing is counted there.
+/// The fullest folders, through `larder-host`: no calls are counted there.
 #[test]
 #[ignore = "makes a million files"]
 fn a_million_foreign_files_and_a_hundred_thousand_versions_are_in_the_way_of_nothing() {
@@ -196,7 +196,7 @@ fn a_million_foreign_files_and_a_hundred_thousand_versions_are_in_the_way_of_not
     ] {
         let s = saved_as(1 + count, "full");
         crowd.gather(&s.folder().join(CACHE), count, 1 + count);
-        // It takes as long as it takes, which is more for a debug build.
+        // A debug build takes long for it.
         let disk = Backend::builtin()
             .preopen(s.folder(), "/")
             .time_limit(Duration::MAX);

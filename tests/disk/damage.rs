@@ -1,5 +1,5 @@
-//! Damaged storage: what is intact is given, what is not is counted, and nothing that was replaced or removed
-//! comes back.
+//! Damaged storage: intact entries are given, the others are counted, and nothing comes back that
+//! was replaced or removed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use larder_host_test::{
 const CACHE: &str = "sessions";
 const SECOND: u64 = 1_000_000_000;
 
-/// A cache, what it holds, and its files.
+/// A cache, its contents, and its files.
 struct Sample {
     subject: Subject,
     /// The values, and whether they expire.
@@ -50,7 +50,7 @@ impl Sample {
         }
     }
 
-    /// Everything given is what the cache holds. Says how many of its entries are not given.
+    /// Every entry that is given is one of the contents. Says how many of them are not given.
     fn missing(&self, contents: &Contents, case: &str) -> u64 {
         let mut missing = self.current.clone();
         for entry in &contents.entries {
@@ -65,7 +65,8 @@ impl Sample {
         missing.len() as u64
     }
 
-    /// What is given and what is lost are all there was, whichever byte of a file is damaged.
+    /// Whichever byte of a file is damaged, the entries that are given and those that are lost are
+    /// all there were.
     fn survives_flips_of(&self, file: &Path, positions: impl Iterator<Item = usize>) {
         let mut backend = self.subject.open();
         let bytes = &self.files[file];
@@ -89,7 +90,8 @@ impl Sample {
         assert_eq!(backend.verify(CACHE).unwrap().damage, []);
     }
 
-    /// What is given is current, and loss is never silent, wherever a file ends too early.
+    /// Wherever a file is cut short, the entries that are given are current, and a loss is never
+    /// silent.
     fn survives_truncations_of(&self, file: &Path, lengths: impl Iterator<Item = usize>) {
         let mut backend = self.subject.open();
         for length in lengths {
@@ -127,7 +129,7 @@ fn verify_points_at(backend: &mut Instance, file: &Path, position: u64, case: &s
     assert!(hit, "{case}: {:?}", report.damage);
 }
 
-/// One block.
+/// A cache of one block.
 fn saved() -> Sample {
     let subject = Subject::disk();
     let entries = [
@@ -140,7 +142,7 @@ fn saved() -> Sample {
     Sample::new(subject)
 }
 
-/// A snapshot and three files of changes, which replace, remove and bring back.
+/// A snapshot and three change files, which replace, remove and bring back entries.
 fn changed() -> Sample {
     let subject = saved().subject;
     let mut backend = subject.open();
@@ -159,7 +161,7 @@ fn changed() -> Sample {
     Sample::new(subject)
 }
 
-/// The same, read without trust in syncs.
+/// The same, for a backend that does not trust in syncs.
 fn atomic(sample: Sample) -> Sample {
     Sample {
         subject: sample.subject.env("LARDER_DURABILITY", "atomic"),
@@ -173,7 +175,7 @@ fn large_entries() -> Vec<Entry> {
         .collect()
 }
 
-/// Several blocks, and changes to some of them.
+/// A cache of several blocks, and changes to some of them.
 fn in_blocks() -> Sample {
     let subject = Subject::disk();
     let mut backend = subject.open();
@@ -205,14 +207,14 @@ fn any_flipped_byte_of_changes_is_survived_and_brings_nothing_back() {
     }
 }
 
-/// A power cut may have torn them: to salvage some of their changes would be a mixture.
+/// A power cut may have torn the changes: to salvage some of them would be a mixture.
 #[test]
 fn changes_that_may_not_be_synced_are_passed_over_when_they_are_damaged() {
     let sample = atomic(changed());
     let mut backend = sample.subject.open();
     let load = |backend: &mut Instance| values(backend.load(CACHE).unwrap());
     let files: Vec<_> = sample.files.iter().collect();
-    // What is there when this file is the newest.
+    // The contents when this file is the newest.
     let mut states = Vec::new();
     for (file, _) in files.iter().rev() {
         states.push(load(&mut backend));
@@ -246,7 +248,8 @@ fn any_truncation_of_a_small_cache_is_survived() {
     }
 }
 
-/// The places of a large file that differ from their neighbours: not every byte of the values.
+/// The places of a large file that differ from their neighbours. Most bytes of the values are left
+/// out.
 fn interesting(length: usize) -> impl Iterator<Item = usize> {
     (0..length).filter(move |at| *at < 120 || length - at < 320 || at % 1999 == 0)
 }
@@ -259,7 +262,7 @@ fn damage_to_one_block_leaves_the_others() {
         sample.survives_flips_of(file, interesting(bytes.len()));
         sample.survives_truncations_of(file, interesting(bytes.len()).step_by(3));
     }
-    // In numbers: one value of the snapshot damaged, one block lost.
+    // In numbers: one damaged value of the snapshot costs one block.
     let (file, bytes) = sample.files.first_key_value().unwrap();
     let place = bytes
         .windows(1000)
@@ -298,7 +301,8 @@ fn a_damaged_block_is_lost_where_the_index_is_damaged_too() {
     }
 }
 
-/// Where each frame of a file begins and ends: the blocks, the indexes, and the directory at the end.
+/// Where each frame of a file begins and ends: the blocks, the indexes, and at the end the
+/// directory.
 fn frames(file: &[u8]) -> Vec<(usize, usize)> {
     let length = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
     let mut frames = Vec::new();
@@ -329,9 +333,9 @@ fn a_block_that_is_damaged_with_its_index_is_counted() {
             let contents = backend.load(CACHE).unwrap();
             let missing = sample.missing(&contents, &case);
             match number {
-                // One entry, which may have been replaced since.
+                // One entry is lost, which may have been replaced since.
                 0 => assert!(contents.lost == 1 && missing <= 1, "{case}"),
-                // Anything older may have been changed, and is left out.
+                // Any older entry may have been changed, and is left out.
                 _ => assert!(contents.lost >= missing && missing > 1, "{case}"),
             }
         }
@@ -411,7 +415,7 @@ fn save_and_clear_replace_what_is_damaged() {
     }
 }
 
-/// Also when changes are folded with the damage, or the snapshot is written anew.
+/// This holds also when changes are compacted with the damage, or the snapshot is written anew.
 #[test]
 fn lost_entries_stay_lost_and_counted_until_their_key_is_changed() {
     let sample = in_blocks();
@@ -433,7 +437,7 @@ fn lost_entries_stay_lost_and_counted_until_their_key_is_changed() {
         .collect();
     assert_eq!(lost.len() as u64, before.lost);
 
-    // Enough for folds of changes, and then for a new snapshot.
+    // So many changes are compacted, and later become a new snapshot.
     for (changes, length) in [(40, 10), (20, 20_000)] {
         for n in 0..changes {
             let change = [put("other", vec![n; length], None)];
@@ -468,7 +472,7 @@ fn a_file_that_is_missing_is_counted_and_brings_nothing_back() {
     let sample = changed();
     for file in sample.files.keys() {
         if file == sample.files.last_key_value().unwrap().0 {
-            // Without the newest the cache is an older version of itself, and whole.
+            // Without the newest file the cache is an older version of itself, and whole.
             continue;
         }
         fs::remove_file(sample.subject.folder().join(file)).unwrap();
@@ -506,7 +510,7 @@ fn a_file_of_anything_never_passes_for_a_cache() {
         let outcome = backend.apply(CACHE, &[put("a", "1", None)]);
         assert!(matches!(outcome, Err(Error::Corrupt(_))), "{outcome:?}");
     }
-    // With something behind it, a file is still what it was.
+    // With more bytes behind its end, a file still holds the same.
     sample.write(file, &doubled);
     let contents = backend.load(CACHE).unwrap();
     assert_eq!(sample.missing(&contents, "doubled"), contents.lost);
@@ -521,7 +525,7 @@ fn a_newer_format_is_an_unsupported_version_that_save_replaces() {
 
 fn a_newer_format_is_named(sample: Sample) {
     let (file, bytes) = sample.files.first_key_value().unwrap();
-    // The magic ends in the version, at both ends of a file.
+    // The magic bytes at both ends of a file contain the version.
     let mut newer = bytes.clone();
     let trailing = bytes.len() - 1;
     newer[7] = 9;
@@ -557,7 +561,7 @@ fn a_truncated_file_from_before_the_format_is_corrupt() {
         );
         assert_ne!(backend.verify(CACHE).unwrap().damage, []);
     }
-    // It has no checksums: what a flipped byte does to a value cannot be told, but it is never a trap.
+    // The old file has no checksums: a flipped byte may change a value, but never causes a trap.
     for position in 0..bytes.len() {
         for flip in [0x01, 0x80, 0xff] {
             let mut damaged = bytes.clone();
@@ -575,9 +579,9 @@ fn a_truncated_file_from_before_the_format_is_corrupt() {
     assert!(!file.exists());
 }
 
-/// A fold carries on what was lost, and is none the less whole.
+/// A compacted file carries on the keys that were lost, and is itself whole.
 #[test]
-fn atomic_changes_upon_a_fold_that_carries_lost_keys_are_kept() {
+fn atomic_changes_upon_a_compaction_that_carries_lost_keys_are_kept() {
     let subject = Subject::disk().env("LARDER_DURABILITY", "atomic");
     let mut backend = subject.open();
     let kept = entry("kept", vec![2; 50_000], None);
@@ -588,7 +592,7 @@ fn atomic_changes_upon_a_fold_that_carries_lost_keys_are_kept() {
     let mut bytes = fs::read(&snapshot).unwrap();
     bytes[100] ^= 1;
     fs::write(&snapshot, bytes).unwrap();
-    // Another writer is at work, so that what a fold supersedes stays.
+    // Another writer is at work, so that compaction removes none of the superseded files.
     fs::write(folder.join("0123456789abcdef.tmp"), b"").unwrap();
     for changes in 1..7 {
         let change = put(format!("key {changes}"), vec![3; 30_000], None);

@@ -1,4 +1,5 @@
-//! Whatever call to the disk fails, for whatever reason: a typed error, and nothing that was stored is gone.
+//! Whatever call to the file system fails, and for whatever reason: the error is typed, and nothing
+//! that was stored is gone.
 
 use larder_host_test::crash::Durability::{self, Atomic, Full};
 use larder_host_test::failures::{every_failing_call, short_reads_and_writes, two_failing_calls};

@@ -1,4 +1,5 @@
-//! A disk that is full, failing, read-only or tampered with: errors are typed, and what was stored stays stored.
+//! What an operation does to the file system, and what it finds there: in which order it syncs,
+//! what it removes, no hard links, no permissions, links and foreign files.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -69,15 +70,15 @@ fn new_changes() -> Vec<Change> {
     ]
 }
 
-/// How a cache came to hold what it holds before the test.
+/// How the cache came to its contents before the test.
 #[derive(Clone, Copy, Debug)]
 enum Past {
     Nothing,
     /// One snapshot.
     Saved,
-    /// A snapshot, and as many changes as it takes for the next to be folded with them.
+    /// A snapshot, and so many changes that the next one is compacted with them.
     Changed,
-    /// A file from before the store's own format.
+    /// A file from before Larder's own format.
     Legacy,
 }
 
@@ -102,7 +103,7 @@ fn subject(past: Past) -> Subject {
 }
 
 #[test]
-fn the_change_after_the_unfolded_ones_is_folded_with_them() {
+fn a_change_too_many_is_compacted_with_those_before_it() {
     let s = subject(Past::Changed);
     let files = || fs::read_dir(s.folder().join(CACHE)).unwrap().count();
     assert_eq!(files(), 1 + UNFOLDED);
@@ -135,7 +136,7 @@ fn count(calls: &[Made], call: Call) -> usize {
     calls.iter().filter(|made| made.call == call).count()
 }
 
-/// What all the functions that read give back, together.
+/// The results of all functions that read.
 fn read_all(backend: &mut Instance) -> [Result<String, Error>; 5] {
     let show = |contents| format!("{:?}", values(contents));
     [
@@ -187,7 +188,7 @@ fn full_durability_syncs_a_file_before_it_has_its_name_and_its_folder_after() {
         let linked = position(&|made| made.call == Call::Link);
         let folder = position(&|made| made.call == Call::Sync && made.path == CACHE);
         assert!(written < Some(synced) && synced < linked && linked < folder);
-        // What a version supersedes stays until that one is sure to stay.
+        // A superseded version stays until the newer one is synced.
         let removed = |made: &Made| made.call == Call::Unlink && made.path.ends_with(".larder");
         if let Some(removed) = calls.iter().position(removed) {
             assert!(folder < removed, "{write:?}:\n{}", backend.faults());
@@ -216,7 +217,7 @@ fn atomic_durability_makes_small_changes_without_a_sync() {
     let s = Subject::disk().env("LARDER_DURABILITY", "atomic");
     let mut backend = s.open();
     let small = [entry("new", "new value", None)];
-    // The first version is synced, so that there is something to fall back to.
+    // The first version is synced, so that there is one to return to.
     backend.save(CACHE, &small).unwrap();
     backend.apply(CACHE, &new_changes()).unwrap();
     let assert_no_sync = |backend: &Instance| {
@@ -285,7 +286,7 @@ fn a_folder_without_write_permission_is_access_denied() {
     Write::Save.run(&mut s.open()).unwrap();
 }
 
-/// A folder beside the storage, with everything in it that somebody might want to lead the component to.
+/// A folder beside the storage, with everything in it to which somebody might lead the component.
 #[cfg(unix)]
 fn outside() -> tempfile::TempDir {
     let outside = tempfile::tempdir().unwrap();
@@ -301,11 +302,11 @@ fn outside() -> tempfile::TempDir {
     outside
 }
 
-/// Uses a cache in every way; nothing of that may give what is outside, or change it.
+/// Uses a cache in every way: no call gives or changes what is outside.
 #[cfg(unix)]
 fn use_with_links(s: &Subject, outside: &Path) {
     let before = tree(outside);
-    // What is refused and what works is for other tests to say; here it is about what is outside.
+    // Other tests say which of these calls fail.
     for write in [None].into_iter().chain(WRITES.map(Some)) {
         let mut backend = s.open();
         if let Some(write) = write {
@@ -358,7 +359,7 @@ fn a_version_that_is_a_link_is_not_followed() {
             link(&s, name);
             assert_eq!(stored(&s), before, "{past:?} with a link called {name}");
             use_with_links(&s, outside.path());
-            // It is in the way of nothing.
+            // The link is in the way of no operation.
             s.open().save(CACHE, &new_entries()).unwrap();
             assert_eq!(stored(&s)["replaced"], b"new value");
         }
@@ -406,7 +407,8 @@ fn an_old_file_that_is_no_file_is_as_good_as_none() {
     }
 }
 
-/// A host keeps a component from what is outside; what is beside the cache is for the component to keep from.
+/// The host keeps a component from everything outside of its folder. The component itself has to
+/// keep a cache from the files beside it.
 #[cfg(unix)]
 #[test]
 fn a_link_to_another_cache_is_not_followed() {
@@ -460,7 +462,7 @@ fn a_folder_in_place_of_a_version_is_in_the_way_of_nothing() {
     }
 }
 
-/// Puts these names, with bytes that are theirs, into the storage and the folder of a cache.
+/// Puts files with these names and known bytes into the store and into the folder of a cache.
 fn plant(s: &Subject, names: &[PathBuf]) {
     fs::create_dir_all(s.folder().join(CACHE)).unwrap();
     for name in names {
@@ -473,7 +475,7 @@ fn plant(s: &Subject, names: &[PathBuf]) {
     fs::create_dir_all(s.folder().join(".git")).unwrap();
 }
 
-/// Uses a cache among foreign files, which neither show nor suffer.
+/// Uses a cache among foreign files: they do not show, and are not changed.
 fn use_among(names: &[PathBuf]) {
     let s = Subject::disk();
     plant(&s, names);
@@ -613,7 +615,7 @@ fn versions_that_were_superseded_do_not_pile_up() {
     for durability in ["full", "atomic"] {
         let s = Subject::disk().env("LARDER_DURABILITY", durability);
         let mut backend = s.open();
-        // Somebody else is writing all the time.
+        // Another writer is at work all the time.
         backend.save(CACHE, &old_entries()).unwrap();
         plant_temporary(&s, "ddccbbaa33221100.tmp", Duration::ZERO);
         for _ in 0..100 {
@@ -708,7 +710,7 @@ fn a_file_from_before_the_format_is_read_and_superseded() {
     ];
     let file = s.folder().join("sessions.postcard");
     write_legacy(&file, &entries);
-    // It does not say when it was saved: what remains is taken as it is.
+    // The file does not say when it was saved, so that its ttls begin now.
     s.clock().advance(Duration::from_secs(3600));
     let contents = s.open().load(CACHE).unwrap();
     let deadline = contents.entries.iter().find(|entry| entry.key == "b");

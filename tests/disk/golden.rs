@@ -1,6 +1,5 @@
-//! Files of every published version of the format are read for good, and
-//! today's version is written to the byte. `tests/data/golden` never changes:
-//! a new version adds files to it.
+//! Files of every published version of the format are read for good, and today's version is written
+//! to the byte. Files in `tests/data/golden` never change: a new version adds files there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +30,7 @@ fn remove(key: &str) -> Record<'_> {
     Record { key, put: None }
 }
 
-/// A record or two each.
+/// Blocks of one or two records.
 const BLOCKS: RangeInclusive<usize> = 40..=40;
 
 fn file(kind: Kind, records: &[Record], lost: &LostKeys, blocks: RangeInclusive<usize>) -> Vec<u8> {
@@ -40,7 +39,7 @@ fn file(kind: Kind, records: &[Record], lost: &LostKeys, blocks: RangeInclusive<
     encode(id, kind, SAVED_AT, &mut records, lost, 0, blocks)
 }
 
-/// Every kind of record that a snapshot has.
+/// A snapshot with every kind of record that a snapshot can have.
 fn snapshot() -> Vec<u8> {
     let records = [
         put("", b"", None),
@@ -54,7 +53,7 @@ fn snapshot() -> Vec<u8> {
     file(Kind::Snapshot, &records, &LostKeys::default(), BLOCKS)
 }
 
-/// Folded changes, of which some were lost before.
+/// Compacted changes, of which some were lost before.
 fn changes() -> Vec<u8> {
     let lost = LostKeys {
         puts: vec![key_hash("lost")],
@@ -64,7 +63,7 @@ fn changes() -> Vec<u8> {
     file(Kind::Changes { covers: 2 }, &records, &lost, BLOCKS)
 }
 
-/// Several segments, of blocks that grow.
+/// A snapshot of several segments, whose blocks grow.
 fn segments() -> Vec<u8> {
     let keys: Vec<String> = (0..40).map(|n| format!("key {n}")).collect();
     let record = |n: usize| match (n % 5, keys[n].as_str()) {
@@ -161,7 +160,7 @@ fn live(disk: &Backend, cache: &str) -> (Live, u64) {
     (entries.collect(), contents.lost)
 }
 
-/// What both golden caches hold.
+/// The contents of both golden caches.
 fn expected() -> Live {
     let expected = [
         ("", &b""[..], None),
@@ -186,7 +185,7 @@ fn every_version_is_read() {
             entries,
             ..
         } = disk.stat(cache).unwrap();
-        // What was lost and what has expired are on the disk.
+        // The entries that were lost and those that have expired are on the disk.
         assert_eq!((version, files, entries), (9, 2, 6), "{cache}");
         let report = disk.verify(cache).unwrap();
         assert_eq!(report.files, 2);
@@ -204,7 +203,7 @@ fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
             let whole = fs::read(&path).unwrap();
             for at in 0..whole.len() {
                 let mut damaged = whole.clone();
-                // Of the version, what makes the one the other.
+                // A flip of these bits makes the one version the other.
                 damaged[at] ^= 0x03;
                 fs::write(&path, &damaged).unwrap();
                 let case = format!("{cache}/{name}, byte {at}");
@@ -213,8 +212,8 @@ fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
                     assert_eq!(expected().get(key), Some(value), "{case}");
                 }
                 let missing = (expected().len() - entries.len()) as u64;
-                // One was lost before, and what has expired counts where it is lost. With the index goes
-                // the knowledge of which one it was, so that any older entry may be it.
+                // One entry was lost before; an expired entry counts where it is lost. Without the
+                // index nobody knows which entry that was, so that it may be any older one.
                 let is_exact = lost == 1 + missing || lost == 2 + missing;
                 let may_be_any = name.contains('9') && missing == 3 && lost > missing;
                 assert!(
@@ -229,9 +228,9 @@ fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
     }
 }
 
-/// Changes of today upon files of then, and folds of both.
+/// Changes of today are put upon files of then, and both are compacted.
 #[test]
-fn every_version_is_built_upon_and_folded() {
+fn every_version_is_built_upon_and_compacted() {
     for cache in ["v1", "v2"] {
         let root = store(cache);
         let disk = Backend::disk(root.path()).unwrap();
@@ -243,11 +242,12 @@ fn every_version_is_built_upon_and_folded() {
             assert_eq!(live(&disk, cache), (expected.clone(), 1), "{cache}, {n}");
         }
         let files = fs::read_dir(root.path().join(cache)).unwrap().count();
-        assert!(files < 20, "folded: {files} files");
+        assert!(files < 20, "compacted: {files} files");
         disk.apply(cache, [Change::Remove("lost".into())]).unwrap();
         assert_eq!(live(&disk, cache), (expected.clone(), 0));
 
-        // More than the snapshot has: all becomes one file of today's version.
+        // There are more changes than entries in the snapshot: all become one file of today's
+        // version.
         let large = Entry::new("large", vec![7; 100_000]);
         disk.apply(cache, [Change::Put(large)]).unwrap();
         expected.insert("large".into(), (vec![7; 100_000], None));

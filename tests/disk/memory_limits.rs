@@ -1,5 +1,5 @@
-//! What does not fit in the memory of the component is an error that says so,
-//! and never a trap; what is stored stays stored.
+//! Data that does not fit into the memory of the component is an error that says so, and never a
+//! trap. What is stored stays stored.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,16 +10,16 @@ use larder_host::{Backend, Builder, Change, Entry, Error, ErrorKind};
 
 const MIB: usize = 1 << 20;
 
-/// What the component takes before it does anything.
+/// The memory that the component takes before it does anything.
 const LEAST: usize = MIB + 256 * 1024;
 
-/// The component, in pieces.
+/// The component, which is given and asked for entries in batches.
 fn limited(folder: &Path, limit: usize) -> Backend {
     build(Backend::builtin(), folder, limit)
 }
 
-/// The component where nobody finds its interface for batches, so that it is given and asked for
-/// everything at once.
+/// The component without its interface for batches, so that it is given and asked for all entries
+/// at once.
 fn limited_at_once(folder: &Path, limit: usize) -> Backend {
     static AT_ONCE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let (name, other) = (b"larder:cache/cache-bulk@", b"larder:cache/cache-hulk@");
@@ -35,13 +35,13 @@ fn limited_at_once(folder: &Path, limit: usize) -> Backend {
 }
 
 fn build(component: Builder, folder: &Path, limit: usize) -> Backend {
-    // Compiled once for all.
+    // The code is compiled once for all backends.
     let component = component.code_cache(concat!(env!("CARGO_TARGET_TMPDIR"), "/code"));
     let component = component.preopen(folder, "/").memory_limit(limit);
     component.build().unwrap()
 }
 
-/// Everything in the folder of a cache, and whether any of it is a temporary.
+/// The names of the files in the folder of the cache.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(files) = fs::read_dir(folder.join("cache")) else {
         return Vec::new();
@@ -59,8 +59,8 @@ fn a_write_beyond_the_memory_is_too_large_and_leaves_no_trace() {
         .unwrap();
     let before = names(folder.path());
     let mut refused = 0;
-    // From what is easy to what the host itself refuses, closely enough to
-    // meet every place where memory might run out.
+    // The sizes begin with easy ones and end where the host itself refuses. They are so close that
+    // memory runs out at every place where it can.
     for size in (0..34 * MIB).step_by(MIB / 2) {
         let large = Entry::new("large", vec![7; size]);
         for outcome in [
@@ -73,7 +73,7 @@ fn a_write_beyond_the_memory_is_too_large_and_leaves_no_trace() {
             match outcome.map_err(|error| error.kind().clone()) {
                 Ok(()) => {}
                 Err(ErrorKind::TooLarge(_)) => refused += 1,
-                // The host could not hand it over, so that the component never had it.
+                // The host could not hand the value over, so that the component never had it.
                 Err(ErrorKind::OutOfMemory(_)) if size > 14 * MIB => refused += 1,
                 Err(other) => panic!("{size} bytes: {other:?}"),
             }
@@ -110,14 +110,14 @@ fn a_load_beyond_the_memory_is_too_large() {
     assert!(refused > 0);
 }
 
-/// Memory limits in steps of what a memory grows by, from what is too little to begin with.
+/// Memory limits, in the steps by which a memory grows. The first is too little to begin with.
 fn limits() -> impl Iterator<Item = usize> {
     (LEAST..6 * MIB)
         .step_by(64 * 1024)
         .chain((6 * MIB..24 * MIB).step_by(MIB))
 }
 
-/// Caches whose entries are of very different sizes, over several segments.
+/// Caches whose entries have very different sizes, in several segments.
 fn shapes() -> Vec<(&'static str, Vec<Entry>)> {
     let of = |count: usize, size: usize| {
         let entry = |n| Entry::new(format!("{n:x}"), vec![n as u8; size]);
@@ -144,8 +144,8 @@ fn read(backend: &Backend) -> Result<(usize, u64), Error> {
     Ok((count, entries.lost()))
 }
 
-/// Whatever the limit, the outcome is this one, or that there is too little memory; never a trap.
-/// Says from which limit on there is enough.
+/// Whatever the limit, the outcome is the expected one, or the error that there is too little
+/// memory; never a trap. Gives the smallest limit that is enough.
 fn check_reads(folder: &Path, shape: &str, expected: (usize, u64)) -> usize {
     let mut enough = None;
     for limit in limits() {
@@ -177,7 +177,7 @@ fn under_every_memory_limit_a_reader_gives_entries_or_too_large() {
         println!("{shape}: read within {enough} bytes");
         assert!(enough < 16 * MIB);
 
-        // Damaged where most has to be gone through: a block, and the way to the directory.
+        // The damage is where a reader has to search most: in a block, and in the trailer.
         let snapshot = names(folder.path()).pop().unwrap();
         let path = folder.path().join("cache").join(snapshot);
         let mut bytes = fs::read(&path).unwrap();
@@ -197,7 +197,7 @@ fn under_every_memory_limit_a_reader_gives_entries_or_too_large() {
         fs::write(&path, &bytes).unwrap();
         check_reads(folder.path(), &format!("{shape}, damaged twice"), damaged);
 
-        // Changes upon it, whose keys are held.
+        // A reader holds the keys of the changes in memory.
         bytes[middle] ^= 1;
         fs::write(&path, &bytes).unwrap();
         for changes in entries.chunks(entries.len() / 4) {
@@ -220,7 +220,7 @@ fn under_every_memory_limit_a_writer_commits_or_leaves_no_trace() {
             let sizes = entries
                 .iter()
                 .map(|entry| entry.key.len() + entry.value.len());
-            // The host could not hand it over, so that the component never had it.
+            // The host could not hand the entry over, so that the component never had it.
             let is_too_little =
                 |limit: usize| limit < LEAST + MIB / 4 + 2 * sizes.clone().max().unwrap();
             let keys: BTreeSet<_> = entries.iter().map(|entry| &entry.key).collect();

@@ -1,5 +1,5 @@
-//! The native build of the storage and the component are the same storage: each reads and goes on with what the other
-//! wrote, and both say the same of what is damaged or in the way.
+//! The native build of the storage and the component are the same storage: each reads and continues
+//! what the other wrote, and both report damage and obstacles alike.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 const CACHE: &str = "sessions";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What a load gave: by key, the value and how long after the entry `hour` it expires; and how many were lost. Or the
-/// error.
+/// The outcome of a load: by key, the value and how long after the entry `hour` it expires; then
+/// the number of lost entries. Or the error.
 type Loaded = Result<(BTreeMap<String, (Vec<u8>, Option<Duration>)>, u64), String>;
 
 enum Storage {
@@ -25,7 +25,7 @@ enum Storage {
 
 use Storage::{Component, Native};
 
-/// Both, for one folder.
+/// Both storages, for one folder.
 fn both(folder: &Path) -> [Storage; 2] {
     [
         Native(Store::open(folder).unwrap()),
@@ -113,7 +113,7 @@ fn error(error: larder_host::Error) -> String {
     format!("{:?}", error.kind())
 }
 
-/// More than one block, with what is at the edges of what an entry may be.
+/// Entries in more than one block, with the extremes of what an entry may be.
 fn entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = (0..5_000)
         .map(|i| Entry::new(format!("key-{i}"), vec![i as u8; i % 300]))
@@ -131,7 +131,7 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-/// What these entries load as.
+/// What a load gives for these entries.
 fn expected(entries: &[Entry]) -> BTreeMap<String, (Vec<u8>, Option<Duration>)> {
     let live = entries
         .iter()
@@ -153,7 +153,7 @@ fn each_reads_and_goes_on_with_what_the_other_wrote() {
         first.save(&entries()).unwrap();
         assert!(second.load() == Ok((model.clone(), 0)), "turn {turn}: save");
 
-        // Often enough that files are folded, some of which either wrote.
+        // So many changes that files are compacted, of both writers.
         for i in 0..60 {
             let (writer, reader) = match i % 2 {
                 0 => (second, first),

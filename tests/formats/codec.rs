@@ -1,6 +1,5 @@
-//! The file format: whatever is encoded is read, and whatever is damaged is
-//! lost and counted, never wrong. Small blocks make small files have many, in
-//! many segments.
+//! The file format: whatever is encoded is read, and whatever is damaged is lost and counted, never
+//! wrong. Small blocks make small files have many blocks, in many segments.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -60,10 +59,10 @@ fn in_segments() -> (Owned, Vec<u8>) {
     snapshot(70, 40)
 }
 
-/// A value and its time to live.
+/// A value and its ttl.
 type Stored = (Vec<u8>, Option<u64>);
 
-/// All that a file gives.
+/// Everything that a reader gives of a file.
 #[derive(Debug, Default)]
 struct Read {
     header: Option<Header>,
@@ -73,7 +72,7 @@ struct Read {
     lost: LostKeys,
     missing_puts: u64,
     missing_removes: u64,
-    /// Something is missing of which the keys are not known.
+    /// Something is missing, and its keys are not known.
     is_blind: bool,
 }
 
@@ -135,7 +134,7 @@ fn damage(file: &[u8]) -> Vec<Damage> {
     checked(file).unwrap().1
 }
 
-/// The hashes of all keys, from the indexes alone; none where one is damaged.
+/// The hashes of all keys, from the indexes alone. None where an index is damaged.
 fn keys(file: &[u8]) -> Option<LostKeys> {
     let Ok(Ok(mut reader)) = Reader::open(file) else {
         return None;
@@ -158,8 +157,8 @@ fn keys(file: &[u8]) -> Option<LostKeys> {
     }
 }
 
-/// What files say together, newest first: the newest records, how often each
-/// key came, and what is lost.
+/// What several files say together, the newest first: the newest record of every key, whether each
+/// key comes once, and what is lost.
 fn merged(files: &[impl AsRef<[u8]>], shares: u64, seed: u64) -> Option<(Owned, bool, Lost)> {
     let mut merge = Merge::new(
         Share {
@@ -196,8 +195,8 @@ fn merged(files: &[impl AsRef<[u8]>], shares: u64, seed: u64) -> Option<(Owned, 
     Some((given, is_once, merge.finish()))
 }
 
-/// Where the parts of a file lie: its segments' blocks and indexes, and its
-/// directory, whose frame the trailer leads to.
+/// Where the parts of a file lie: the blocks and indexes of its segments, and its directory, to
+/// whose frame the trailer leads.
 struct Layout {
     /// Every frame after the header: where it begins and ends.
     frames: Vec<(usize, usize)>,
@@ -220,7 +219,7 @@ impl Layout {
         Layout { frames, directory }
     }
 
-    /// The frames that are indexes: whose damage loses nothing, and is told.
+    /// The frames that are indexes: their damage loses nothing, and is reported.
     fn indexes(&self, file: &[u8]) -> Vec<(usize, usize)> {
         let is_index = |(start, end): &&(usize, usize)| {
             let mut damaged = file.to_vec();
@@ -307,7 +306,7 @@ proptest! {
         prop_assert_eq!(hashes, LostKeys { puts: hashes_of(true), removes: hashes_of(false) });
     }
 
-    /// Whatever the batches are, and wherever they end.
+    /// Whatever is in the batches, and wherever they end.
     #[test]
     fn batches_make_the_file_that_single_records_make(
         entries in proptest::collection::vec(
@@ -336,7 +335,7 @@ proptest! {
             .collect();
         let file = appended(&batches, blocks);
         let read = read(&file).unwrap();
-        // A removal takes its value along, which nobody is given.
+        // A removal has a value, which nobody is given.
         prop_assert_eq!(read.records, expected);
         prop_assert_eq!(damage(&file), vec![]);
     }
@@ -385,7 +384,7 @@ proptest! {
         let (one, other) = (owned(false), owned(true));
         let file = |id, owned| file_with_id(id, Kind::Snapshot, owned, &LostKeys::default(), 40);
         let mut spliced = file(ID, &one);
-        // Checksums take nine bytes or ten, so not every id makes files of one length.
+        // Checksums take nine bytes or ten, so that the files of some ids differ in length.
         let mut files = (1..500).map(|n| file(ID + n, &other));
         let foreign = files.find(|foreign| foreign.len() == spliced.len());
         prop_assume!(foreign.is_some());
@@ -419,9 +418,8 @@ proptest! {
         prop_assert_eq!(lost, Lost::default());
     }
 
-    /// The heart of salvage: over several files, each damaged or not, nothing
-    /// that was replaced or removed shows, and where the indexes survive every
-    /// entry is given or counted.
+    /// The heart of salvage, over several files, each damaged or not: no record shows that was
+    /// replaced or removed; and where the indexes are intact, every entry is given or counted.
     #[test]
     fn a_merge_of_damaged_files_gives_or_counts_every_entry(
         files in proptest::collection::vec(
@@ -469,7 +467,7 @@ proptest! {
         } else if live < stored {
             prop_assert!(lost.count() > 0);
         }
-        // In shares or at once, the same comes out.
+        // The result is the same in shares and at once.
         let (at_once, _, lost_at_once) = merged(&bytes, 1, seed).unwrap();
         prop_assert_eq!(given, at_once);
         prop_assert_eq!(lost.count(), lost_at_once.count());
@@ -515,7 +513,7 @@ fn every_flip_of_a_bit_loses_one_block_at_most_and_counts_it() {
     }
 }
 
-/// Where the version is another one, too.
+/// This holds also where the damage makes the version another one.
 #[test]
 fn every_value_of_a_byte_that_is_not_of_a_block_loses_nothing() {
     let (owned, file) = in_segments();
@@ -614,7 +612,7 @@ fn damaged_indexes_lose_nothing_with_the_directory_or_without() {
         ));
         assert_eq!(keys(&file), None, "what is damaged is not made up");
 
-        // Without the directory, what comes after is found all the same.
+        // Without the directory, the blocks after it are found all the same.
         file[layout.directory..].fill(0);
         let read = read(&file).unwrap();
         assert_eq!(read.owned(), owned);
@@ -627,7 +625,7 @@ fn damaged_indexes_lose_nothing_with_the_directory_or_without() {
     assert_eq!(read(&indexless).unwrap().owned(), owned);
 }
 
-/// Two damaged places: the other segments are as they were.
+/// Two places are damaged: the other segments are as they were.
 #[test]
 fn a_block_that_is_damaged_with_its_index_is_counted_and_its_keys_are_not_known() {
     let (owned, file) = in_segments();
@@ -652,7 +650,7 @@ fn a_block_that_is_damaged_with_its_index_is_counted_and_its_keys_are_not_known(
     }
 }
 
-/// A file that is asked for no more than so many bytes at once.
+/// A source that is never asked for more than so many bytes at once.
 struct Limited<'a>(&'a [u8], u64);
 
 impl Source for Limited<'_> {
@@ -673,7 +671,7 @@ impl Source for Limited<'_> {
     }
 }
 
-/// However large the file is: no length and no offset is believed.
+/// However large the file is, no length and no offset in it is trusted.
 #[test]
 fn no_flip_of_a_bit_makes_a_reader_ask_for_more_than_a_segment() {
     let (owned, file) = snapshot(6000, 1000);
@@ -713,8 +711,8 @@ fn bytes_after_the_end_lose_nothing() {
     assert_ne!(damage(&file), []);
 }
 
-/// A lost extent reads as zeros. Every twelve of them could pass for an empty
-/// frame, and every damaged block for one more thing to tell.
+/// A lost extent reads as zeros. Every twelve of them could pass for an empty frame, and every
+/// damaged block would be one more piece to report.
 #[test]
 fn what_cannot_be_read_is_told_in_few_words_however_long_it_is() {
     let (_, file) = snapshot(20, 100);
@@ -854,7 +852,7 @@ fn no_records_make_a_whole_file() {
     }
 }
 
-/// It is known how long it is before it is known what is in it.
+/// The length of a file is known before its contents are.
 #[test]
 fn the_header_is_written_when_everything_else_is_and_takes_the_same_place() {
     /// Where each write went, and how long it was.
@@ -911,7 +909,7 @@ fn keys_that_were_lost_before_stay_lost_and_hide_older_values() {
         removes: vec![key_hash("b")],
     };
     let newer = file_of(Kind::Changes { covers: 1 }, &Owned::new(), &lost, 100);
-    // What was lost before is known of, and takes no bytes.
+    // A loss from before is known, and takes no bytes.
     assert!(damage(&newer).iter().all(|damage| damage.length == 0));
     let (given, _, lost_again) = merged(&[newer, older], 1, 0).unwrap();
     assert_eq!(given.keys().collect::<Vec<_>>(), ["c"]);
@@ -919,7 +917,7 @@ fn keys_that_were_lost_before_stay_lost_and_hide_older_values() {
     assert_eq!(lost_again.count(), 1, "a removal is no entry");
 }
 
-/// It is not known which keys were changed, so that any of them may have been.
+/// It is not known which keys were changed: any of them may have been.
 #[test]
 fn nothing_older_shows_below_changes_whose_keys_are_not_known() {
     let (older_entries, older) = in_segments();

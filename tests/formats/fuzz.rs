@@ -1,5 +1,5 @@
-//! What the fuzz targets check, over their corpus and over some damage to it: enough to see that the checks hold, where
-//! finding something new is for the fuzzer.
+//! The checks of the fuzz targets, over their corpus and over some damage to it. This shows that
+//! the checks hold; to find something new is the fuzzer's work.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -58,7 +58,7 @@ fn mutant(corpus: &[Vec<u8>], random: &mut impl Rng) -> Vec<u8> {
             1 if at < file.len() => file[at] = random.random(),
             2 => file.truncate(at),
             3 => drop(file.drain(at..end)),
-            // A part of another file, or of this one, in place of a part of this.
+            // A part of another file, or of this one, replaces a part of this one.
             4 => {
                 let other = pick(random);
                 let from = random.random_range(0..=other.len());

@@ -3,10 +3,10 @@
 //! Its tables have the columns `| promise | code | test |`, and every row has something in each:
 //!
 //! - promise: words.
-//! - code: paths from the top of the workspace, of files or of folders, separated by a comma.
-//!   `` `src/store.rs`, `src/folder` ``
-//! - test: files, separated by a semicolon; behind each a colon and its tests, separated by a comma.
-//!   `` `tests/disk/damage.rs`: `one_test`, `another_test`; `tests/disk/golden.rs`: `a_third_test` ``
+//! - code: paths from the top of the workspace, of files or of folders, with commas between them:
+//!   `` `src/store.rs`, `src/format` ``
+//! - test: a file, a colon and its tests, with commas between them; and semicolons between files:
+//!   `` `tests/disk/bulk.rs`: `one_test`, `another_test`; `tests/disk/golden.rs`: `a_third_test` ``
 //!
 //! A cell holds nothing else, and no `|`. A conformance case is named with the file of its module,
 //! such as `crates/conformance/src/cases/ttl.rs`. In the text around the tables, whatever is in

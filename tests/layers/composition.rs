@@ -1,4 +1,5 @@
-//! Backends that are composed of others keep every promise of a backend, and components that do not fit are told apart.
+//! Backends that are composed of others keep every promise of a backend, and components that do not
+//! fit are refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ static MEMORY_BEFORE_DISK: LazyLock<Backend> =
     LazyLock::new(|| Backend::compile(&tiered(MEMORY, larder_components::DISK)));
 
 mod simple_updates {
-    // Of two that load, change and save one cache at once, one may lose: its world says so.
+    // When two instances load, change and save one cache at once, one change may be lost: the WIT
+    // world says so.
     larder_host_test::conformance!(
         larder_host_test::Subject::new(super::SIMPLE_UPDATES_ABOVE_DISK.clone()).alone()
     );
@@ -32,7 +34,7 @@ mod tiers {
     ));
 }
 
-/// Which exports of a backend in front and of one that lasts go where.
+/// Connects the exports of a backend in front, and of a durable one, to the imports of the tiers.
 fn tiered(fast: &[u8], durable: &[u8]) -> Vec<u8> {
     let fast = Part {
         component: fast,
@@ -93,7 +95,7 @@ fn file(folder: &Path) -> PathBuf {
     folder.join(&files[0])
 }
 
-/// Damages the value of the only entry in a folder, which nobody notices who does not read it.
+/// Damages the value of the only entry in a folder. Only a read of the file notices.
 fn damage(folder: &Path) {
     let file = file(folder);
     let mut bytes = fs::read(&file).unwrap();
@@ -117,7 +119,7 @@ fn a_load_is_answered_in_front_after_a_save_and_after_a_load() {
     damage(subject.folder());
     assert_eq!(found(&mut first), pairs(&[("key", "value")]));
     assert_eq!(found(&mut second), pairs(&[("key", "value")]));
-    // A third one has nothing in front yet, and reads what lasts.
+    // A third instance has nothing in front yet, and reads the durable tier.
     let contents = subject.open().load("sessions").unwrap();
     assert_eq!((contents.entries.len(), contents.lost), (0, 1));
 }
@@ -135,7 +137,7 @@ fn changes_go_to_both_and_are_answered_in_front() {
         found(&mut Subject::disk().on(subject.folder()).open()),
         pairs(&[("new", "2")])
     );
-    // Without the files of the cache the one in front would be all there is.
+    // Without the files of the cache, only the tier in front would have it.
     tiers.clear("sessions").unwrap();
     assert_eq!(found(&mut tiers), []);
 }
@@ -156,7 +158,7 @@ fn what_others_change_in_the_storage_that_lasts_is_seen_at_once() {
     assert_eq!(found(&mut tiers), []);
 }
 
-/// What the disk says afterwards is what both tiers say.
+/// Both tiers say the same as the disk says afterwards.
 #[test]
 fn whatever_others_store_in_the_midst_of_a_change_is_seen() {
     type Change = fn(&mut Instance) -> Result<(), Error>;
@@ -237,7 +239,7 @@ fn lost_entries_stay_counted_when_they_are_answered_in_front() {
         let contents = tiers.load("sessions").unwrap();
         assert_eq!((contents.entries.len(), contents.lost), (0, 1));
     }
-    // Whoever puts the key anew makes up for it.
+    // A new put of the key repairs it.
     tiers.apply("sessions", &[put("key", "new", None)]).unwrap();
     assert_eq!(found(&mut tiers), pairs(&[("key", "new")]));
 }

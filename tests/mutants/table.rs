@@ -2,13 +2,13 @@
 
 /// A deliberate fault.
 pub struct Mutant {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// What the storage code does wrong with it.
     pub fault: &'static str,
     /// The file that it changes.
     pub file: &'static str,
-    /// What it changes there, each of which is there once, and into what.
+    /// The texts that it replaces, each of which is in the file once, and their replacements.
     pub edits: &'static [(&'static str, &'static str)],
     /// The test that fails for it, in `tests/disk`.
     pub caught_by: &'static str,
@@ -29,7 +29,7 @@ const DUPLICATES: &str =
     "bulk::the_last_of_several_entries_with_one_key_counts_whatever_lies_between_them";
 const SHARES: &str = "bulk::changes_of_very_many_keys_are_each_given_once_and_as_they_are_now";
 
-/// All of them.
+/// All mutants.
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-sync-data",

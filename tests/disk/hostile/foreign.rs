@@ -1,4 +1,4 @@
-//! What is no file, no folder, or no business of this user's, under the names of the store.
+//! Under names of the store: what is no file, what is no folder, and what this user may not open.
 
 use std::env;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use larder_host_test::{Call, ErrorCode};
 use super::*;
 use crate::again;
 
-/// What a name can stand for that is no file of the store's.
+/// What a name can stand for that is not a file of Larder.
 #[derive(Clone, Copy, Debug)]
 enum Foreign {
     Folder,
@@ -21,7 +21,7 @@ enum Foreign {
     /// To open one for reading is to wait for a writer.
     Fifo,
     Socket,
-    /// One that can be read without end. Only the administrator may make one.
+    /// A file that can be read without end. Only the administrator may make one.
     Device,
 }
 
@@ -37,7 +37,7 @@ const FOREIGN: [Foreign; 8] = [
 ];
 
 impl Foreign {
-    /// Puts one there, which leads outside if anywhere. False where that is not possible.
+    /// Makes one there; a link leads outside. Gives false where it cannot be made.
     fn make(self, path: &Path, outside: &Path) -> bool {
         let run = |command: &mut Command| command.output().unwrap().status.success();
         match self {
@@ -49,7 +49,7 @@ impl Foreign {
             Foreign::LinkToItself => symlink(path, path),
             Foreign::LinkToNothing => symlink(outside.join("nothing"), path),
             Foreign::Fifo => return run(Command::new("mkfifo").arg(path)),
-            // It goes on to be there when nobody listens any more. Paths of sockets are short.
+            // The socket stays when nobody listens any more. Paths of sockets are short.
             Foreign::Socket => {
                 let short = outside.join("socket");
                 UnixListener::bind(&short).and_then(|_| fs::rename(short, path))
@@ -63,7 +63,7 @@ impl Foreign {
     }
 }
 
-/// A folder with a file that is a cache's, for links to lead to.
+/// A folder with a file of a cache, as the target of links.
 fn outside() -> tempfile::TempDir {
     let outside = tempfile::tempdir().unwrap();
     let secret = Record {
@@ -75,13 +75,13 @@ fn outside() -> tempfile::TempDir {
     outside
 }
 
-/// Does not let this be opened, which may mean to wait for ever; that it was tried shows in the faults.
+/// Refuses to open this path, where that may wait for ever. The faults show whether it was tried.
 fn refuse_to_open(backend: &Instance, name: &'static str) {
     let open = When::call(Call::Open).ending(name);
     backend.faults().fail(open, ErrorCode::Io);
 }
 
-/// What is at a path, without a look into it.
+/// The kind of what is at a path, without a look into it.
 fn kind(path: &Path) -> fs::FileType {
     fs::symlink_metadata(path).unwrap().file_type()
 }
@@ -168,7 +168,7 @@ fn what_is_no_folder_is_an_error_in_the_place_of_a_cache() {
     }
 }
 
-/// Two names of one file: one of them is removed at some time, the file is never written to.
+/// Two names of one file: one of them is removed at some time, and the file is never written to.
 #[test]
 fn a_hard_link_to_a_file_elsewhere_leaves_that_as_it_is() {
     for name in [version(2), "0123456789abcdef.tmp".into()] {
@@ -186,7 +186,7 @@ fn a_hard_link_to_a_file_elsewhere_leaves_that_as_it_is() {
     }
 }
 
-/// Tells a process that it was to have no privileges.
+/// Tells a process that it was started without privileges.
 const UNPRIVILEGED: &str = "LARDER_TEST_UNPRIVILEGED";
 
 /// Runs a test again, in a process to which permissions apply although it is the administrator's.
@@ -235,7 +235,8 @@ fn what_may_not_be_read_is_denied_and_save_heals_it() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
-/// The folder of a cache is taken away, and something else put in its place, between any two calls.
+/// The folder of a cache is taken away, and something else is put in its place, between any two
+/// calls.
 #[test]
 fn a_folder_that_is_replaced_meanwhile_leads_nowhere() {
     type Put = fn(&Path, &Path);
@@ -256,7 +257,8 @@ fn a_folder_that_is_replaced_meanwhile_leads_nowhere() {
                     fs::rename(&folder, away).unwrap();
                     replace(&folder, &to);
                 });
-                // Done or not done, in a folder that is there or is not: but nowhere else, and no trap.
+                // The operation is done or not done, whether the folder is there or not. It touches
+                // nothing else, and does not trap.
                 match operation {
                     "load" => drop(backend.load(CACHE)),
                     "save" => drop(backend.save(CACHE, &new_entries())),

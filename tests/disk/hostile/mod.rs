@@ -1,5 +1,5 @@
-//! What somebody plants in the storage: it is never a trap, never followed, never read without end, and in the way
-//! of nothing that is promised.
+//! Files that somebody plants in the store: they never cause a trap, are never followed or read
+//! without end, and break no promise.
 
 #[cfg(unix)]
 mod foreign;
@@ -16,7 +16,7 @@ use larder_host_test::{Contents, Entry, Error, Instance, Subject, When, entry, p
 
 const CACHE: &str = "sessions";
 const GIB: u64 = 1 << 30;
-/// The last version that there can be.
+/// The highest number that a version can have.
 const LAST: u64 = u64::MAX - 1;
 /// The seed of the checksum of a directory, to which its offset is added.
 const DIRECTORY_SEED: u64 = 4;
@@ -33,7 +33,7 @@ fn new_entries() -> [Entry; 2] {
     [entry("new", "value", None), entry("both", "new", None)]
 }
 
-/// The keys of a load, together.
+/// The keys of a load, in one string.
 fn keys(contents: &Contents) -> String {
     let mut keys: Vec<&str> = contents.entries.iter().map(|entry| &*entry.key).collect();
     keys.sort_unstable();
@@ -47,7 +47,8 @@ fn saved(durability: &str) -> Subject {
     s
 }
 
-/// Makes every call that changes nothing, and gives what the load did. None may trap, whatever it answers.
+/// Makes every call that changes nothing, and gives the outcome of the load. No call may trap,
+/// whatever its outcome.
 fn look(backend: &mut Instance) -> Result<Contents, Error> {
     drop(backend.stat(CACHE));
     drop(backend.verify(CACHE));
@@ -56,7 +57,8 @@ fn look(backend: &mut Instance) -> Result<Contents, Error> {
     backend.load(CACHE)
 }
 
-/// A reader gives what a load gives; but where that is too large, a batch of it may not be.
+/// A reader gives the same as a load. But where the cache is too large for a load, a reader may
+/// give it in batches.
 fn assert_readers_agree(case: &str, backend: &mut Instance, loaded: &Result<Contents, Error>) {
     match (loaded, backend.load_in_batches(CACHE)) {
         (Ok(loaded), Ok(read)) => {
@@ -71,8 +73,8 @@ fn assert_readers_agree(case: &str, backend: &mut Instance, loaded: &Result<Cont
     }
 }
 
-/// Plants something in the folder of a cache. Looking at the cache does what `is_right` says; an apply does not
-/// trap; and a save and a clear do all that they promise.
+/// Plants something in the folder of a cache. Looking at the cache does what `is_right` says; an
+/// apply does not trap; a save and a clear keep all their promises.
 fn plant(case: &str, plant: impl Fn(&Path), is_right: impl Fn(&Result<Contents, Error>) -> bool) {
     for durability in ["full", "atomic"] {
         for heal in ["save", "clear", "apply"] {
@@ -115,12 +117,13 @@ fn is_as_before(outcome: &Result<Contents, Error>) -> bool {
     matches!(outcome, Ok(contents) if contents.lost == 0 && keys(contents) == "both old")
 }
 
-/// Nothing readable, or with `atomic`, which passes over what was not finished, the version before.
+/// Nothing can be read. With `atomic`, which passes over unfinished versions, the version before is
+/// given.
 fn is_corrupt_or_as_before(outcome: &Result<Contents, Error>) -> bool {
     is_corrupt(outcome) || is_as_before(outcome)
 }
 
-/// A file of the format, as somebody forges it who knows how: with a header that says anything of what is in it.
+/// A forged file with right checksums, whose header claims anything.
 fn forged(header: Header, records: &[Record]) -> Vec<u8> {
     let mut file = encode(
         header.id,
@@ -164,7 +167,7 @@ const PUT: Record = Record {
     }),
 };
 
-/// Writes these bytes into a file that is longer than them, and takes no space for it.
+/// Writes these bytes into a file that is longer than them, and takes no space for the rest.
 fn sparse(path: &Path, start: &[u8], length: u64, end: &[u8]) {
     let mut file = File::create(path).unwrap();
     file.write_all(start).unwrap();
@@ -201,7 +204,7 @@ fn a_version_of_nothing_or_of_zeros_is_corrupt_however_long_it_is() {
 fn a_file_that_claims_to_be_huge_is_too_large_and_not_read() {
     let whole = forged(header(Kind::Snapshot), &[PUT]);
     let head = &whole[..100];
-    // An index of nearly all of the file, and one that begins where none can.
+    // An index that is nearly all of the file, and one that begins where none can.
     for offset in [0, 8, 100, GIB, 5 * GIB - 17, 5 * GIB, u64::MAX] {
         let end = [&offset.to_le_bytes(), &whole[..8]].concat();
         for (start, name) in [(head, "header"), (&[0; 100], "zeros")] {
@@ -215,18 +218,18 @@ fn a_file_that_claims_to_be_huge_is_too_large_and_not_read() {
     plant(
         "a header alone",
         |folder| sparse(&folder.join(version(2)), head, 5 * GIB, b""),
-        // With `atomic`, it counts as not finished.
+        // With `atomic`, the file counts as unfinished.
         |outcome| is_too_large(outcome) || is_as_before(outcome),
     );
 }
 
-/// A frame is a length, a checksum and as many bytes as the length says.
+/// A frame is a length, a checksum, and as many bytes as the length says.
 #[test]
 fn a_frame_that_claims_to_be_huge_is_damage() {
     let whole = forged(header(Kind::Snapshot), &[PUT]);
     let s = saved("full");
     let mut backend = s.open();
-    // Wherever a length may be: at every byte of the file.
+    // A length may be at every byte of the file.
     for at in 0..whole.len() - 4 {
         for claim in [u32::MAX, u32::MAX - 11, i32::MAX as u32, 0] {
             let mut claiming = whole.clone();
@@ -263,12 +266,12 @@ fn a_header_that_claims_anything_is_counted_and_nothing_else() {
             plant(
                 &format!("{field} of {claim}"),
                 |folder| fs::write(folder.join(version(2)), forged(changed, &[PUT])).unwrap(),
-                // With `atomic`, a file without all of its records counts as not finished.
+                // With `atomic`, a file without all of its records counts as unfinished.
                 |outcome| match outcome {
                     Ok(contents) if keys(contents) == "forged" => {
                         contents.lost == 0 || matches!(field, "puts" | "removes" | "lost")
                     }
-                    // It says itself that there is nothing in it.
+                    // The file itself says that it holds nothing.
                     Ok(contents) if contents.entries.is_empty() => (field, claim) == ("puts", 0),
                     outcome => is_as_before(outcome),
                 },
@@ -277,7 +280,7 @@ fn a_header_that_claims_anything_is_counted_and_nothing_else() {
     }
 }
 
-/// Changes that say how many versions they cover, which leads to the file below them.
+/// Changes that claim to cover so many versions, which leads to the file below them.
 #[test]
 fn a_chain_that_leads_nowhere_is_cut_off_and_counted() {
     for covers in [0, 2, 3, 4, LAST, u64::MAX] {
@@ -288,7 +291,7 @@ fn a_chain_that_leads_nowhere_is_cut_off_and_counted() {
                 fs::write(folder.join(version(3)), changes).unwrap();
             },
             |outcome| match outcome {
-                // It does lead to version 1.
+                // The chain does lead to version 1.
                 Ok(contents) if covers == 2 => keys(contents) == "both forged old",
                 Ok(contents) if keys(contents) == "forged" => contents.lost == 2,
                 outcome => is_as_before(outcome),
@@ -324,7 +327,7 @@ fn thousands_of_changes_are_one_cache() {
         backend.apply(CACHE, &[put("new", "value", None)]).unwrap();
         assert_eq!(keys(&look(&mut backend).unwrap()), "both forged new old");
     }
-    // One of the changes had them folded, and what was folded is gone.
+    // One of the changes caused a compaction, and the compacted files are gone.
     let files = fs::read_dir(&folder).unwrap().count();
     assert!(files < 20, "{files} files");
 }
@@ -398,7 +401,7 @@ fn numbers_beyond_the_last_version_are_foreign() {
     }
 }
 
-/// A file from before the format that takes no space and is larger than what a component can have.
+/// A file from before the format that takes no space, and is larger than the memory of a component.
 #[test]
 fn an_old_file_that_is_huge_is_too_large_and_save_and_clear_heal_it() {
     for heal in ["save", "clear"] {
@@ -419,7 +422,7 @@ fn an_old_file_that_is_huge_is_too_large_and_save_and_clear_heal_it() {
 
 #[test]
 fn an_old_file_that_claims_too_many_entries_is_corrupt() {
-    // A number of entries, each of which takes three bytes at least.
+    // A number of entries, each of which takes at least three bytes.
     for claim in [1_u64, 1000, u64::from(u32::MAX), u64::MAX] {
         let s = Subject::disk();
         let mut bytes = postcard::to_allocvec(&claim).unwrap();
@@ -439,7 +442,8 @@ fn one_cache_that_is_too_large_does_not_hide_the_others() {
     assert_eq!(s.open().list_caches().unwrap(), ["huge", CACHE]);
 }
 
-/// No writer makes such blocks, but their checksums hold: each is given, lost, or too large, in whatever memory there is.
+/// No writer makes such blocks, but their checksums hold. Each block is given, lost, or too large,
+/// in whatever memory there is.
 #[test]
 fn a_block_of_very_many_records_is_never_too_much() {
     const RECORDS: usize = 30_000;

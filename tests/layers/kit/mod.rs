@@ -1,4 +1,4 @@
-//! The conformance kit tells backends that keep their promises from such as do not.
+//! The conformance kit tells backends that keep their promises from backends that break them.
 
 mod plain;
 
@@ -14,7 +14,8 @@ fn component(bytes: &[u8]) -> Component {
     Component::new(bytes).expect("a backend")
 }
 
-/// The names of the promises that are broken; all else is kept, but for what the backend does not have.
+/// The names of the promises that are broken. All others are kept, except those that the backend
+/// does not offer.
 fn broken<S: Subject>(subject: impl Fn() -> S) -> Vec<&'static str> {
     let judged = certify(&subject).into_iter();
     let broken = judged.filter_map(|(case, verdict)| match verdict {
@@ -67,10 +68,10 @@ fn a_backend_in_memory_that_is_not_said_to_be_one_does_not_outlive_a_restart() {
     );
 }
 
-/// What is broken by a component with this fault.
+/// The names of the promises that a component with this fault breaks.
 fn broken_with(fault: &str) -> Vec<&'static str> {
     let backend = component(BROKEN).volatile().env("LARDER_FAULT", fault);
-    // One call of these goes on without end, and all of them take milliseconds.
+    // With some faults a call goes on without end. All others take milliseconds.
     let backend = backend.time_limit(Duration::from_secs(5));
     broken(|| backend.subject())
 }
@@ -194,7 +195,7 @@ faults! {
     ]
 }
 
-/// What is broken by a backend of files that is no component.
+/// The names of the promises that a backend of files breaks, which is no component.
 fn broken_files(fault: Option<Fault>) -> Vec<&'static str> {
     broken(|| Plain::new(fault))
 }

@@ -1,4 +1,5 @@
-//! A backend that is no component: a file for each cache, all of it written anew by each change, one at a time.
+//! A backend that is no component: it has a file for each cache, and each change writes the whole
+//! file anew, one change at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,20 +14,20 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::name;
 
-/// Which promise it breaks.
+/// The promise that it breaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Believes what a damaged file says.
     ChecksNothing,
     /// Takes a damaged cache for an empty one.
     TakesDamageForNothing,
-    /// Fails a save upon damage.
+    /// Fails a save where the cache is damaged.
     SavesUponNoDamage,
-    /// Leaves what it cleared under another name.
+    /// Keeps a cleared cache under another name.
     ClearKeepsACopy,
-    /// Changes the cache that it found when it was started.
+    /// Changes the cache as it was when the instance started.
     ChangesWhatItKnew,
-    /// Adds to what another instance has saved, ever since it found such.
+    /// Adds to what another instance has saved, once it has found such a cache.
     MixesWithOthers,
 }
 
@@ -44,18 +45,18 @@ struct Opened {
     fault: Option<Fault>,
     turn: Arc<Mutex<()>>,
     number: u64,
-    /// What it knows of caches that it need not look at again, for a fault.
+    /// The caches that the instance knows and does not look at again, for a fault.
     known: HashMap<String, Cache>,
     mixes: bool,
 }
 
-/// The instance that saved it, and by their keys the entries.
+/// The instance that saved the cache, and the entries by their keys.
 type Cache = (u64, BTreeMap<String, Stored>);
 
-/// A value, and when it was stored, to live for how long, in nanoseconds.
+/// A value; and when it was stored and its ttl, in nanoseconds.
 type Stored = (Vec<u8>, Option<(u64, u64)>);
 
-/// The most bytes of a file.
+/// The largest size of a file in bytes.
 const LARGEST: usize = 24 << 20;
 
 impl Plain {
@@ -206,7 +207,7 @@ impl Opened {
         };
     }
 
-    /// What is stored; nothing where no file is there.
+    /// The stored cache. None where there is no file.
     fn read(&self, cache: &str) -> Result<Cache, Error> {
         let bytes = match fs::read(self.file(cache)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cache::default()),
@@ -221,7 +222,7 @@ impl Opened {
         }
     }
 
-    /// Puts a file in place of the one that was there, as a whole. Nobody else does meanwhile.
+    /// Replaces a file as a whole. Nobody else writes at the same time.
     fn write(&mut self, cache: &str, stored: BTreeMap<String, Stored>) -> Result<(), Error> {
         let stored = (self.number, stored);
         let size = |(key, (value, _)): (&String, &Stored)| key.len() + value.len();

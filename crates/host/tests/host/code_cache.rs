@@ -1,4 +1,5 @@
-//! Compiled code is found again by those it was kept for, and by nobody else.
+//! Compiled code is found again by the component and the user for whom it was kept, and by nobody
+//! else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +7,10 @@ use std::path::{Path, PathBuf};
 use larder_host::{Backend, Error, ErrorKind};
 use tempfile::TempDir;
 
-/// A component that exports nothing, so that it is compiled and kept, and then no backend.
+/// A component that exports nothing: it is compiled and its code is kept, and then it is no
+/// backend.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
-/// How long the key is that a file of code begins with; a checksum follows.
+/// The length of the key with which a file of code begins. A checksum follows.
 const KEY: usize = 32;
 
 fn build(component: &[u8], code: &Path) -> Result<Backend, Error> {
@@ -95,7 +97,8 @@ fn code_that_is_for_something_else_is_replaced() {
     build_empty(code);
     let file = only_file(code);
     let whole = fs::read(&file).unwrap();
-    // Whole, but of another component, or for another version of the compiler: it has another key.
+    // The code is whole, but it is of another component or for another compiler: it has another
+    // key.
     let other = TempDir::new().unwrap();
     let with_a_section = [EMPTY, b"\0\x05\x04name"].concat();
     build(&with_a_section, other.path()).unwrap_err();
@@ -114,7 +117,7 @@ fn a_folder_that_cannot_be_used_fails_nothing() {
     }
     assert!(fs::read(&file).unwrap().is_empty());
 
-    // Where the file would be there is a folder.
+    // A folder is where the file would be.
     let code = folder.path().join("code");
     build_empty(&code);
     let kept = only_file(&code);

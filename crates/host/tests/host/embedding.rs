@@ -12,7 +12,7 @@ use tokio::runtime;
 
 use crate::texts::{CONNECTING, MISBEHAVING, assert_unharmed, misbehaving, text};
 
-/// Short enough to wait for, and long enough for a call that is none too long on a busy machine.
+/// Short enough to wait for, and longer than any honest call takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -286,7 +286,7 @@ fn the_deadlines_of_the_disk_backend_are_instants_of_the_host() {
     let keys: Vec<_> = entries.iter().map(|entry| &*entry.key).collect();
     assert_eq!(keys, ["ages", "always", "hour"]);
     assert_eq!(entries[1].expires_at, None);
-    // The wall clock that a ttl goes by may be set meanwhile, but only ever shortens it.
+    // The wall clock may be set meanwhile, which only ever shortens a ttl.
     let deadline = entries[2].expires_at.unwrap();
     assert!(before < deadline && deadline <= Instant::now() + HOUR);
 }
@@ -408,7 +408,7 @@ fn calls_can_be_made_from_within_tasks_of_tokio() {
     let task = || async {
         disk.save("cache", [Entry::new("key", "value")]).unwrap();
         assert_eq!(disk.load("cache").unwrap().entries.len(), 1);
-        // It is the timers that need a runtime, and that of the caller is busy with this task.
+        // A sleep needs timers of a runtime, and the caller's runtime is busy with this task.
         let error = sleeper.load("sleep").unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::TimedOut(LIMIT));
     };

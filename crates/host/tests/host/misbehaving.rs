@@ -1,5 +1,5 @@
-//! Components that do all the wrong things: each is an error of the call that it answers, and nothing else comes to
-//! harm.
+//! Components that misbehave in every way: each is an error of the call that it answers, and harms
+//! nothing else.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use larder_host::{Backend, Builder, Entry, Error, ErrorKind};
 
 use crate::texts::{MISBEHAVING, assert_unharmed, misbehaving, text};
 
-/// Short enough to wait for, and long enough for a call that is none too long on a busy machine.
+/// Short enough to wait for, and longer than any honest call takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1);
 const MIB: usize = 1 << 20;
 
-/// Replaces what is there once.
+/// Replaces a text that is there once.
 fn replaced(from: &str, to: &str) -> String {
     assert_eq!(MISBEHAVING.matches(from).count(), 1, "{from}");
     MISBEHAVING.replace(from, to)
 }
 
-/// The component that, when it is to load the cache `nonsense`, first does this.
+/// The component, which does this first when it has to load the cache `nonsense`.
 fn doing(body: &str) -> Backend {
     let first = "(if (i32.eq (local.get $letter) (i32.const 0x74";
     let nonsense = "(if (i32.eq (local.get $letter) (i32.const 0x6e))";
@@ -29,7 +29,7 @@ fn doing(body: &str) -> Backend {
     text.memory_limit(8 * MIB).build().unwrap()
 }
 
-/// The component whose allocator, when it is asked for 777 bytes, first does this.
+/// The component, whose allocator does this first when it is asked for 777 bytes.
 fn allocating(body: &str) -> Builder {
     let first = "(local $at i32)";
     let asked = "(if (i32.eq (local.get $size) (i32.const 777))";
@@ -53,17 +53,17 @@ fn assert_trapped(kind: &ErrorKind, saying: &str) {
     assert!(is_right, "no {saying:?} in {kind:?}");
 }
 
-/// An answer with one entry is `ok` at 1024, the list at 1032, `lost` at 1040, and the entry at 1056: the key, the
-/// value at 1064, the deadline at 1072.
+/// An answer with one entry has `ok` at 1024, the list at 1032, `lost` at 1040, and the entry at
+/// 1056: first the key, then the value at 1064 and the deadline at 1072.
 #[test]
 fn every_kind_of_nonsense_is_an_error() {
     for (nonsense, saying) in [
-        // A list of as many entries as can be told.
+        // A list of as many entries as a number can say.
         (
             "(i32.store (i32.const 1036) (i32.const -1)) (return (i32.const 1024))",
             "bounds",
         ),
-        // One that ends beyond the end of the memory.
+        // A list that ends beyond the end of the memory.
         (
             "(i32.store (i32.const 1032) (i32.const 65504)) (i32.store (i32.const 1036) (i32.const 2)) (return (i32.const 1024))",
             "bounds",
@@ -72,7 +72,7 @@ fn every_kind_of_nonsense_is_an_error() {
             "(i32.store (i32.const 1032) (i32.const 1057)) (return (i32.const 1024))",
             "aligned",
         ),
-        // A key that is no UTF-8, that is nowhere, that is as long as can be.
+        // A key that is no UTF-8, that is nowhere, or that is as long as can be.
         (
             "(i32.store (i32.const 1056) (i32.const 536)) (i32.store (i32.const 1060) (i32.const 1)) (return (i32.const 1024))",
             "utf-8",
@@ -89,7 +89,7 @@ fn every_kind_of_nonsense_is_an_error() {
             "(i32.store (i32.const 1068) (i32.const -1)) (return (i32.const 1024))",
             "bounds",
         ),
-        // Neither some deadline nor none; neither a result nor an error; an error that there is not.
+        // Neither a deadline nor none; neither a result nor an error; an error that does not exist.
         (
             "(i32.store8 (i32.const 1072) (i32.const 2)) (return (i32.const 1024))",
             "discriminant",
@@ -142,7 +142,7 @@ fn what_is_unlikely_but_allowed_is_given_as_it_is() {
     let deadline = contents.entries[0].expires_at.unwrap();
     assert!(deadline <= Instant::now());
 
-    // One key twice: which of them counts is for the component to know.
+    // One key comes twice: the component decides which entry counts.
     let backend = doing(
         "(drop (call $one-until (i64.const -1))) (i32.store (i32.const 1036) (i32.const 2))
          (return (i32.const 1024))",

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 const HOUR: Duration = Duration::from_secs(3600);
 const MIB: usize = 1 << 20;
 
-/// What the tests do with each kind of component: the one that is built in, and one that differs in
-/// that nobody finds its interface for batches.
+/// The two kinds of components that the tests use: the built-in one, and the same without its
+/// interface for batches.
 fn kinds() -> [fn() -> Builder; 2] {
     static WITHOUT: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let (name, other) = (b"larder:cache/cache-bulk@", b"larder:cache/cache-hulk@");
@@ -34,7 +34,7 @@ fn kinds() -> [fn() -> Builder; 2] {
     }]
 }
 
-/// Does this with a backend of each kind over a folder of its own.
+/// Does this with a backend of each kind, over a folder of its own.
 fn with_each(test: impl Fn(&Backend, &Path)) {
     for kind in kinds() {
         let folder = TempDir::new().unwrap();
@@ -48,7 +48,7 @@ fn many(value: &str) -> impl Iterator<Item = Entry> {
     (0..10_000).map(move |n| Entry::new(format!("key {n}"), format!("{value:100}")))
 }
 
-/// A bit of everything, with keys that come again in other batches.
+/// Entries of every kind, with keys that come again in other batches.
 fn mixture() -> Vec<Entry> {
     let mut entries: Vec<Entry> = many("first").collect();
     entries.push(Entry::new("", ""));
@@ -68,7 +68,7 @@ fn mixture() -> Vec<Entry> {
     entries
 }
 
-/// What is left of entries by key: the value, and how long they live.
+/// The entries that are left, by key: the value, and how long they live.
 fn kept(entries: &[Entry]) -> BTreeMap<String, (Vec<u8>, Option<Duration>)> {
     let mut kept = BTreeMap::new();
     for entry in entries {
@@ -91,7 +91,7 @@ fn assert_same(loaded: Vec<LiveEntry>, saved: &[Entry], since: Instant) {
             }
             Some(ttl) => {
                 let deadline = entry.expires_at.expect("a deadline");
-                // The wall clock may be set meanwhile, which only shortens it.
+                // The wall clock may be set meanwhile, which only shortens the ttl.
                 assert!(since < deadline && deadline <= Instant::now() + ttl);
             }
             None => assert_eq!(entry.expires_at, None),

@@ -12,7 +12,8 @@ use larder_host_test::{
     batch, entries, entry, put, remove, tree, values,
 };
 
-const CACHE: &str = "sessions";
+use crate::CACHE;
+
 const MIB: usize = 1 << 20;
 
 /// Entries so large that a writer writes some of them before it is committed.

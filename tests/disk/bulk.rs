@@ -1,13 +1,13 @@
 //! Saves and loads in pieces, where the pieces matter: files of several segments, keys that come
 //! again in other batches, files that are removed while they are written, and damage.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder_host::{Backend, Change, Entry};
+use larder_host_test::Values;
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -20,8 +20,6 @@ fn disk(folder: &Path) -> Backend {
     };
     builder.unwrap().preopen(folder, "/").build().unwrap()
 }
-
-type Values = BTreeMap<String, Vec<u8>>;
 
 /// The entries that a reader gives, each key once, and how many entries are lost.
 fn read(disk: &Backend) -> (Values, u64) {

@@ -1,7 +1,6 @@
 //! Several instances, threads and processes on one cache: their changes happen in some order,
 //! readers see whole versions, and no change is undone that returned.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,18 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::{env, thread};
 
 use larder_host_test::{
-    Call, Entry, Error, Instance, Subject, UNFOLDED, When, entry, put, remove, values,
+    Call, Entry, Error, Instance, Subject, UNFOLDED, Values, When, entry, put, remove, values,
 };
 
-use crate::again;
-
-const CACHE: &str = "sessions";
+use crate::{CACHE, again};
 
 /// Tells a process that it is the child of a test, and its role.
 const ROLE: &str = "LARDER_TEST_ROLE";
 const FOLDER: &str = "LARDER_TEST_FOLDER";
-
-type Values = BTreeMap<String, Vec<u8>>;
 
 fn load(backend: &mut Instance) -> Values {
     load_once(backend).unwrap()

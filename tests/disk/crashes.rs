@@ -5,7 +5,7 @@ use larder_host_test::{
     Call, Effort, Killed, SimDisk, Subject, Values, When, Write, entry, put, values,
 };
 
-const CACHE: &str = "sessions";
+use crate::CACHE;
 
 fn subject() -> Subject {
     Subject::disk_on(&SimDisk::new(0))

@@ -10,9 +10,7 @@ use std::time::Duration;
 use larder_host::{Backend, Change, ErrorKind};
 use larder_host_test::{Error, Instance, Subject, entry, put, remove, values};
 
-use crate::again;
-
-const CACHE: &str = "sessions";
+use crate::{CACHE, again, version};
 
 /// The files that crowd a folder.
 #[derive(Clone, Copy, Debug)]
@@ -35,10 +33,6 @@ const CROWDS: [Crowd; 6] = [
     Crowd::Temporaries,
     Crowd::StaleTemporaries,
 ];
-
-fn version(number: u64) -> String {
-    format!("{number:020}.larder")
-}
 
 impl Crowd {
     /// Puts so many files into the folder of a cache. Its only version has this number.

@@ -10,7 +10,8 @@ use larder_host_test::{
     Contents, Entry, Error, Instance, Subject, entry, put, remove, tree, values,
 };
 
-const CACHE: &str = "sessions";
+use crate::CACHE;
+
 const SECOND: u64 = 1_000_000_000;
 
 /// A cache, its contents, and its files.

@@ -8,13 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use larder_host_test::{
-    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNFOLDED, When, entry, put,
-    remove, tree, values,
+    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNFOLDED, Values, When, entry,
+    put, remove, tree, values,
 };
 
-const CACHE: &str = "sessions";
-
-type Values = BTreeMap<String, Vec<u8>>;
+use crate::CACHE;
 
 /// The operations that change a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

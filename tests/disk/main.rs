@@ -40,3 +40,11 @@ mod interleavings;
 mod memory_limits;
 #[cfg(unix)]
 mod native;
+
+/// The cache that most tests use.
+const CACHE: &str = "sessions";
+
+/// The name of the file with this version.
+fn version(number: u64) -> String {
+    format!("{number:020}.larder")
+}

@@ -11,7 +11,6 @@ use larder_disk::native::{self, Store};
 use larder_host::{Backend, Change, Entry};
 use tempfile::TempDir;
 
-const CACHE: &str = "sessions";
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The outcome of a load: by key, the value and how long after the entry `hour` it expires; then
@@ -24,6 +23,8 @@ enum Storage {
 }
 
 use Storage::{Component, Native};
+
+use crate::CACHE;
 
 /// Both storages, for one folder.
 fn both(folder: &Path) -> [Storage; 2] {

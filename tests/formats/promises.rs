@@ -33,14 +33,11 @@ fn exists(path: &str) -> bool {
 
 /// What is in backticks and separated by commas. None where anything else is there.
 fn quoted(list: &str) -> Option<Vec<&str>> {
-    let one = |part: &'_ str| -> Option<_> {
+    let parts = list.split(", ").map(|part| {
         let inside = part.strip_prefix('`')?.strip_suffix('`')?;
-        (!inside.is_empty() && !inside.contains('`')).then_some(())
-    };
-    let parts = list.split(", ");
-    parts
-        .map(|part| one(part).map(|()| &part[1..part.len() - 1]))
-        .collect()
+        (!inside.is_empty() && !inside.contains('`')).then_some(inside)
+    });
+    parts.collect()
 }
 
 /// Whether this is the source of a test of this name.

@@ -14,16 +14,13 @@ use larder_disk::format::{Header, Kind, LostKeys, Put, Record, encode};
 use larder_fuzz_checks::forge::{Directory, PREAMBLE};
 use larder_host_test::{Contents, Entry, Error, Instance, Subject, When, entry, put, tree, values};
 
-const CACHE: &str = "sessions";
+use crate::{CACHE, version};
+
 const GIB: u64 = 1 << 30;
 /// The highest number that a version can have.
 const LAST: u64 = u64::MAX - 1;
 /// The seed of the checksum of a directory, to which its offset is added.
 const DIRECTORY_SEED: u64 = 4;
-
-fn version(number: u64) -> String {
-    format!("{number:020}.larder")
-}
 
 fn old_entries() -> [Entry; 2] {
     [entry("old", "value", None), entry("both", "old", None)]

@@ -2,15 +2,20 @@
 
 mod plain;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use larder_components::MEMORY;
 use larder_conformance::{Case, Component, Feature, Subject, Verdict, certify};
-use larder_host_test::components::BROKEN;
+use larder_host_test::components;
 
 use plain::{Fault, Plain};
 
-fn component(bytes: &[u8]) -> Component {
+// Each is compiled once for all tests.
+static DISK: LazyLock<Component> = LazyLock::new(|| compiled(larder_components::DISK));
+static MEMORY: LazyLock<Component> = LazyLock::new(|| compiled(larder_components::MEMORY));
+static BROKEN: LazyLock<Component> = LazyLock::new(|| compiled(components::BROKEN));
+
+fn compiled(bytes: &[u8]) -> Component {
     Component::new(bytes).expect("a backend")
 }
 
@@ -35,15 +40,14 @@ fn broken<S: Subject>(subject: impl Fn() -> S) -> Vec<&'static str> {
 
 #[test]
 fn the_disk_backend_offers_everything_and_keeps_it() {
-    let backend = component(larder_components::DISK);
-    for (case, verdict) in certify(|| backend.subject()) {
+    for (case, verdict) in certify(|| DISK.subject()) {
         assert_eq!(verdict, Verdict::Kept, "{}", case.name);
     }
 }
 
 #[test]
 fn the_backend_in_memory_keeps_all_that_it_offers() {
-    let backend = component(MEMORY).volatile();
+    let backend = MEMORY.clone().volatile();
     let offers = |case: &Case| case.needs.iter().all(|need| *need == Feature::Updates);
     for (case, verdict) in certify(|| backend.subject()) {
         match verdict {
@@ -56,8 +60,7 @@ fn the_backend_in_memory_keeps_all_that_it_offers() {
 
 #[test]
 fn a_backend_in_memory_that_is_not_said_to_be_one_does_not_outlive_a_restart() {
-    let backend = component(MEMORY);
-    let broken = broken(|| backend.subject());
+    let broken = broken(|| MEMORY.subject());
     assert!(
         broken.contains(&"saved_entries_outlive_a_restart"),
         "{broken:?}"
@@ -70,7 +73,7 @@ fn a_backend_in_memory_that_is_not_said_to_be_one_does_not_outlive_a_restart() {
 
 /// The names of the promises that a component with this fault breaks.
 fn broken_with(fault: &str) -> Vec<&'static str> {
-    let backend = component(BROKEN).volatile().env("LARDER_FAULT", fault);
+    let backend = BROKEN.clone().volatile().env("LARDER_FAULT", fault);
     // With some faults a call goes on without end. All others take milliseconds.
     let backend = backend.time_limit(Duration::from_secs(5));
     broken(|| backend.subject())

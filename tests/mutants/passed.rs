@@ -101,11 +101,8 @@ fn the_digest_changes_with_any_byte_and_any_name() {
         files.remove(&format!("{name}.rs"));
         files.insert(name.clone(), bytes);
         // Each byte of every file would take minutes.
-        let length = files[&name].len();
-        let places = (0..length)
-            .step_by(length / 20 + 1)
-            .chain(length.checked_sub(1));
-        for at in places {
+        let last = files[&name].len() - 1;
+        for at in [0, last / 2, last] {
             files.get_mut(&name).unwrap()[at] ^= 1;
             assert_ne!(digest(&files), before, "byte {at} of {name}");
             files.get_mut(&name).unwrap()[at] ^= 1;

@@ -1,10 +1,10 @@
 """Which code of the disk backend the tests reach, as it runs: compiled to WebAssembly, with counters in it.
 
-    python3 tests/coverage/coverage.py [--lines] [tests...]
+    python3 tests/coverage/coverage.py [--lines] [modules...]
 
-Builds and runs the tests (all that are named, or else those of the storage), with a component that tells which of its
-code ran; then prints a table by file, and with --lines every line that did not run. An instance that is killed inside of
-a call does not tell what that call did.
+Builds and runs the tests of `tests/disk` (the modules that are named, or else those of the storage) with a component
+that reports which of its code ran. Prints a table by file, and with --lines every line that did not run. An instance
+that is killed inside a call does not report what that call did.
 
 Needs rustup's component llvm-tools, and wasm-tools and wasmtime on the path.
 """
@@ -17,22 +17,24 @@ import subprocess
 import sys
 import tempfile
 
-TESTS = ["conformance", "faults", "failures", "damage", "golden", "hostile", "crowded", "crash", "races", "concurrency"]
+MODULES = ["contract", "file_system", "failing_calls", "damage", "golden", "hostile", "crowded", "crashes",
+           "interleavings", "concurrency"]
 
 
 def run(*command, **options):
     return subprocess.run(command, check=True, text=True, **options)
 
 
-def tested(tests, env):
-    """Runs the tests; gives the component, and what its counters counted."""
-    command = ["cargo", "test"] + [f"--test={test}" for test in tests]
+def tested(modules, env):
+    """Runs the tests of these modules. Gives the component, and what its counters counted."""
+    command = ["cargo", "test", "--test=disk"]
     run(*command, "--no-run", env=env)
-    built = glob.glob("target/debug/build/larder-host-*/out/larder-disk.wasm")
+    built = glob.glob("target/debug/build/larder-components-*/out/larder-disk.wasm")
     component = max(built, key=os.path.getmtime)
     counts = collections.Counter()
     # Not captured, as it is the component that writes, and not the test.
-    with subprocess.Popen(command + ["--no-fail-fast"], stderr=subprocess.PIPE, env=env) as process:
+    command += ["--"] + [f"{module}::" for module in modules]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=env) as process:
         for line in process.stderr:
             # Tests run at once, so that lines may run into one another.
             for told in re.findall(rb"larder-coverage((?: \d+:\d+)*)\n", line):
@@ -61,10 +63,9 @@ def profile(component, counts):
 
 def main(arguments):
     lines = "--lines" in arguments
-    tests = [argument for argument in arguments if argument != "--lines"]
-    tests = tests or TESTS
+    modules = [argument for argument in arguments if argument != "--lines"]
     env = dict(os.environ, LARDER_COVERAGE="1")
-    component, counts = tested(tests, env)
+    component, counts = tested(modules or MODULES, env)
     sysroot = run("rustc", "--print=sysroot", capture_output=True).stdout.strip()
     tools = glob.glob(f"{sysroot}/lib/rustlib/*/bin/llvm-cov")[0].removesuffix("llvm-cov")
     with tempfile.TemporaryDirectory() as folder:

@@ -10,43 +10,24 @@ pub struct Mutant {
     pub file: &'static str,
     /// Pairs of a text that occurs once in the file, and the text that replaces it.
     pub edits: &'static [(&'static str, &'static str)],
-    /// The test that fails: its file and its name.
-    pub caught_by: (&'static str, &'static str),
+    /// The test that fails, in `tests/disk`.
+    pub caught_by: &'static str,
 }
 
-const CRASH_FULL: (&str, &str) = ("crash", "full_durability_survives_every_crash_point");
-const CRASH_ATOMIC: (&str, &str) = (
-    "crash",
-    "atomic_durability_stays_whole_at_every_crash_point",
-);
-const SECOND_CRASH: (&str, &str) = ("crash", "full_durability_survives_crashes_after_crashes");
-const RACES: (&str, &str) = ("races", "every_race_is_explained_by_one_order");
-const FLIPS: (&str, &str) = (
-    "damage",
-    "any_flipped_byte_of_a_snapshot_is_survived_with_an_exact_count",
-);
-const FLIPS_OF_CHANGES: (&str, &str) = (
-    "damage",
-    "any_flipped_byte_of_changes_is_survived_and_brings_nothing_back",
-);
-const FAILING_CALLS: (&str, &str) = (
-    "failures",
-    "whichever_call_fails_an_operation_is_done_or_not_done",
-);
-const SHORT_CALLS: (&str, &str) = ("failures", "short_reads_and_writes_are_gone_on_with");
-const MODEL: (&str, &str) = (
-    "conformance",
-    "full::any_sequence_of_calls_gives_what_a_model_gives",
-);
+const CRASH_FULL: &str = "crashes::full_durability_survives_every_crash_point";
+const CRASH_ATOMIC: &str = "crashes::atomic_durability_stays_whole_at_every_crash_point";
+const SECOND_CRASH: &str = "crashes::full_durability_survives_crashes_after_crashes";
+const RACES: &str = "interleavings::every_race_is_explained_by_one_order";
+const FLIPS: &str = "damage::any_flipped_byte_of_a_snapshot_is_survived_with_an_exact_count";
+const FLIPS_OF_CHANGES: &str =
+    "damage::any_flipped_byte_of_changes_is_survived_and_brings_nothing_back";
+const FAILING_CALLS: &str = "failing_calls::whichever_call_fails_an_operation_is_done_or_not_done";
+const SHORT_CALLS: &str = "failing_calls::short_reads_and_writes_are_gone_on_with";
+const MODEL: &str = "contract::full::any_sequence_of_calls_gives_what_a_model_gives";
 
-const DUPLICATES: (&str, &str) = (
-    "bulk",
-    "the_last_of_several_entries_with_one_key_counts_whatever_lies_between_them",
-);
-const SHARES: (&str, &str) = (
-    "bulk",
-    "changes_of_very_many_keys_are_each_given_once_and_as_they_are_now",
-);
+const DUPLICATES: &str =
+    "bulk::the_last_of_several_entries_with_one_key_counts_whatever_lies_between_them";
+const SHARES: &str = "bulk::changes_of_very_many_keys_are_each_given_once_and_as_they_are_now";
 
 /// All mutants.
 pub const MUTANTS: &[Mutant] = &[
@@ -92,10 +73,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        false => folder.sync(),\n",
             "        false => Ok(()),\n",
         )],
-        caught_by: (
-            "crash",
-            "changes_never_outlast_the_version_that_they_build_upon",
-        ),
+        caught_by: "crashes::changes_never_outlast_the_version_that_they_build_upon",
     },
     Mutant {
         name: "pipe-opened",
@@ -105,10 +83,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            Some(_) => return Err(failed(ErrorCode::NotDirectory)),\n",
             "            Some(_) => {}\n",
         )],
-        caught_by: (
-            "hostile",
-            "foreign::what_is_no_folder_is_an_error_in_the_place_of_a_cache",
-        ),
+        caught_by: "hostile::foreign::what_is_no_folder_is_an_error_in_the_place_of_a_cache",
     },
     Mutant {
         name: "publish-before-write",
@@ -185,7 +160,7 @@ pub const MUTANTS: &[Mutant] = &[
             "if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {",
             "if stream.is_newest(record.key)? && rebased.put.is_some() {",
         )],
-        caught_by: ("conformance", "full::hundreds_of_applies_add_up"),
+        caught_by: "contract::full::hundreds_of_applies_add_up",
     },
     Mutant {
         name: "temporaries-left",
@@ -262,10 +237,7 @@ pub const MUTANTS: &[Mutant] = &[
             "    if writing.is_empty() {\n        for version in superseded",
             "    if true {\n        for version in superseded",
         )],
-        caught_by: (
-            "concurrency",
-            "whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it",
-        ),
+        caught_by: "concurrency::whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it",
     },
     Mutant {
         name: "compaction-anywhere",
@@ -285,10 +257,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            let after = Listing::of(folder)?;\n            let unchanged = after.versions == before.versions && after.is_current(folder)?;\n",
             "            let after = Listing::default();\n            let unchanged = true;\n",
         )],
-        caught_by: (
-            "concurrency",
-            "whatever_comes_between_two_calls_of_a_load_it_gives_one_version",
-        ),
+        caught_by: "concurrency::whatever_comes_between_two_calls_of_a_load_it_gives_one_version",
     },
     Mutant {
         name: "block-unchecked",
@@ -318,10 +287,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        .filter(|frame| frame.holds(header_seed(version)))\n",
             "",
         )],
-        caught_by: (
-            "damage",
-            "a_header_and_a_directory_that_are_both_damaged_leave_nothing_to_be_read",
-        ),
+        caught_by: "damage::a_header_and_a_directory_that_are_both_damaged_leave_nothing_to_be_read",
     },
     Mutant {
         name: "index-unchecked",
@@ -351,10 +317,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        if puts > 0 || removes > 0 {\n            self.pieces",
             "        if false {\n            self.pieces",
         )],
-        caught_by: (
-            "damage",
-            "a_block_that_is_damaged_with_its_index_is_counted",
-        ),
+        caught_by: "damage::a_block_that_is_damaged_with_its_index_is_counted",
     },
     Mutant {
         name: "header-left-blank",
@@ -364,10 +327,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            _ => sink.write(0, &head)?,\n",
             "            _ => {}\n",
         )],
-        caught_by: (
-            "bulk",
-            "a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end",
-        ),
+        caught_by: "bulk::a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end",
     },
     Mutant {
         name: "segment-begun-early",
@@ -377,10 +337,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        self.segment = self.offset();\n",
             "        self.segment = offset;\n",
         )],
-        caught_by: (
-            "bulk",
-            "a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end",
-        ),
+        caught_by: "bulk::a_snapshot_of_several_segments_is_whole_from_its_beginning_to_its_end",
     },
     Mutant {
         name: "duplicates-kept",
@@ -410,10 +367,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            while offset < self.size {\n",
             "            while offset > self.size {\n",
         )],
-        caught_by: (
-            "bulk",
-            "a_part_that_is_removed_before_it_is_committed_is_copied",
-        ),
+        caught_by: "bulk::a_part_that_is_removed_before_it_is_committed_is_copied",
     },
     Mutant {
         name: "share-skipped",
@@ -499,10 +453,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "Some(ttl.wrapping_sub(elapsed))",
             ),
         ],
-        caught_by: (
-            "conformance",
-            "full::a_wall_clock_set_back_never_lengthens_a_ttl",
-        ),
+        caught_by: "contract::full::a_wall_clock_set_back_never_lengthens_a_ttl",
     },
     Mutant {
         name: "first-duplicate-counts",

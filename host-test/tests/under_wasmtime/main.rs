@@ -1,9 +1,9 @@
 //! Components under wasmtime's own command line, with the commands of the README and `examples/`.
 
-mod command;
 mod http_cache;
 mod server;
 mod upstream;
+mod wasmtime_run;
 
 use std::env;
 use std::path::Path;

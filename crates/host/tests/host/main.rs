@@ -1,0 +1,8 @@
+//! `larder-host`, as a program sees it that embeds backends.
+
+mod code_cache;
+mod embedding;
+mod layer;
+mod misbehaving;
+mod streams;
+mod texts;

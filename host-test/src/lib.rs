@@ -8,8 +8,6 @@
 //!   conformance kit for a subject.
 //! - `backend`: the component, compiled and linked.
 //! - `instance`: a running component, and the calls to it.
-//! - `judged`: lets the conformance kit judge a subject. [`conformance!`] makes a test of each
-//!   case.
 //!
 //! Its file system:
 //! - `call`: a call to the file system: which function, which calls a fault selects.
@@ -18,7 +16,7 @@
 //! - `sim`: a simulated disk ([`SimDisk`]) that knows what a power cut may leave of it.
 //! - `legacy`: files from before the store's own format.
 //!
-//! Attacks on the disk backend, each with all that can go wrong in one way:
+//! Attacks on the disk backend:
 //! - [`mod@crash`]: an operation is stopped at every call, and the power is cut there.
 //! - [`mod@failing_calls`]: each call of an operation fails.
 //! - [`mod@races`]: instances use one cache at once; `schedule` and `strategy` choose who runs.

@@ -17,6 +17,7 @@ mod effort;
 pub mod failures;
 mod faults;
 pub mod history;
+pub mod layered;
 mod legacy;
 pub mod metered;
 pub mod races;

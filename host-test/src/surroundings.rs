@@ -1,4 +1,4 @@
-//! What a component runs in that is not a backend: an application, a layer, an adapter.
+//! The host's side of a component that is no backend: an application, a cache layer, an adapter.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::Clock;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 
-/// A folder or none, clocks, and what a component writes to its standard output. Instances that are started in the same
+/// A folder or none, arguments, clocks and standard output. Instances that start in the same
 /// surroundings share them.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -23,13 +23,16 @@ pub struct Surroundings {
     stdout: MemoryOutputPipe,
 }
 
-/// What belongs to an instance on the side of the host.
-pub struct Inside {
+/// The data of an instance's store: WASI, and `extra` for what else a test links.
+pub struct Inside<T = ()> {
     wasi: WasiCtx,
-    table: ResourceTable,
+    /// The resources of the instance.
+    pub table: ResourceTable,
+    /// The test's own data.
+    pub extra: T,
 }
 
-impl WasiView for Inside {
+impl<T: Send> WasiView for Inside<T> {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
             ctx: &mut self.wasi,
@@ -42,17 +45,17 @@ impl WasiView for Inside {
 ///
 /// # Panics
 ///
-/// Where it is none.
+/// If the bytes are not a component.
 pub fn compiled(component: &[u8]) -> Component {
     Component::new(&ENGINE, component).expect("a component")
 }
 
-/// All of WASI.
+/// Makes a linker that has all of WASI.
 ///
 /// # Panics
 ///
 /// Never.
-pub fn linker() -> Linker<Inside> {
+pub fn linker<T: Send + 'static>() -> Linker<Inside<T>> {
     let mut linker = Linker::new(&ENGINE);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("an empty linker takes WASI");
     linker
@@ -71,40 +74,49 @@ impl Default for Surroundings {
 }
 
 impl Surroundings {
-    /// The same with this folder.
+    /// Adds a folder, as `/`.
     pub fn on(self, folder: impl AsRef<Path>) -> Self {
         let folder = Some(folder.as_ref().to_owned());
         Self { folder, ..self }
     }
 
-    /// The same with a folder that may only be read.
+    /// Lets instances only read the folder.
     pub fn read_only(self) -> Self {
         let access = FsPerms::ReadOnly;
         Self { access, ..self }
     }
 
-    /// The same with one more argument.
+    /// Adds an argument.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.into());
         self
     }
 
-    /// The clocks of all instances.
+    /// The clock of all instances.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// All that instances wrote to their standard output.
+    /// The standard output of all instances, as text.
     pub fn written(&self) -> String {
         String::from_utf8_lossy(&self.stdout.contents()).into_owned()
     }
 
-    /// For one more instance.
+    /// Makes the store of one more instance.
     ///
     /// # Panics
     ///
-    /// Where the folder cannot be opened.
+    /// If the folder cannot be opened.
     pub fn store(&self) -> Store<Inside> {
+        self.store_with(())
+    }
+
+    /// Makes the store of one more instance, with data of the test.
+    ///
+    /// # Panics
+    ///
+    /// If the folder cannot be opened.
+    pub fn store_with<T>(&self, extra: T) -> Store<Inside<T>> {
         let mut wasi = WasiCtx::builder();
         wasi.args(&self.arguments)
             .wall_clock(self.clock.clone())
@@ -119,6 +131,7 @@ impl Surroundings {
         let inside = Inside {
             wasi: wasi.build(),
             table: ResourceTable::new(),
+            extra,
         };
         Store::new(&ENGINE, inside)
     }

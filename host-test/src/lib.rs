@@ -45,6 +45,7 @@ mod faults;
 mod faulty_filesystem;
 pub mod history;
 mod instance;
+pub mod layered;
 mod legacy;
 pub mod metered;
 pub mod races;

@@ -1,18 +1,19 @@
-//! wasi:keyvalue above the cache layer and the disk backend, as a host sees it, and an application that knows only that.
+//! wasi:keyvalue above the cache layer and the disk backend, for a host that calls it and for an
+//! application that knows only wasi:keyvalue.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use larder_components::KEYVALUE;
+use larder_components::{CACHE, DISK, KEYVALUE};
 use larder_host_test::components::KEYVALUE_VISITS;
-use larder_host_test::{compose, tree};
-use wasmtime::component::{Component, InstancePre, Linker, ResourceAny, ResourceTable};
-use wasmtime::{Engine, Store};
+use larder_host_test::compose::plug;
+use larder_host_test::surroundings::{Inside, Surroundings, compiled, linker};
+use larder_host_test::tree;
+use wasmtime::Store;
+use wasmtime::component::{InstancePre, Linker, ResourceAny};
 use wasmtime_wasi::p2::bindings::sync::Command;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_keyvalue::{WasiKeyValue, WasiKeyValueCtx};
 
 mod bindings {
@@ -27,78 +28,31 @@ use bindings::exports::wasi::{keyvalue0_2_0_draft as draft, keyvalue0_2_0_draft2
 use draft::store::Error;
 use draft2::atomics::CasError;
 
-static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
-
 /// The keyvalue component, the cache layer and the disk backend as one.
-static COMPOSED: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let kept = compose::plug(larder_components::CACHE, &[larder_components::DISK]).unwrap();
-    compose::plug(KEYVALUE, &[&kept]).unwrap()
-});
+static COMPOSED: LazyLock<Vec<u8>> =
+    LazyLock::new(|| plug(KEYVALUE, &[&plug(CACHE, &[DISK]).unwrap()]).unwrap());
 
-static COMPONENT: LazyLock<InstancePre<State>> = LazyLock::new(|| {
-    let component = Component::new(&ENGINE, &*COMPOSED).unwrap();
-    linker().instantiate_pre(&component).unwrap()
-});
-
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    /// wasmtime's own store in memory, for the one test that uses it.
-    keyvalue: WasiKeyValueCtx,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-fn linker() -> Linker<State> {
-    let mut linker = Linker::new(&ENGINE);
-    wasmtime_wasi::p2::add_to_linker_sync(&mut linker).unwrap();
-    linker
-}
-
-fn store(wasi: &mut WasiCtxBuilder) -> Store<State> {
-    let state = State {
-        wasi: wasi
-            .inherit_stderr()
-            .allow_blocking_current_thread(true)
-            .build(),
-        table: ResourceTable::new(),
-        keyvalue: WasiKeyValueCtx::builder().build(),
-    };
-    let mut store = Store::new(&ENGINE, state);
-    // Values may be of any size.
-    store.set_hostcall_fuel(usize::MAX);
-    store
-}
+static COMPONENT: LazyLock<InstancePre<Inside>> =
+    LazyLock::new(|| linker().instantiate_pre(&compiled(&COMPOSED)).unwrap());
 
 /// An instance of the composed component.
 struct Instance {
-    store: Store<State>,
+    store: Store<Inside>,
     exports: bindings::Keyvalue,
 }
 
 impl Instance {
-    /// One that keeps its buckets in this folder.
+    /// Starts an instance that keeps its buckets in this folder.
     fn on(folder: &Path) -> Instance {
-        Instance::with(folder, FsPerms::ReadWrite)
+        Instance::new(&Surroundings::default().on(folder))
     }
 
-    fn with(folder: &Path, access: FsPerms) -> Instance {
-        Instance::new(
-            WasiCtx::builder()
-                .preopened_dir(folder, "/", access)
-                .unwrap(),
-        )
+    fn read_only(folder: &Path) -> Instance {
+        Instance::new(&Surroundings::default().on(folder).read_only())
     }
 
-    fn new(wasi: &mut WasiCtxBuilder) -> Instance {
-        let mut store = store(wasi);
+    fn new(surroundings: &Surroundings) -> Instance {
+        let mut store = surroundings.store();
         let instance = COMPONENT.instantiate(&mut store).unwrap();
         let exports = bindings::Keyvalue::new(&mut store, &instance).unwrap();
         Instance { store, exports }
@@ -130,7 +84,8 @@ impl Instance {
 type Outcome<T> = Result<T, Error>;
 type Pairs = Vec<Option<(String, Vec<u8>)>>;
 
-/// A version of the interface, with cursors and numbers of one type. A function that traps fails the test.
+/// A version of the interface. Cursors and numbers have the same types in both, and a function that
+/// traps fails the test.
 trait Version {
     fn open(at: &mut Instance, name: &str) -> Outcome<ResourceAny>;
     fn get(at: &mut Instance, bucket: ResourceAny, key: &str) -> Outcome<Option<Vec<u8>>>;
@@ -246,15 +201,17 @@ macro_rules! version {
 }
 
 version!(
-    Draft, draft: wasi_keyvalue0_2_0_draft_store, wasi_keyvalue0_2_0_draft_batch, wasi_keyvalue0_2_0_draft_atomics,
+    Draft, draft: wasi_keyvalue0_2_0_draft_store, wasi_keyvalue0_2_0_draft_batch,
+    wasi_keyvalue0_2_0_draft_atomics,
     |cursor| cursor.parse().unwrap(), u64
 );
 version!(
-    Draft2, draft2: wasi_keyvalue0_2_0_draft2_store, wasi_keyvalue0_2_0_draft2_batch, wasi_keyvalue0_2_0_draft2_atomics,
+    Draft2, draft2: wasi_keyvalue0_2_0_draft2_store, wasi_keyvalue0_2_0_draft2_batch,
+    wasi_keyvalue0_2_0_draft2_atomics,
     |cursor| cursor, i64
 );
 
-/// Makes a test for each version of one function.
+/// Makes two tests of one function, one for each version.
 macro_rules! in_both_versions {
     ($($test:ident)*) => {
         mod in_draft {
@@ -295,17 +252,11 @@ fn pair(key: &str, value: &[u8]) -> (String, Vec<u8>) {
 #[test]
 fn it_exports_both_versions_and_composed_it_imports_nothing_of_larder() {
     let names = |bytes: &[u8]| {
-        let component = Component::new(&ENGINE, bytes).unwrap();
-        let ty = component.component_type();
-        let exports: Vec<_> = ty
-            .exports(&ENGINE)
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        let imports: Vec<_> = ty
-            .imports(&ENGINE)
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        (BTreeSet::from_iter(exports), imports)
+        let component = compiled(bytes);
+        let (ty, engine) = (component.component_type(), component.engine());
+        let exports = ty.exports(engine).map(|(name, _)| name.to_owned());
+        let imports = ty.imports(engine).map(|(name, _)| name.to_owned());
+        (BTreeSet::from_iter(exports), Vec::from_iter(imports))
     };
     let (exports, imports) = names(KEYVALUE);
     let expected = ["draft", "draft2"].into_iter().flat_map(|version| {
@@ -370,11 +321,11 @@ fn several_keys_are_set_read_and_removed_in_one_call<V: Version>() {
         V::get_many(at, bucket, &keys),
         Ok(vec![None, None, None, Some(pair("", b"")), None])
     );
-    // None at all.
+    // No keys are no error.
     V::set_many(at, bucket, &[]).unwrap();
     V::delete_many(at, bucket, &[]).unwrap();
     assert_eq!(V::get_many(at, bucket, &[]), Ok(Vec::new()));
-    // All of it is what the next instance finds.
+    // The next instance finds the same.
     let at = &mut Instance::on(folder.path());
     let bucket = at.bucket::<V>("bucket");
     assert_eq!(
@@ -385,7 +336,7 @@ fn several_keys_are_set_read_and_removed_in_one_call<V: Version>() {
 
 fn what_was_changed_lasts_and_nothing_else<V: Version>() {
     let folder = tempfile::tempdir().unwrap();
-    // Each instance ends without a word of farewell.
+    // Each instance ends without closing its buckets.
     let begin = || Instance::on(folder.path());
     let at = &mut begin();
     let bucket = at.bucket::<V>("bucket");
@@ -414,7 +365,7 @@ fn what_was_changed_lasts_and_nothing_else<V: Version>() {
     let before = tree(folder.path());
     let unused = at.bucket::<V>("unused");
     assert_eq!(V::get(at, unused, "kept"), Ok(None));
-    assert_eq!(tree(folder.path()), before, "who only reads writes nothing");
+    assert_eq!(tree(folder.path()), before, "a read writes nothing");
 }
 
 fn every_key_is_listed_once_a_page_at_a_time<V: Version>() {
@@ -423,7 +374,7 @@ fn every_key_is_listed_once_a_page_at_a_time<V: Version>() {
     let bucket = at.bucket::<V>("bucket");
     let pairs: Vec<_> = (0..4321).map(|n| pair(&format!("key {n}"), b"v")).collect();
     V::set_many(at, bucket, &pairs).unwrap();
-    // Those of the next instance are in another order.
+    // The next instance lists them in another order.
     for at in [at, &mut Instance::on(folder.path())] {
         let bucket = at.bucket::<V>("bucket");
         let (mut listed, mut pages, mut cursor) = (Vec::new(), 0, None);
@@ -500,7 +451,7 @@ fn a_bad_name_is_no_such_store_and_touches_nothing<V: Version>() {
 fn all_handles_to_a_bucket_share_it_in_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     let at = &mut Instance::on(folder.path());
-    // The empty name is that of the cache `default`.
+    // The empty name stands for the cache `default`.
     let one = at.bucket::<Draft>("");
     let two = at.bucket::<Draft2>("default");
     let three = at.bucket::<Draft2>("");
@@ -535,7 +486,7 @@ fn increment_changes_nothing_that_it_cannot_add_to<V: Version>() {
     let folder = tempfile::tempdir().unwrap();
     let at = &mut Instance::on(folder.path());
     let bucket = at.bucket::<V>("bucket");
-    // The last is too large for both.
+    // The last value is too large for both versions.
     for value in [
         "",
         "text",
@@ -571,7 +522,7 @@ fn increment_reaches_the_ends_of_its_range_and_no_further() {
     assert_eq!(Draft::increment(at, bucket, "n", 0), Ok(most));
 
     let bucket = at.bucket::<Draft2>("bucket");
-    // What one version counted may be too large for the other.
+    // A number of one version may be too large for the other.
     reason(Draft2::increment(at, bucket, "n", -1));
     Draft2::delete(at, bucket, "n").unwrap();
     for (end, beyond) in [(i64::MAX, 1), (i64::MIN, -1)] {
@@ -598,16 +549,16 @@ fn a_value_is_swapped_if_it_is_as_it_was_seen() {
     let folder = tempfile::tempdir().unwrap();
     let at = &mut Instance::on(folder.path());
     let bucket = at.bucket::<Draft2>("bucket");
-    // Where there was none.
+    // A missing value.
     let cas = at.look(bucket, "key");
     assert_eq!(at.seen(cas), None);
     assert_eq!(at.swap(cas, b"1"), Ok(()));
-    // Where there was one, and it came back meanwhile.
+    // A value that was deleted and set again meanwhile.
     let cas = at.look(bucket, "key");
     assert_eq!(at.seen(cas), Some(b"1".to_vec()));
     Draft2::delete(at, bucket, "key").unwrap();
     Draft2::set(at, bucket, "key", b"1").unwrap();
-    // The handle is enough.
+    // The handle works without the bucket.
     bucket.resource_drop(&mut at.store).unwrap();
     assert_eq!(at.swap(cas, b"2"), Ok(()));
     let at = &mut Instance::on(folder.path());
@@ -638,19 +589,19 @@ fn a_value_that_has_changed_is_not_swapped_but_seen_anew() {
     let cas = failed(at, cas, Some(b"by the other version"));
     Draft2::delete(at, bucket, "key").unwrap();
     let cas = failed(at, cas, None);
-    // Two that saw the same: one swaps.
+    // Of two handles that saw the same value, one swaps.
     let second = at.look(bucket, "key");
     assert_eq!(at.swap(cas, b"first"), Ok(()));
     let cas = failed(at, second, Some(b"first"));
     assert_eq!(at.swap(cas, b"second"), Ok(()));
     assert_eq!(Draft2::get(at, bucket, "key"), Ok(Some(b"second".to_vec())));
-    // Handles that nobody swaps are dropped.
+    // A handle can be dropped without a swap.
     let cas = at.look(bucket, "key");
     cas.resource_drop(&mut at.store).unwrap();
 }
 
 fn a_bucket_without_a_backend_is_not_opened<V: Version>() {
-    let at = &mut Instance::new(&mut WasiCtx::builder());
+    let at = &mut Instance::new(&Surroundings::default());
     for _ in 0..2 {
         assert_eq!(
             reason(V::open(at, "bucket")),
@@ -666,7 +617,7 @@ fn a_read_only_backend_fails_every_change_and_loses_nothing<V: Version>() {
     V::set_many(at, bucket, &[pair("a", b"1"), pair("b", b"2")]).unwrap();
     let before = tree(folder.path());
 
-    let at = &mut Instance::with(folder.path(), FsPerms::ReadOnly);
+    let at = &mut Instance::read_only(folder.path());
     let bucket = at.bucket::<V>("bucket");
     let denied = Err(Error::AccessDenied);
     assert_eq!(V::set(at, bucket, "a", b"new"), denied);
@@ -674,7 +625,7 @@ fn a_read_only_backend_fails_every_change_and_loses_nothing<V: Version>() {
     assert_eq!(V::set_many(at, bucket, &[pair("c", b"")]), denied);
     assert_eq!(V::delete_many(at, bucket, &["c".to_owned()]), denied);
     assert_eq!(V::increment(at, bucket, "n", 1), Err(Error::AccessDenied));
-    // The instance sees what it changed.
+    // The instance sees its own changes.
     assert_eq!(V::get(at, bucket, "a"), Ok(Some(b"new".to_vec())));
     assert_eq!(V::exists(at, bucket, "b"), Ok(false));
     assert_eq!(V::get(at, bucket, "n"), Ok(Some(b"1".to_vec())));
@@ -684,7 +635,7 @@ fn a_read_only_backend_fails_every_change_and_loses_nothing<V: Version>() {
 #[test]
 fn a_swap_that_does_not_last_is_an_error_of_the_store() {
     let folder = tempfile::tempdir().unwrap();
-    let at = &mut Instance::with(folder.path(), FsPerms::ReadOnly);
+    let at = &mut Instance::read_only(folder.path());
     let bucket = at.bucket::<Draft2>("bucket");
     let cas = at.look(bucket, "key");
     let denied = draft2::store::Error::AccessDenied;
@@ -699,7 +650,7 @@ fn what_a_backend_refused_is_handed_over_by_the_next_change<V: Version>() {
     V::set(at, bucket, "before", b"1").unwrap();
     V::set(at, bucket, "gone", b"1").unwrap();
 
-    // Where the cache should be is something else.
+    // A file stands where the cache's folder should be.
     fs::rename(&there, &away).unwrap();
     fs::write(&there, "in the way").unwrap();
     let refused = reason(V::set(at, bucket, "meanwhile", b"2"));
@@ -749,7 +700,7 @@ fn a_bucket_that_cannot_be_read_is_left_alone_and_opened_when_it_can<V: Version>
         assert!(refused.starts_with(begin), "{refused}");
         assert_eq!(tree(folder.path()), damaged);
     }
-    // Another bucket of the same instance is none the worse.
+    // Another bucket of the same instance still opens.
     at.bucket::<V>("other");
     for (name, bytes) in &intact {
         damage(name, bytes);
@@ -768,53 +719,56 @@ fn instances_that_set_different_keys_of_one_bucket_lose_none() {
         Draft::set(one, first, &format!("one {n}"), b"").unwrap();
         Draft2::set(two, second, &format!("two {n}"), b"").unwrap();
     }
-    // Neither sees what the other did after it had opened the bucket.
+    // Neither sees the other's changes after it has opened the bucket.
     assert_eq!(Draft::exists(one, first, "two 0"), Ok(false));
     let at = &mut Instance::on(folder.path());
     let bucket = at.bucket::<Draft>("bucket");
     assert_eq!(Draft::list_keys(at, bucket, None).unwrap().0.len(), 40);
 }
 
-/// Runs a command; gives what it prints, or nothing where it fails.
-fn run(component: &[u8], linker: &Linker<State>, wasi: &mut WasiCtxBuilder) -> Option<String> {
-    let stdout = MemoryOutputPipe::new(1 << 10);
-    let mut store = store(wasi.stdout(stdout.clone()));
-    let component = Component::new(&ENGINE, component).unwrap();
-    let command = Command::instantiate(&mut store, &component, linker).unwrap();
+/// Runs a command. Returns its output, or none if it fails.
+fn run<T: Send + 'static>(
+    component: &[u8],
+    linker: &Linker<Inside<T>>,
+    surroundings: &Surroundings,
+    extra: T,
+) -> Option<String> {
+    let mut store = surroundings.store_with(extra);
+    let command = Command::instantiate(&mut store, &compiled(component), linker).unwrap();
     let outcome = command.wasi_cli_run().call_run(&mut store);
-    let printed = String::from_utf8(stdout.contents().to_vec()).unwrap();
-    outcome
-        .is_ok_and(|outcome| outcome.is_ok())
-        .then_some(printed)
+    let succeeded = outcome.is_ok_and(|outcome| outcome.is_ok());
+    succeeded.then(|| surroundings.written())
 }
 
 #[test]
 fn an_application_that_knows_only_wasi_keyvalue_finds_its_data_again() {
-    let visits = compose::plug(KEYVALUE_VISITS, &[&COMPOSED]).unwrap();
+    let visits = plug(KEYVALUE_VISITS, &[&COMPOSED]).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let run = |args: &[&str]| {
-        let mut wasi = WasiCtx::builder();
-        wasi.args(&[&["visits"], args].concat())
-            .preopened_dir(folder.path(), "/", FsPerms::ReadWrite)
-            .unwrap();
-        run(&visits, &linker(), &mut wasi)
+    let run = |bucket: Option<&str>| {
+        let mut surroundings = Surroundings::default().on(folder.path()).argument("visits");
+        if let Some(bucket) = bucket {
+            surroundings = surroundings.argument(bucket);
+        }
+        run(&visits, &linker(), &surroundings, ())
     };
     for count in ["1\n", "2\n", "3\n"] {
-        assert_eq!(run(&[]).as_deref(), Some(count));
+        assert_eq!(run(None).as_deref(), Some(count));
     }
-    assert_eq!(run(&["other"]).as_deref(), Some("1\n"));
-    assert_eq!(run(&["default"]).as_deref(), Some("4\n"));
-    // Nothing that cannot be counted is printed.
-    assert_eq!(run(&["no/such/bucket"]), None);
+    assert_eq!(run(Some("other")).as_deref(), Some("1\n"));
+    assert_eq!(run(Some("default")).as_deref(), Some("4\n"));
+    // A failed count is not printed.
+    assert_eq!(run(Some("no/such/bucket")), None);
 }
 
 #[test]
 fn the_same_application_runs_unchanged_on_the_host_of_wasmtime() {
+    // wasmtime's own store, in memory.
+    let store = WasiKeyValueCtx::builder().build();
     let mut linker = linker();
-    wasmtime_wasi_keyvalue::add_to_linker(&mut linker, |state: &mut State| {
-        WasiKeyValue::new(&state.keyvalue, &mut state.table)
+    wasmtime_wasi_keyvalue::add_to_linker(&mut linker, |inside: &mut Inside<_>| {
+        WasiKeyValue::new(&inside.extra, &mut inside.table)
     })
     .unwrap();
-    let printed = run(KEYVALUE_VISITS, &linker, &mut WasiCtx::builder());
+    let printed = run(KEYVALUE_VISITS, &linker, &Surroundings::default(), store);
     assert_eq!(printed.as_deref(), Some("1\n"));
 }

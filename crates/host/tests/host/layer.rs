@@ -1,8 +1,9 @@
-//! The cache layer of a program: what it keeps, what it hands over, and what it outlives.
+//! The cache layer of a program: its handles, its limits, and the failures that it outlives.
+//! `components/cache` proves the rules of one cache.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,62 +11,11 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use larder_host::{Backend, Cache, Entry, ErrorKind, Found, Layer, Options};
+use larder_host_test::layered::Layered;
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MIB: usize = 1 << 20;
-
-/// A layer above a folder that can be taken away and put back.
-struct Disk {
-    backend: Backend,
-    layer: Layer,
-    folder: PathBuf,
-    _parent: TempDir,
-}
-
-impl Disk {
-    fn new() -> Self {
-        Self::with_memory_limit(1 << 30)
-    }
-
-    fn with_memory_limit(bytes: usize) -> Self {
-        let parent = TempDir::new().unwrap();
-        let folder = parent.path().join("store");
-        let backend = Backend::disk(&folder).unwrap();
-        Self {
-            layer: Layer::with_memory_limit(backend.clone(), bytes).unwrap(),
-            backend,
-            folder,
-            _parent: parent,
-        }
-    }
-
-    fn open(&self, name: &str) -> Cache {
-        self.layer.open(name, &Options::default()).unwrap()
-    }
-
-    fn away(&self) -> PathBuf {
-        self.folder.with_extension("away")
-    }
-
-    fn take_away(&self) {
-        fs::rename(&self.folder, self.away()).unwrap();
-    }
-
-    fn put_back(&self) {
-        fs::rename(self.away(), &self.folder).unwrap();
-    }
-
-    /// The keys that are in storage.
-    fn stored(&self, name: &str) -> BTreeSet<String> {
-        let contents = self.backend.load(name).unwrap();
-        contents
-            .entries
-            .into_iter()
-            .map(|entry| entry.key)
-            .collect()
-    }
-}
 
 fn strings<const N: usize>(keys: [&str; N]) -> BTreeSet<String> {
     keys.map(String::from).into()
@@ -77,33 +27,26 @@ fn is_folder_error(kind: Option<&ErrorKind>) -> bool {
 
 #[test]
 fn what_was_set_is_found_until_it_is_removed_or_expires() {
-    let disk = Disk::new();
+    let disk = Layered::default();
     let cache = disk.open("cache");
-    cache.set("", "empty key", None);
-    cache.set("empty value", [], Some(HOUR));
-    cache.set("twice", "first", None);
-    cache.set("twice", [0xff, 0], Some(Duration::MAX));
-    assert_eq!(cache.get("").unwrap(), b"empty key");
-    assert_eq!(cache.get("empty value").unwrap(), b"");
-    assert_eq!(cache.get("twice").unwrap(), [0xff, 0]);
-    assert!(cache.get("missing").is_none() && !cache.contains("missing"));
-
-    cache.set("twice", "third", Some(Duration::ZERO));
-    assert!(cache.get("twice").is_none());
-    // The clock is past that by the next call.
-    cache.set("", "brief", Some(Duration::from_nanos(1)));
-    assert!(cache.get("").is_none());
-    assert!(cache.contains("empty value"));
-    assert!(cache.delete("empty value") && !cache.delete("empty value"));
-    assert_eq!(cache.keys().count(), 0);
+    cache.set("hour", [], Some(HOUR));
+    cache.set("ages", [0xff, 0], Some(Duration::MAX));
+    cache.set("brief", "value", Some(Duration::from_nanos(1)));
+    assert_eq!(cache.get("hour").unwrap(), b"");
+    assert_eq!(cache.get("ages").unwrap(), [0xff, 0]);
+    // A nanosecond is over by the next call.
+    assert!(cache.get("brief").is_none() && !cache.contains("brief"));
+    cache.set("ages", "removed", Some(Duration::ZERO));
+    assert!(cache.get("ages").is_none() && cache.contains("hour"));
+    assert!(cache.delete("hour") && !cache.delete("hour"));
     let metrics = cache.metrics();
-    assert_eq!((metrics.hits, metrics.misses), (3, 3));
+    assert_eq!((metrics.hits, metrics.misses), (2, 2));
     assert_eq!((metrics.hit_rate, metrics.entries), (0.5, 0));
 }
 
 #[test]
 fn many_entries_are_stored_in_their_order_and_listed_once_each() {
-    let disk = Disk::new();
+    let disk = Layered::default();
     let cache = disk.open("cache");
     let value = [7; 1000];
     let many = (0..2500).map(|n| Entry::new(format!("key {n}"), value));
@@ -118,10 +61,8 @@ fn many_entries_are_stored_in_their_order_and_listed_once_each() {
     assert_eq!((keys.len(), different.len()), (2499, 2499));
     let values = cache.get_many(["key 7", "missing", "key 8", "key 7", "key 2499"]);
     let again = Some(b"again".to_vec());
-    assert_eq!(
-        values,
-        [again.clone(), None, None, again, Some(value.to_vec())]
-    );
+    let value = Some(value.to_vec());
+    assert_eq!(values, [again.clone(), None, None, again, value]);
     assert_eq!(cache.get_many::<&str>([]), []);
     cache.clear().unwrap();
     assert_eq!(cache.keys().count(), 0);
@@ -129,7 +70,7 @@ fn many_entries_are_stored_in_their_order_and_listed_once_each() {
 
 #[test]
 fn values_and_their_times_to_live_outlast_the_layer() {
-    let disk = Disk::new();
+    let disk = Layered::default();
     let before = Instant::now();
     let cache = disk.open("cache");
     cache.set("ages", "value", None);
@@ -147,8 +88,8 @@ fn values_and_their_times_to_live_outlast_the_layer() {
 }
 
 #[test]
-fn the_last_handle_hands_over_what_changed() {
-    let disk = Disk::new();
+fn the_last_handle_flushes() {
+    let disk = Layered::default();
     let (first, second) = (disk.open("cache"), disk.open("cache"));
     let third = second.clone();
     first.set("key", "value", None);
@@ -160,80 +101,53 @@ fn the_last_handle_hands_over_what_changed() {
 }
 
 #[test]
-fn options_are_those_of_whoever_opened_last() {
-    let disk = Disk::new();
+fn the_options_are_those_of_the_last_open() {
+    let disk = Layered::default();
     let cache = disk.open("cache");
     cache.set_many((0..10).map(|n| Entry::new(n.to_string(), "")));
-    let every = Options {
+    let options = Options {
         capacity: Some(3),
         flush_every: Some(1),
         ..Options::default()
     };
-    let other = disk.layer.open("cache", &every).unwrap();
+    let _other = disk.layer.open("cache", &options).unwrap();
     assert_eq!(cache.metrics().entries, 3);
     assert_eq!(disk.stored("cache"), strings(["7", "8", "9"]));
-    other.set("x", "", None);
-    assert_eq!(disk.stored("cache"), strings(["8", "9", "x"]));
-    let nothing = Options {
-        capacity: Some(0),
-        ..Options::default()
-    };
-    let _last = disk.layer.open("cache", &nothing).unwrap();
-    cache.set("y", "", None);
-    assert!(cache.get("y").is_none());
 }
 
 #[test]
-fn a_backend_that_fails_fails_no_get_and_no_set_and_is_told_later() {
-    let disk = Disk::new();
+fn the_error_of_the_backend_names_the_call_and_the_cache() {
+    let disk = Layered::default();
     let cache = disk.open("cache");
-    cache.set("a", "value", None);
-    disk.take_away();
-    let failed = cache.flush().unwrap_err();
-    assert!(is_folder_error(Some(failed.kind())), "{failed}");
-    assert_eq!(
-        (failed.operation(), failed.cache()),
-        ("flush", Some("cache"))
-    );
-    cache.set("b", "value", None);
-    assert_eq!(cache.get("a").unwrap(), b"value");
-    let metrics = cache.metrics();
-    assert_eq!(metrics.unflushed, 2);
-    assert!(is_folder_error(metrics.backend_error.as_ref()));
-    // One that was opened meanwhile keeps what is stored.
-    let late = disk.open("late");
-    late.set("new", "value", None);
-    assert!(is_folder_error(late.metrics().backend_error.as_ref()));
-
-    disk.put_back();
-    disk.backend
-        .save("late", [Entry::new("old", "value")])
-        .unwrap();
+    cache.set("key", "value", None);
+    disk.without_folder(|| {
+        let failed = cache.flush().unwrap_err();
+        assert!(is_folder_error(Some(failed.kind())), "{failed}");
+        let place = (failed.operation(), failed.cache());
+        assert_eq!(place, ("flush", Some("cache")));
+        let metrics = cache.metrics();
+        assert!(is_folder_error(metrics.backend_error.as_ref()));
+        assert_eq!(metrics.unflushed, 1);
+    });
     cache.flush().unwrap();
-    late.flush().unwrap();
-    assert_eq!(disk.stored("cache"), strings(["a", "b"]));
-    assert_eq!(disk.stored("late"), strings(["new", "old"]));
+    assert_eq!(disk.stored("cache"), strings(["key"]));
     assert_eq!(cache.metrics().backend_error, None);
-    disk.take_away();
-    assert!(cache.clear().is_err());
-    assert!(cache.get("a").is_none());
-    disk.put_back();
-    cache.flush().unwrap();
-    assert!(disk.stored("cache").is_empty());
+    let failed = disk.without_folder(|| cache.clear()).unwrap_err();
+    assert!(is_folder_error(Some(failed.kind())), "{failed}");
+    let place = (failed.operation(), failed.cache());
+    assert_eq!(place, ("clear", Some("cache")));
 }
 
 #[test]
-fn one_caller_makes_a_value_and_the_others_wait() {
-    let disk = Disk::new();
+fn a_claim_is_seen_by_every_handle() {
+    let disk = Layered::default();
     let (cache, other) = (disk.open("cache"), disk.open("cache"));
     assert_eq!(cache.get_or_claim("key", HOUR), Found::Claimed);
     assert!(matches!(other.get_or_claim("key", HOUR), Found::Wait(left) if left <= HOUR));
     cache.set("key", "value", Some(Duration::from_nanos(1)));
     assert_eq!(cache.get_or_claim("key", HOUR), Found::Claimed);
-    assert_eq!(
-        other.get_or_claim("key", HOUR),
-        Found::Stale(b"value".into())
-    );
+    let stale = Found::Stale(b"value".into());
+    assert_eq!(other.get_or_claim("key", HOUR), stale);
     cache.set("key", "other", None);
     assert_eq!(other.get_or_claim("key", HOUR), Found::Hit(b"other".into()));
     for _ in 0..2 {
@@ -241,7 +155,7 @@ fn one_caller_makes_a_value_and_the_others_wait() {
     }
 }
 
-/// Sets what the memory has no room for, until the instance breaks down over it.
+/// Sets entries until the memory is full and the instance breaks down.
 fn break_down(cache: &Cache) {
     for n in 0.. {
         cache.set(&n.to_string(), vec![0; MIB], None);
@@ -253,7 +167,7 @@ fn break_down(cache: &Cache) {
 
 #[test]
 fn an_instance_that_breaks_down_is_replaced_and_the_loss_is_told_once() {
-    let disk = Disk::with_memory_limit(16 * MIB);
+    let disk = Layered::with_memory_limit(16 * MIB);
     let cache = disk.open("cache");
     cache.set("flushed", "value", None);
     cache.flush().unwrap();
@@ -270,7 +184,7 @@ fn an_instance_that_breaks_down_is_replaced_and_the_loss_is_told_once() {
     assert_eq!(disk.stored("cache"), strings(["flushed", "new"]));
     cache.flush().unwrap();
     assert_eq!(cache.metrics().backend_error, None);
-    // Of those that were open, nothing is in the way.
+    // Its own cache starts again too.
     hungry.set("0", "value", None);
     assert_eq!(hungry.get("0").unwrap(), b"value");
     assert_eq!(hungry.keys().count(), 1);
@@ -289,7 +203,7 @@ fn a_panic_on_the_way_leaves_the_layer_working() {
     let cache = layer.open("cache", &Options::default()).unwrap();
     cache.set("lost", "value", None);
 
-    // Another folder in its place takes another instance of the backend.
+    // A new folder in its place makes the backend start another instance.
     let old = folder.path().join("old");
     fs::rename(&path, old).unwrap();
     fs::create_dir(&path).unwrap();
@@ -298,17 +212,15 @@ fn a_panic_on_the_way_leaves_the_layer_working() {
     panics.store(false, Ordering::Relaxed);
     assert!(cache.get("lost").is_none());
     cache.set("key", "value", None);
-    assert!(matches!(
-        cache.flush().unwrap_err().kind(),
-        ErrorKind::Trapped(_)
-    ));
+    let error = cache.flush().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Trapped(_)), "{error}");
     cache.flush().unwrap();
     assert_eq!(cache.get("key").unwrap(), b"value");
 }
 
 #[test]
 fn what_is_too_large_is_not_stored_and_removes_what_its_key_held() {
-    let disk = Disk::with_memory_limit(32 * MIB);
+    let disk = Layered::with_memory_limit(32 * MIB);
     let cache = disk.open("cache");
     let large = vec![0; 8 * MIB];
     cache.set("key", "value", None);
@@ -331,7 +243,7 @@ fn what_is_too_large_is_not_stored_and_removes_what_its_key_held() {
 
 #[test]
 fn a_cache_that_is_too_large_to_load_begins_empty_and_keeps_what_is_stored() {
-    let disk = Disk::with_memory_limit(16 * MIB);
+    let disk = Layered::with_memory_limit(16 * MIB);
     let large = (0..9).map(|n| Entry::new(n.to_string(), vec![0; MIB]));
     disk.backend.save("cache", large).unwrap();
     let cache = disk.open("cache");
@@ -344,37 +256,27 @@ fn a_cache_that_is_too_large_to_load_begins_empty_and_keeps_what_is_stored() {
 
 #[test]
 fn names_that_break_the_rules_are_refused_whatever_the_backend_says() {
-    let disk = Disk::new();
-    for _ in 0..2 {
-        for name in ["", ".", "../x", "a/b", "a ", "a\0", &"x".repeat(201)] {
+    let disk = Layered::default();
+    let refused = || {
+        for name in ["", "../x", &"x".repeat(201)] {
             let error = disk.layer.open(name, &Options::default()).unwrap_err();
-            assert!(
-                matches!(error.kind(), ErrorKind::InvalidName(_)),
-                "{name}: {error}"
-            );
+            let kind = error.kind();
+            assert!(matches!(kind, ErrorKind::InvalidName(_)), "{error}");
             assert_eq!((error.operation(), error.cache()), ("open", Some(name)));
         }
-        if disk.folder.exists() {
-            disk.take_away();
-        }
-    }
+    };
+    refused();
+    disk.without_folder(refused);
 }
 
 #[test]
 fn tenants_that_not_every_storage_tells_apart_are_refused() {
-    let disk = Disk::new();
+    let disk = Layered::default();
     let long = "x".repeat(101);
     for tenant in ["", ".", ".x", "A", "é", "a+b", "a/b", "a b", "a\0", &long] {
         let error = disk.layer.guest(tenant).unwrap_err();
-        assert!(
-            matches!(error.kind(), ErrorKind::InvalidName(_)),
-            "{tenant}: {error}"
-        );
-        assert!(
-            error
-                .to_string()
-                .starts_with("guest: invalid name: a tenant ")
-        );
+        let expected = "guest: invalid name: a tenant ";
+        assert!(error.to_string().starts_with(expected), "{error}");
     }
     for tenant in ["a", "tenant-1", "example.com", "_", &long[1..]] {
         disk.layer.guest(tenant).unwrap();
@@ -382,11 +284,9 @@ fn tenants_that_not_every_storage_tells_apart_are_refused() {
 }
 
 #[test]
-fn a_backend_that_changes_no_less_than_a_cache_is_refused() {
-    let (name, other) = (
-        b"larder:cache/cache-updates@",
-        b"larder:cache/cache-hpdates@",
-    );
+fn a_backend_without_updates_is_refused() {
+    let name = b"larder:cache/cache-updates@";
+    let other = b"larder:cache/cache-hpdates@";
     let mut bytes = larder_components::DISK.to_vec();
     for at in 0..bytes.len() - name.len() {
         if bytes[at..].starts_with(name) {
@@ -418,41 +318,30 @@ fn compiled_code_is_kept_where_that_of_the_backend_is() {
         Layer::new(backend).unwrap();
         return;
     }
-    // In a process that has compiled nothing yet.
+    // Another process has compiled nothing yet.
     let folder = TempDir::new().unwrap();
     let test = "layer::compiled_code_is_kept_where_that_of_the_backend_is";
     let mut alone = Command::new(env::current_exe().unwrap());
-    let alone = alone.args(["--exact", test]).env(FOLDER, folder.path());
+    let alone = alone.arg(test).env(FOLDER, folder.path());
     assert!(alone.output().unwrap().status.success());
     let kept = fs::read_dir(folder.path().join("code")).unwrap();
     assert_eq!(kept.count(), 2);
 }
 
 #[test]
-fn any_number_of_threads_share_a_layer() {
-    fn is_shared<T: Send + Sync>() {}
-    is_shared::<Layer>();
-    is_shared::<Cache>();
-
-    let disk = Disk::new();
-    let cache = disk.open("cache");
+fn any_number_of_threads_share_a_layer_and_a_handle() {
+    let disk = Layered::default();
+    let (layer, cache) = (&disk.layer, &disk.open("cache"));
     thread::scope(|scope| {
-        for thread in 0..8 {
-            let (disk, cache) = (&disk, &cache);
+        for n in 0..8 {
+            let (key, clone) = (n.to_string(), cache.clone());
             scope.spawn(move || {
-                for n in 0..100 {
-                    let own = disk.open(&format!("cache {}", n % 3));
-                    let key = format!("{thread} {n}");
-                    own.set(&key, &key, None);
-                    cache.set(&key, &key, None);
-                    assert_eq!(own.get(&key).unwrap(), key.as_bytes());
-                }
+                let own = layer.open("cache", &Options::default()).unwrap();
+                own.set(&key, &key, None);
+                assert_eq!(cache.get(&key), clone.get(&key));
             });
         }
     });
-    assert_eq!(cache.metrics().entries, 800);
-    let stored: usize = (0..3)
-        .map(|n| disk.stored(&format!("cache {n}")).len())
-        .sum();
-    assert_eq!(stored, 800);
+    assert_eq!(cache.metrics().entries, 8);
+    assert_eq!(cache.metrics().hits, 16);
 }

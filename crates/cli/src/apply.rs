@@ -7,8 +7,8 @@ use crate::store::Target;
 
 /// Change some entries of a cache, and leave the others as they are
 ///
-/// Each line is an entry to put, as for `larder save`, or an object such as {"remove": "user:1"}. The
-/// command makes all changes in their order, or none.
+/// Each line is an entry to put, as for `larder save`, or an object such as {"remove": "user:1"}.
+/// The command makes all changes in their order, or none.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:

@@ -10,9 +10,9 @@ use crate::output::{self, Failure, Output};
 
 /// Test a backend: which promises of the contract does it keep, break, or not offer?
 ///
-/// Each case gives the component an empty temporary folder at /, clocks that only the case moves, and
-/// no network. The options --dir, --backend and --durability have no effect here. If a promise is
-/// broken, the exit code is 1.
+/// Each case gives the component an empty temporary folder at /, clocks that only the case moves,
+/// and no network. The options --dir, --backend and --durability have no effect here. If a promise
+/// is broken, the exit code is 1.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,12 +28,13 @@ pub struct Args {
     #[arg(value_name = "CASE", value_parser = of_a_case)]
     part: Option<String>,
 
-    /// The component keeps its caches in the instance: each case starts it once, and the promises about
-    /// restarts are not offered
+    /// The component keeps its caches in the instance: each case starts it once, and the promises
+    /// about restarts are not offered
     #[arg(long)]
     volatile: bool,
 
-    /// The component is for one instance at a time: the promises about several instances are not offered
+    /// The component is for one instance at a time: the promises about several instances are not
+    /// offered
     #[arg(long)]
     alone: bool,
 

@@ -7,8 +7,8 @@ use jiff::fmt::friendly::{Designator, FractionalUnit, SpanParser, SpanPrinter};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Reads a duration. A day has 24 hours and a week has 7 days. Months and years have no fixed length,
-/// so they are errors.
+/// Reads a duration. A day has 24 hours and a week has 7 days. Months and years have no fixed
+/// length, so they are errors.
 pub fn parse(text: &str) -> Result<Duration, String> {
     SpanParser::new()
         .parse_span(text)

@@ -13,8 +13,8 @@ use crate::output::{self, Failure, Output};
 /// Store the entries of a pickled Python cache as the whole of a cache
 ///
 /// The command runs nothing from the file, and looks up no name in it. It stores text and bytes as
-/// they are. Numbers, lists, dicts and other plain data become JSON, also as keys. Each ttl has been
-/// running since the file was saved.
+/// they are. Numbers, lists, dicts and other plain data become JSON, also as keys. Each ttl has
+/// been running since the file was saved.
 ///
 /// An entry that cannot be represented is skipped, with a message. If that leaves no entry, nothing
 /// is stored and the exit code is 1.

@@ -37,8 +37,8 @@ pub struct Line {
     remove: Option<String>,
 }
 
-/// The lines of an input, one at a time, without blank lines. A wrong line is an error that names the
-/// input and the line.
+/// The lines of an input, one at a time, without blank lines. A wrong line is an error that names
+/// the input and the line.
 pub struct Lines<T> {
     name: String,
     input: Box<dyn BufRead>,

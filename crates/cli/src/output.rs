@@ -56,8 +56,8 @@ impl Output {
     /// One line for programs.
     pub fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string(object).map_err(io::Error::from)?;
-        // JSON leaves some control characters as they are. They stand only in strings here, where an
-        // escape means the same and does nothing to a terminal.
+        // JSON leaves some control characters as they are. They stand only in strings here, where
+        // an escape means the same and does nothing to a terminal.
         Ok(writeln!(
             self.stdout,
             "{}",
@@ -122,7 +122,8 @@ impl Output {
     }
 }
 
-// The functions below show progress on standard error, if it is a terminal, until the bar is dropped.
+// The functions below show progress on standard error, if it is a terminal, until the bar is
+// dropped.
 
 /// Shows a spinner, for work of unknown length.
 pub fn working(what: &str) -> ProgressBar {

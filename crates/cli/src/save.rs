@@ -7,10 +7,10 @@ use crate::store::Target;
 
 /// Store entries as the whole of a cache, in place of its old entries
 ///
-/// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is text;
-/// for bytes, write "base64" instead of "value". The ttl is optional: a duration such as 500ms, 90s,
-/// 15m, 2h, 7d or 1h 30m. If a key comes twice, the last line counts. Blank lines are skipped. Without
-/// any line, the cache becomes empty.
+/// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is
+/// text; for bytes, write "base64" instead of "value". The ttl is optional: a duration such as
+/// 500ms, 90s, 15m, 2h, 7d or 1h 30m. If a key comes twice, the last line counts. Blank lines are
+/// skipped. Without any line, the cache becomes empty.
 ///
 /// All entries are stored together, after the last line. If one line is wrong, nothing is stored.
 /// There may be more entries than fit in memory.

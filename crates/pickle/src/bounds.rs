@@ -1,5 +1,5 @@
-//! Tests that the work of an import is in proportion to the file. The work is the number of looks at
-//! objects.
+//! Tests that the work of an import is in proportion to the file. The work is the number of looks
+//! at objects.
 
 use std::time::SystemTime;
 

@@ -48,15 +48,15 @@ pub struct Skipped {
 
 /// Reads a file. `now` is the time from which each ttl of the result counts.
 ///
-/// Two forms of a file are known. The newer form is `{"save_time": seconds, "entries": {key: (value,
-/// ttl)}}`: its ttls have been running since `save_time`. The older form is `{key: (value, ttl)}`:
-/// its ttls start now. If the clock is behind the `save_time`, no ttl becomes longer.
+/// Two forms of a file are known. The newer form is `{"save_time": seconds, "entries": {key:
+/// (value, ttl)}}`: its ttls have been running since `save_time`. The older form is `{key: (value,
+/// ttl)}`: its ttls start now. If the clock is behind the `save_time`, no ttl becomes longer.
 ///
-/// - **Values.** Text and bytes are taken as they are. Other plain data becomes compact JSON: tuples
-///   and sets become arrays, bytes inside become `{"base64":"..."}`, and keys of dicts follow the rule
-///   for keys.
-/// - **Keys.** Text is taken as it is. Any other key becomes JSON. If the file sets a key twice, the
-///   last value counts, as in Python.
+/// - **Values.** Text and bytes are taken as they are. Other plain data becomes compact JSON:
+///   tuples and sets become arrays, bytes inside become `{"base64":"..."}`, and keys of dicts
+///   follow the rule for keys.
+/// - **Keys.** Text is taken as it is. Any other key becomes JSON. If the file sets a key twice,
+///   the last value counts, as in Python.
 /// - **Ttls.** A ttl is a number of seconds; `None` and infinity mean no ttl. An entry whose ttl is
 ///   over counts as expired. A ttl of more than 2^64 nanoseconds becomes that maximum.
 /// - **Skipped.** The reader skips an entry in these cases:
@@ -72,8 +72,8 @@ pub struct Skipped {
 ///
 /// # Errors
 ///
-/// [`PickleError::Malformed`] if the file is not a whole pickle, [`PickleError::NotACache`] if it is
-/// a pickle of other data.
+/// [`PickleError::Malformed`] if the file is not a whole pickle, [`PickleError::NotACache`] if it
+/// is a pickle of other data.
 pub fn read(bytes: &[u8], now: SystemTime) -> Result<Import, PickleError> {
     let (nodes, root) = machine::run(bytes)?;
     let room = bytes

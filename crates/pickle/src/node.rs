@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use num_bigint::{BigInt, Sign};
 
-/// The widest integer that is written out. Writing it in decimal takes time in the square of its width.
+/// The widest integer that is written out. Writing it in decimal takes time in the square of its
+/// width.
 const MAX_INT_BITS: u64 = 4096;
 
 /// Messages show this many characters of the name of a Python object.
@@ -153,7 +154,8 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// Why an object that is not plain data cannot be written, as a text that continues "the entry".
+    /// Why an object that is not plain data cannot be written, as a text that continues "the
+    /// entry".
     pub fn objection(&self, id: Id) -> String {
         match *self.get(id) {
             Node::Unfit(reason) => reason.into(),

@@ -51,8 +51,8 @@ impl<'a> Writer<'a> {
 
     /// The items of a dict. As in Python, the last value of a key counts.
     ///
-    /// If two different keys are written alike, the later item has a flaw. Inside an entry, the items
-    /// end with the first flaw, because no item can be left out there.
+    /// If two different keys are written alike, the later item has a flaw. Inside an entry, the
+    /// items end with the first flaw, because no item can be left out there.
     pub fn items(&mut self, pairs: &[(Id, Id)]) -> Vec<Item> {
         let mut items: Vec<Item> = Vec::new();
         let mut seen = HashMap::new();
@@ -208,8 +208,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a key or value. The key or value of an entry gets half of the room, so that a huge entry
-    /// leaves room for the entries after it.
+    /// Writes a key or value. The key or value of an entry gets half of the room, so that a huge
+    /// entry leaves room for the entries after it.
     fn share<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let depth = self.path.len();
         let kept = if depth == 0 { self.room / 2 } else { 0 };

@@ -1,4 +1,5 @@
-//! A disk that is really full: a small file system in memory, mounted where no other process sees it.
+//! A disk that is really full: a small file system in memory, mounted where no other process sees
+//! it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

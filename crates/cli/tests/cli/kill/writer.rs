@@ -63,7 +63,8 @@ pub struct Killed {
 }
 
 impl Writer {
-    /// Runs this program again as a process that does only this test, which calls `is_writer` first.
+    /// Runs this program again as a process that does only this test, which calls `is_writer`
+    /// first.
     pub fn start(test: &str, folder: &Path, durability: &str, name: &str, seed: u64) -> Writer {
         let mut child = Command::new(env::current_exe().expect("a test is a program"))
             .args(["--exact", test, "--nocapture", "--include-ignored"])

@@ -52,9 +52,11 @@ impl From<Box<dyn Error>> for Failure {
 pub fn run(_: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
     let started = Instant::now();
     let (dir, temporary) = folder(options)?;
-    let mut say = |text: String| match output.json {
-        true => Ok(()),
-        false => text.lines().try_for_each(|line| output.line(line)),
+    let mut say = |text: String| {
+        if !output.json {
+            text.lines().try_for_each(|line| output.line(line))?;
+        }
+        output.flush()
     };
     say("Larder keeps caches on storage that outlives the program.".into())?;
     say(format!("Here the storage is the folder {}.", dir.display()))?;
@@ -66,20 +68,15 @@ pub fn run(_: &Args, options: &Options, output: &mut Output) -> Result<(), Failu
         users: Entries::new(),
         facts: Value::Null,
     };
-    for step in [
-        Demo::import,
-        Demo::restart,
-        Demo::change,
-        Demo::tomorrow,
-        Demo::damage,
-        Demo::clear,
-    ] {
-        let told = step(&mut demo)?.replace('\n', "\n   ");
-        say(format!("\n{told}"))?;
-    }
-    // As the user called this command, which works where it is not on the path.
-    let larder = env::args().next().unwrap_or_else(|| "larder".into());
-    let next = NEXT.replace("larder ", &format!("{larder} "));
+    say(demo.import()?)?;
+    say(demo.restart()?)?;
+    say(demo.change()?)?;
+    say(demo.tomorrow()?)?;
+    say(demo.damage()?)?;
+    say(demo.clear()?)?;
+    // The name by which the user called this command works although it may not be on the path.
+    let larder = env::args_os().next().unwrap_or_else(|| "larder".into());
+    let next = NEXT.replace("larder ", &format!("{} ", larder.display()));
     let took = started.elapsed();
     say(format!("\nEvery claim was checked, in {took:.1?}. {next}"))?;
     if output.json {
@@ -104,7 +101,7 @@ fn folder(options: &Options) -> Outcome<(PathBuf, Option<TempDir>)> {
 
 type Entries = BTreeMap<String, Entry>;
 
-/// The steps. Each checks its claims, and gives its title and what happened, in lines.
+/// Each step checks its claims and gives the text for people: a title and some lines.
 struct Demo<'a> {
     options: &'a Options,
     store: PathBuf,
@@ -130,7 +127,7 @@ impl Demo<'_> {
         });
         let bytes = BinaryBytes(stat.bytes);
         Ok(format!(
-            "1. Import a cache that the Python module pickled\n\
+            "\n1. Import a cache that the Python module pickled\n   \
              {all} entries, {expired} expired, {skipped} skipped; they take {bytes}."
         ))
     }
@@ -141,7 +138,7 @@ impl Demo<'_> {
         self.check_users(&loaded, Duration::ZERO)?;
         let all = loaded.len();
         Ok(format!(
-            "2. Restart: a new instance of the component opens the same folder\n\
+            "\n2. Restart: a new instance of the component opens the same folder\n   \
              {all} entries: every key and value is as it was, every time to live went on running."
         ))
     }
@@ -154,13 +151,12 @@ impl Demo<'_> {
         changes.push(Change::Remove("user:1".into()));
         let before = backend.stat("users")?.bytes;
         backend.apply("users", &changes)?;
-        let more = backend.stat("users")?.bytes.saturating_sub(before);
+        let more = BinaryBytes(backend.stat("users")?.bytes.saturating_sub(before));
         self.users.extend(by_key(put));
         self.users.remove("user:1");
         self.check_users(&load(&backend, "users")?.0, Duration::ZERO)?;
-        let more = BinaryBytes(more);
         Ok(format!(
-            "3. Change: the cost follows the change, not the size of the cache\n\
+            "\n3. Change: the cost follows the change, not the size of the cache\n   \
              2 entries put and 1 removed, in {more} more of storage."
         ))
     }
@@ -173,8 +169,8 @@ impl Demo<'_> {
         self.users.remove("visitor");
         self.check_users(&loaded, DAY)?;
         Ok(format!(
-            "4. Tomorrow: the same folder, under a clock that is a day ahead\n\
-             {today} entries today, {tomorrow} tomorrow: \"visitor\" had 12 hours to live, and expired.\n\
+            "\n4. Tomorrow: the same folder, under a clock that is a day ahead\n   \
+             {today} entries today, {tomorrow} tomorrow: \"visitor\" had 12 hours to live, and expired.\n   \
              Every other entry is there, with a day less to live."
         ))
     }
@@ -206,9 +202,9 @@ impl Demo<'_> {
         self.facts["lost"] = lost.into();
         let (part, offset, blocks) = (damage.part, damage.offset, report.blocks);
         Ok(format!(
-            "5. Damage: flip one bit in a larger copy of the cache\n\
-             {all} entries in {blocks} blocks; the flipped bit is in byte {middle}.\n\
-             `verify` finds the damaged {part}, which begins at byte {offset}.\n\
+            "\n5. Damage: flip one bit in a larger copy of the cache\n   \
+             {all} entries in {blocks} blocks; the flipped bit is in byte {middle}.\n   \
+             `verify` finds the damaged {part}, which begins at byte {offset}.\n   \
              `load` salvages {salvaged} entries, each as it was saved, and counts {lost} as lost."
         ))
     }
@@ -225,7 +221,7 @@ impl Demo<'_> {
         }
         let left = BinaryBytes(left.len() as u64);
         Ok(format!(
-            "6. Clear: nothing of the data remains\n\
+            "\n6. Clear: nothing of the data remains\n   \
              The cache is cleared. {left} of files are left, without any of the data."
         ))
     }

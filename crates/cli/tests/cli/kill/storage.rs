@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::steps::begun_entries;
 use crate::contents::CACHE;
 
-/// After this time a temporary is stale.
+/// After this time, a temporary is stale for certain.
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub fn backend(folder: &Path, durability: &str) -> Backend {

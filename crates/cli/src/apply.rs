@@ -1,14 +1,14 @@
-//! `larder apply`: changes to some entries of a cache.
+//! `larder apply`: changes some entries of a cache.
 
 use crate::json_lines::Line;
 use crate::options::Options;
 use crate::output::{self, Failure, Output};
 use crate::store::Target;
 
-/// Change some entries of a cache and leave the others as they are
+/// Change some entries of a cache, and leave the others as they are
 ///
-/// Each line is an entry, as for `larder save`, which is stored in place of what its key held, or an
-/// object such as {"remove": "user:1"}. Either all changes are made, in their order, or none.
+/// Each line is an entry to put, as for `larder save`, or an object such as {"remove": "user:1"}.
+/// The command makes all changes in their order, or none.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:

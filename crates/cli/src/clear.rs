@@ -1,13 +1,13 @@
-//! `larder clear`: caches, removed.
+//! `larder clear`: removes caches.
 
 use serde_json::json;
 
 use crate::options::Options;
 use crate::output::{Failure, Output};
 
-/// Remove everything that is stored under a name
+/// Remove caches with all of their data
 ///
-/// A cache that does not exist stays so, which is not an error.
+/// It is not an error if a cache does not exist.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:

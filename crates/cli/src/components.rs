@@ -1,4 +1,4 @@
-//! `larder components`: the built components as files.
+//! `larder components`: writes the built components to files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,15 +9,15 @@ use crate::output::{Failure, Output};
 
 /// Write the built components to a folder
 ///
-/// Each becomes a file, such as larder-disk.wasm, for wasmtime, wac or a host in any language. A file
-/// of that name is replaced.
+/// Each component becomes a file, such as larder-disk.wasm, for wasmtime, wac or a host in any
+/// language. A file with the same name is replaced.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   larder components --out wasm
   wac plug my-app.wasm --plug wasm/larder-cache.wasm -o app-and-cache.wasm")]
 pub struct Args {
-    /// The folder, which is created if it is missing
+    /// The folder; it is created if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }

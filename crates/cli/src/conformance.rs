@@ -1,4 +1,4 @@
-//! `larder conformance`: which promises a backend keeps.
+//! `larder conformance`: judges a backend by the promises of the contract.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::output::{self, Failure, Output};
 
-/// Put a backend to the test: which promises of the contract it keeps, breaks, or does not make
+/// Test a backend: which promises of the contract does it keep, break, or not offer?
 ///
-/// Each case gives the component an empty temporary folder at /, clocks that only the case moves, and
-/// no network; --dir, --backend and --durability are about other verbs. The exit code is 1 where a
-/// promise is broken.
+/// Each case gives the component an empty temporary folder at /, clocks that only the case moves,
+/// and no network. The options --dir, --backend and --durability have no effect here. If a promise
+/// is broken, the exit code is 1.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,20 +24,21 @@ pub struct Args {
     #[arg(value_name = "BACKEND.wasm")]
     component: PathBuf,
 
-    /// Only the cases whose name or promise has this in it
+    /// Run only the cases whose name or promise contains this text
     #[arg(value_name = "CASE", value_parser = of_a_case)]
     part: Option<String>,
 
-    /// The component keeps what it stores in the instance: it is started once in a case, and promises
-    /// about storage that outlives it are not offered
+    /// The component keeps its caches in the instance: each case starts it once, and the promises
+    /// about restarts are not offered
     #[arg(long)]
     volatile: bool,
 
-    /// The component is for one instance at a time: promises about several at once are not offered
+    /// The component is for one instance at a time: the promises about several instances are not
+    /// offered
     #[arg(long)]
     alone: bool,
 
-    /// An environment variable for the component; as many as there are to be
+    /// An environment variable for the component; may be repeated
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     environment: Vec<(String, String)>,
 }
@@ -63,7 +64,7 @@ pub fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
 
     let part = args.part.as_deref().unwrap_or_default();
     let cases: Vec<_> = CASES.iter().filter(|case| is_in(part, case)).collect();
-    let cases = output::counting("trying promises", cases.len() as u64).wrap_iter(cases.iter());
+    let cases = output::counting("judging cases", cases.len() as u64).wrap_iter(cases.iter());
     let judged: Vec<_> = cases
         .map(|case| (*case, case.judge(|| backend.subject())))
         .collect();
@@ -113,7 +114,7 @@ fn for_people(judged: &[(&Case, Verdict)], output: &mut Output) -> Result<(), Fa
     let broken: Vec<_> = broken.collect();
     if !broken.is_empty() {
         output.line("")?;
-        output.table(["broken in case", "what was seen"], broken)?;
+        output.table(["broken case", "reason"], broken)?;
     }
     output.line("")?;
     output.line(format!(
@@ -140,7 +141,7 @@ fn is_broken(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Broken(_))
 }
 
-/// What was seen, where it took several lines to say.
+/// A reason of several lines, in one line.
 fn in_a_line(why: &str) -> String {
     let lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(", ")
@@ -153,13 +154,13 @@ fn is_in(part: &str, case: &Case) -> bool {
 fn of_a_case(part: &str) -> Result<String, String> {
     match CASES.iter().any(|case| is_in(part, case)) {
         true => Ok(part.to_owned()),
-        false => Err("no case has this in its name or promise".into()),
+        false => Err("no case has this text in its name or promise".into()),
     }
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a variable is NAME=VALUE".into()),
+        _ => Err("a variable has to be NAME=VALUE".into()),
     }
 }

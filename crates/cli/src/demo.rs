@@ -1,31 +1,33 @@
-//! `larder demo`: the whole idea in a few seconds, with every claim checked.
+//! `larder demo`: the whole idea in six short steps, with every claim checked.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, io};
 
 use indicatif::BinaryBytes;
-use larder_host::{Backend, Change, Contents, Entry};
-use larder_pickle::Import;
-use serde_json::json;
-use wasmtime_wasi::HostWallClock;
+use larder_host::wasmtime_wasi::HostWallClock;
+use larder_host::{Backend, Change, Entry};
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::duration;
+use crate::import;
 use crate::options::Options;
 use crate::output::{Failure, Output};
 
-/// Show the whole idea in a few seconds, on a cache that ships with the command
+/// Show the whole idea in a few seconds, with a cache that ships with the command
 ///
-/// Imports what the Python module pickled, restarts, changes it, goes a day ahead, damages a copy and
-/// clears; and checks after each step that what it says is so. All of it happens in a temporary
-/// folder, which is removed; `--dir` names an empty or new folder to keep instead.
+/// The demo imports a cache that the Python module pickled, restarts, changes entries, goes a day
+/// ahead, damages a copy, and clears. After each step it checks every claim that it makes.
+///
+/// All of this happens in a temporary folder, which is removed at the end. To keep the files, name
+/// a new or empty folder with `--dir`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   larder demo
-  larder --dir try-larder demo")]
+  larder --dir try-larder demo && larder --dir try-larder/damaged verify")]
 pub struct Args {}
 
 /// 500 entries, as the Python module wrote them.
@@ -33,421 +35,252 @@ static PICKLED: &[u8] = include_bytes!("../demo.pkl");
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+const NEXT: &str = r#"Now try it yourself:
+   echo '{"key": "user:1", "value": "Ada", "ttl": "90s"}' | larder save sessions
+   larder load sessions
+   larder ls
+   larder help"#;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+impl From<Box<dyn Error>> for Failure {
+    fn from(why: Box<dyn Error>) -> Self {
+        Self::Said(format!("demo: {why}"))
+    }
+}
+
 pub fn run(_: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
-    let Some(dir) = options.named_dir() else {
-        let temporary = tempfile::Builder::new().prefix("larder-demo-").tempdir();
-        let temporary = temporary.map_err(|error| said("a temporary folder", error))?;
-        Demo::new(temporary.path(), options, output).run()?;
-        return temporary
-            .close()
-            .map_err(|error| said("removing the temporary folder", error));
+    let started = Instant::now();
+    let (dir, temporary) = folder(options)?;
+    let mut say = |text: String| {
+        if !output.json {
+            text.lines().try_for_each(|line| output.line(line))?;
+        }
+        output.flush()
     };
-    let empty = fs::create_dir_all(dir).and_then(|()| Ok(fs::read_dir(dir)?.next().is_none()));
-    match empty {
-        Ok(true) => Demo::new(dir, options, output).run(),
-        Ok(false) => Err(said(
-            dir.display(),
-            "the demo wants an empty folder, or a new one",
-        )),
-        Err(error) => Err(said(dir.display(), error)),
+    say("Larder keeps caches on storage that outlives the program.".into())?;
+    say(format!("Here the storage is the folder {}.", dir.display()))?;
+    let mut demo = Demo {
+        options,
+        store: dir.join("store"),
+        copy: dir.join("damaged"),
+        began: SystemTime::now(),
+        users: Entries::new(),
+        facts: Value::Null,
+    };
+    say(demo.import()?)?;
+    say(demo.restart()?)?;
+    say(demo.change()?)?;
+    say(demo.tomorrow()?)?;
+    say(demo.damage()?)?;
+    say(demo.clear()?)?;
+    // The name by which the user called this command works although it may not be on the path.
+    let larder = env::args_os().next().unwrap_or_else(|| "larder".into());
+    let next = NEXT.replace("larder ", &format!("{} ", larder.display()));
+    let took = started.elapsed();
+    say(format!("\nEvery claim was checked, in {took:.1?}. {next}"))?;
+    if output.json {
+        output.object(&demo.facts)?;
+    }
+    let removed = temporary.map_or(Ok(()), TempDir::close);
+    removed.map_err(|why| Failure::Said(format!("demo: removing the temporary folder: {why}")))
+}
+
+/// The folder for the demo: the one that was named, or a temporary one.
+fn folder(options: &Options) -> Outcome<(PathBuf, Option<TempDir>)> {
+    let Some(dir) = options.named_dir() else {
+        let temporary = tempfile::Builder::new().prefix("larder-demo-").tempdir()?;
+        return Ok((temporary.path().into(), Some(temporary)));
+    };
+    let is_empty = fs::create_dir_all(dir).and_then(|()| Ok(fs::read_dir(dir)?.next().is_none()));
+    match is_empty.map_err(|why| format!("{dir:?}: {why}"))? {
+        true => Ok((dir.into(), None)),
+        false => Err(format!("{dir:?}: the demo needs a new or empty folder").into()),
     }
 }
 
-fn said(about: impl Display, why: impl Display) -> Failure {
-    Failure::Said(format!("demo: {about}: {why}"))
-}
+type Entries = BTreeMap<String, Entry>;
 
+/// Each step checks its claims and gives the text for people: a title and some lines.
 struct Demo<'a> {
-    dir: &'a Path,
-    store: PathBuf,
-    damaged: PathBuf,
     options: &'a Options,
-    output: &'a mut Output,
+    store: PathBuf,
+    copy: PathBuf,
+    began: SystemTime,
+    /// The entries that the cache "users" is to hold, each with the ttl that it was stored with.
+    users: Entries,
+    /// The result for programs.
+    facts: Value,
 }
 
-impl<'a> Demo<'a> {
-    fn new(dir: &'a Path, options: &'a Options, output: &'a mut Output) -> Self {
-        Self {
-            dir,
-            store: dir.join("store"),
-            damaged: dir.join("damaged"),
-            options,
-            output,
-        }
+impl Demo<'_> {
+    fn import(&mut self) -> Outcome<String> {
+        let import = larder_pickle::read(PICKLED, self.began)?;
+        let (expired, skipped) = (import.expired, import.skipped.len());
+        self.users = by_key(import.entries.into_iter().map(import::stored));
+        let backend = self.open(&self.store)?;
+        backend.save("users", self.users.values())?;
+        let (all, stat) = (self.users.len(), backend.stat("users")?);
+        check(stat.entries == all as u64, "every entry is stored")?;
+        self.facts = json!({
+            "operation": "demo", "imported": all, "expired": expired, "skipped": skipped,
+        });
+        let bytes = BinaryBytes(stat.bytes);
+        Ok(format!(
+            "\n1. Import a cache that the Python module pickled\n   \
+             {all} entries, {expired} expired, {skipped} skipped; they take {bytes}."
+        ))
     }
 
-    fn run(mut self) -> Result<(), Failure> {
-        let started = Instant::now();
-        self.say(
-            "Larder keeps caches on storage that outlives the program: here, files in a folder,",
-        )?;
-        let fate = if self.options.named_dir().is_some() {
-            "kept"
-        } else {
-            "removed at the end"
+    fn restart(&mut self) -> Outcome<String> {
+        let (loaded, lost) = load(&self.open(&self.store)?, "users")?;
+        check(lost == 0, "nothing is lost")?;
+        self.check_users(&loaded, Duration::ZERO)?;
+        let all = loaded.len();
+        Ok(format!(
+            "\n2. Restart: a new instance of the component opens the same folder\n   \
+             {all} entries: every key and value is as it was, every time to live went on running."
+        ))
+    }
+
+    fn change(&mut self) -> Outcome<String> {
+        let backend = self.open(&self.store)?;
+        let visitor = Entry::new("visitor", "here until tonight").ttl(DAY / 2);
+        let put = [Entry::new("user:0", "changed"), visitor];
+        let mut changes = put.clone().map(Change::Put).to_vec();
+        changes.push(Change::Remove("user:1".into()));
+        let before = backend.stat("users")?.bytes;
+        backend.apply("users", &changes)?;
+        let more = BinaryBytes(backend.stat("users")?.bytes.saturating_sub(before));
+        self.users.extend(by_key(put));
+        self.users.remove("user:1");
+        self.check_users(&load(&backend, "users")?.0, Duration::ZERO)?;
+        Ok(format!(
+            "\n3. Change: the cost follows the change, not the size of the cache\n   \
+             2 entries put and 1 removed, in {more} more of storage."
+        ))
+    }
+
+    fn tomorrow(&mut self) -> Outcome<String> {
+        let ahead = self.options.builder(&self.store)?;
+        let ahead = ahead.wasi(|wasi| _ = wasi.wall_clock(DayAhead));
+        let (loaded, _) = load(&ahead.build()?, "users")?;
+        let (today, tomorrow) = (self.users.len(), loaded.len());
+        self.users.remove("visitor");
+        self.check_users(&loaded, DAY)?;
+        Ok(format!(
+            "\n4. Tomorrow: the same folder, under a clock that is a day ahead\n   \
+             {today} entries today, {tomorrow} tomorrow: \"visitor\" had 12 hours to live, and expired.\n   \
+             Every other entry is there, with a day less to live."
+        ))
+    }
+
+    fn damage(&mut self) -> Outcome<String> {
+        // The values are so much larger that the cache takes several blocks.
+        let larger = |user: &Entry| Entry::new(&user.key, user.value.repeat(64));
+        let pages = by_key(self.users.values().map(larger));
+        self.open(&self.copy)?.save("pages", pages.values())?;
+        let files = files(&self.copy)?.into_iter();
+        let largest = files.max_by_key(|(_, bytes)| bytes.len());
+        let (file, mut bytes) = largest.ok_or("the component stores no files")?;
+        let middle = bytes.len() / 2;
+        *bytes.get_mut(middle).ok_or("all files are empty")? ^= 1;
+        fs::write(&file, bytes)?;
+
+        let backend = self.open(&self.copy)?;
+        let (report, (loaded, lost)) = (backend.verify("pages")?, load(&backend, "pages")?);
+        let [damage] = &report.damage[..] else {
+            return Err("`verify` does not find the damage".into());
         };
-        self.say(format!("{} ({fate}).", self.dir.display()))?;
-        let began = SystemTime::now();
-        let imported = self.import()?;
-        self.restart(&imported, began)?;
-        self.change()?;
-        self.tomorrow()?;
-        let (salvaged, lost) = self.damage(&imported)?;
-        self.clear()?;
-        self.go_on(started)?;
-        match self.output.json {
-            false => Ok(()),
-            true => self.output.object(&json!({
-                "operation": "demo", "imported": imported.entries.len(), "expired": imported.expired,
-                "skipped": imported.skipped.len(), "salvaged": salvaged, "lost": lost,
-            })),
+        let (all, salvaged) = (pages.len(), loaded.len());
+        let mut found = loaded.iter();
+        let intact = found.all(|(key, page)| pages.get(key) == Some(page));
+        check(intact, "every salvaged entry is as it was saved")?;
+        let counted = salvaged as u64 + lost == all as u64;
+        check(counted, "every other entry counts as lost")?;
+        self.facts["salvaged"] = salvaged.into();
+        self.facts["lost"] = lost.into();
+        let (part, offset, blocks) = (damage.part, damage.offset, report.blocks);
+        Ok(format!(
+            "\n5. Damage: flip one bit in a larger copy of the cache\n   \
+             {all} entries in {blocks} blocks; the flipped bit is in byte {middle}.\n   \
+             `verify` finds the damaged {part}, which begins at byte {offset}.\n   \
+             `load` salvages {salvaged} entries, each as it was saved, and counts {lost} as lost."
+        ))
+    }
+
+    fn clear(&mut self) -> Outcome<String> {
+        let backend = self.open(&self.store)?;
+        backend.clear("users")?;
+        check(backend.list()?.is_empty(), "no cache is left")?;
+        let files = files(&self.store)?.into_iter();
+        let left: Vec<_> = files.flat_map(|(_, bytes)| bytes).collect();
+        for data in ["user:", "value-", "visitor"] {
+            let mut parts = left.windows(data.len());
+            check(parts.all(|part| part != data.as_bytes()), "no data is left")?;
         }
+        let left = BinaryBytes(left.len() as u64);
+        Ok(format!(
+            "\n6. Clear: nothing of the data remains\n   \
+             The cache is cleared. {left} of files are left, without any of the data."
+        ))
     }
 
-    fn import(&mut self) -> Result<Import, Failure> {
-        self.step("1. Import a cache that the Python module pickled")?;
-        let imported = larder_pickle::read(PICKLED, SystemTime::now())
-            .map_err(|error| said("the pickled cache", error))?;
-        let backend = self.open(&self.store)?;
-        let started = Instant::now();
-        called(backend.save("users", &imported.entries))?;
-        let took = started.elapsed();
-        let stat = called(backend.stat("users"))?;
-        let dying = imported
-            .entries
-            .iter()
-            .filter(|entry| entry.ttl.is_some())
-            .count();
-        check(
-            stat.entries == imported.entries.len() as u64,
-            "every imported entry is stored",
-        )?;
-        self.say(format!(
-            "   {} entries, {dying} of them with a time to live; {} expired, {} skipped",
-            imported.entries.len(),
-            imported.expired,
-            imported.skipped.len(),
-        ))?;
-        self.say(format!(
-            "   saved in {took:.1?}: {}",
-            BinaryBytes(stat.bytes)
-        ))?;
-        Ok(imported)
-    }
-
-    fn restart(&mut self, imported: &Import, began: SystemTime) -> Result<(), Failure> {
-        self.step("2. Restart: a fresh instance of the component, the same folder")?;
-        let backend = self.open(&self.store)?;
-        let started = Instant::now();
-        let loaded = called(backend.load("users"))?;
-        let took = started.elapsed();
-        let loaded = Loaded::new(&loaded);
-        check(loaded.lost == 0, "nothing is lost")?;
-        check(
-            loaded.holds_exactly(&imported.entries),
-            "every key and value is what was imported",
-        )?;
+    /// Checks that the loaded entries are those of `users`, with so much less time to live.
+    fn check_users(&self, loaded: &Entries, waited: Duration) -> Outcome<()> {
         // The clock may be set meanwhile, and the two clocks differ in the last digits.
-        let went_by = began.elapsed().unwrap_or_default() + Duration::from_secs(1);
-        let mut rows = Vec::new();
-        for entry in &imported.entries {
-            let before = entry.ttl;
-            let after = loaded.remaining(&entry.key);
-            check(
-                before.is_some() == after.is_some(),
-                "a time to live is kept, and none is made up",
-            )?;
-            if let Some((before, after)) = before.zip(after) {
-                check(
-                    after < before && before - after <= went_by,
-                    "times to live went on running, as the clock did",
-                )?;
-                if rows.len() < 3 {
-                    rows.push([
-                        entry.key.clone(),
-                        String::from_utf8_lossy(&entry.value).into_owned(),
-                        duration::exact(to_the_millisecond(before)),
-                        duration::exact(to_the_millisecond(after)),
-                        duration::exact(to_the_millisecond(before) - to_the_millisecond(after)),
-                    ]);
-                }
-            }
-        }
-        self.say(format!(
-            "   {} entries loaded in {took:.1?}, every key and value as it was; times to live ran on:",
-            loaded.entries.len(),
-        ))?;
-        self.table(
-            [
-                "key",
-                "value",
-                ">left at the import",
-                ">left now",
-                ">went by",
-            ],
-            rows,
-        )
-    }
-
-    fn change(&mut self) -> Result<(), Failure> {
-        self.step("3. Change a few entries: the cost follows the change, not the cache")?;
-        let backend = self.open(&self.store)?;
-        let before = called(backend.stat("users"))?;
-        let changes = [
-            Change::Put(Entry::new("user:0", "changed")),
-            Change::Put(Entry::new("visitor", "here until tonight").ttl(DAY / 2)),
-            Change::Remove("user:1".into()),
-        ];
-        let started = Instant::now();
-        called(backend.apply("users", &changes))?;
-        let took = started.elapsed();
-        let after = called(backend.stat("users"))?;
-        let loaded = called(backend.load("users"))?;
-        let loaded = Loaded::new(&loaded);
-        check(
-            loaded.value("user:0") == Some(b"changed"),
-            "the value put is the one loaded",
-        )?;
-        check(loaded.value("visitor").is_some(), "the entry put is loaded")?;
-        check(
-            loaded.value("user:1").is_none(),
-            "the entry removed is gone",
-        )?;
-        self.say(format!(
-            "   2 put and 1 removed in {took:.1?}: {} more, version {} after {}",
-            BinaryBytes(after.bytes.saturating_sub(before.bytes)),
-            after.version,
-            before.version,
-        ))
-    }
-
-    fn tomorrow(&mut self) -> Result<(), Failure> {
-        self.step("4. Tomorrow: the same folder under a clock that is a day ahead")?;
-        let loaded = called(self.open(&self.store)?.load("users"))?;
-        let today = Loaded::new(&loaded);
-        let ahead = self.options.builder(&self.store);
-        let ahead = called(ahead.and_then(|builder| {
-            builder
-                .wasi(|wasi| {
-                    wasi.wall_clock(DayAhead);
-                })
-                .build()
-        }))?;
-        let loaded = called(ahead.load("users"))?;
-        let tomorrow = Loaded::new(&loaded);
-        check(
-            tomorrow.value("visitor").is_none(),
-            "what lived for half a day is gone",
-        )?;
-        check(
-            tomorrow.entries.len() + 1 == today.entries.len(),
-            "everything else is there",
-        )?;
-        let mut rows = Vec::new();
-        for (key, (value, _)) in &today.entries {
-            let Some(before) = today.remaining(key) else {
-                continue;
+        let most = waited + self.began.elapsed().unwrap_or_default() + Duration::from_secs(1);
+        let same_keys = loaded.keys().eq(self.users.keys());
+        check(same_keys, "no key is missing or new")?;
+        for (is, was) in loaded.values().zip(self.users.values()) {
+            check(is.value == was.value, "every value is as it was stored")?;
+            let runs_on = match (is.ttl, was.ttl) {
+                (Some(is), Some(was)) => is + waited < was && was <= is + most,
+                (is, was) => is == was,
             };
-            let after = tomorrow.remaining(key);
-            check(
-                after.is_none_or(|after| after + DAY <= before),
-                "a day went by for each entry",
-            )?;
-            if *key == "visitor" || rows.len() < 2 {
-                rows.push([
-                    key.to_string(),
-                    String::from_utf8_lossy(value).into_owned(),
-                    duration::roughly(before),
-                    after.map_or("expired".into(), duration::roughly),
-                ]);
-            }
+            check(runs_on, "every time to live went on running")?;
         }
-        self.say(format!(
-            "   {} entries today, {} tomorrow:",
-            today.entries.len(),
-            tomorrow.entries.len()
-        ))?;
-        self.table(["key", "value", ">left today", ">left tomorrow"], rows)
+        Ok(())
     }
 
-    fn damage(&mut self, imported: &Import) -> Result<(usize, u64), Failure> {
-        self.step("5. Damage: one flipped byte in a copy of the folder")?;
-        // Values so much larger that the cache takes several blocks.
-        let pages: Vec<Entry> = imported
-            .entries
-            .iter()
-            .map(|entry| Entry::new(&entry.key, entry.value.repeat(64)))
-            .collect();
-        called(self.open(&self.store)?.save("pages", &pages))?;
-        let (flipped, offset) = copy_and_flip(&self.store, &self.damaged)
-            .map_err(|error| said(self.damaged.display(), error))?;
-
-        let backend = self.open(&self.damaged)?;
-        let report = called(backend.verify("pages"))?;
-        let loaded = called(backend.load("pages"))?;
-        let loaded = Loaded::new(&loaded);
-        let intact = pages
-            .iter()
-            .filter(|page| loaded.value(&page.key) == Some(&page.value))
-            .count();
-        check(!report.damage.is_empty(), "verify finds the damage")?;
-        check(
-            intact == loaded.entries.len(),
-            "every salvaged entry is what was saved",
-        )?;
-        check(
-            intact as u64 + loaded.lost == pages.len() as u64,
-            "every other entry is counted as lost",
-        )?;
-        check(
-            called(self.open(&self.store)?.verify("pages"))?
-                .damage
-                .is_empty(),
-            "the folder itself is whole",
-        )?;
-        self.say(format!(
-            "   {} entries in {}, {} blocks; the byte at {offset} of {} flipped",
-            pages.len(),
-            BinaryBytes(report.bytes),
-            report.blocks,
-            flipped.display(),
-        ))?;
-        for damage in &report.damage {
-            self.say(format!(
-                "   verify finds the {} at {}, {} long, with {} entries",
-                damage.part,
-                damage.offset,
-                BinaryBytes(damage.length),
-                damage.entries,
-            ))?;
-        }
-        self.say(format!(
-            "   load salvages {intact} entries, each as it was saved, and counts {} as lost",
-            loaded.lost
-        ))?;
-        Ok((intact, loaded.lost))
-    }
-
-    fn clear(&mut self) -> Result<(), Failure> {
-        self.step("6. Clear")?;
-        let backend = self.open(&self.store)?;
-        let caches = called(backend.list())?;
-        for cache in &caches {
-            called(backend.clear(cache))?;
-        }
-        check(
-            called(self.open(&self.store)?.list())?.is_empty(),
-            "no cache is left",
-        )?;
-        let mut left = 0;
-        for file in files(&self.store).map_err(|error| said(self.store.display(), error))? {
-            let bytes = fs::read(&file).map_err(|error| said(file.display(), error))?;
-            let told = ["user:", "value-", "visitor"]
-                .map(str::as_bytes)
-                .into_iter();
-            let told = told.filter(|text| bytes.windows(text.len()).any(|part| part == *text));
-            check(told.count() == 0, "nothing of the data is left in any file")?;
-            left += bytes.len() as u64;
-        }
-        self.say(format!(
-            "   {} cleared; {} of files are left, and nothing of the data in them",
-            caches.join(" and "),
-            BinaryBytes(left),
-        ))
-    }
-
-    fn go_on(&mut self, started: Instant) -> Result<(), Failure> {
-        self.say("")?;
-        self.say(format!(
-            "All of this was checked, in {:.1?}. To go on:",
-            started.elapsed()
-        ))?;
-        // As it was called, which works where it is not on the path.
-        let larder = env::args_os().next().unwrap_or_else(|| "larder".into());
-        let larder = larder.display();
-        let entry = r#"{"key": "user:1", "value": "Ada", "ttl": "90s"}"#;
-        self.say(format!("   echo '{entry}' | {larder} save sessions"))?;
-        self.say(format!("   {larder} load sessions"))?;
-        self.say(format!("   {larder} ls"))?;
-        if self.options.named_dir().is_some() {
-            self.say(format!(
-                "   {larder} --dir {} verify",
-                self.damaged.display()
-            ))?;
-        }
-        self.say(format!("   {larder} help"))
-    }
-
-    fn open(&self, dir: &Path) -> Result<Backend, Failure> {
-        fs::create_dir_all(dir).map_err(|error| said(dir.display(), error))?;
-        called(self.options.over(dir))
-    }
-
-    fn step(&mut self, title: &str) -> Result<(), Failure> {
-        self.say("")?;
-        self.say(title)?;
-        // What is done next may take a moment.
-        self.output.flush()
-    }
-
-    fn say(&mut self, text: impl Display) -> Result<(), Failure> {
-        match self.output.json {
-            true => Ok(()),
-            false => self.output.line(text),
-        }
-    }
-
-    fn table<const N: usize>(
-        &mut self,
-        headings: [&str; N],
-        rows: Vec<[String; N]>,
-    ) -> Result<(), Failure> {
-        match self.output.json {
-            true => Ok(()),
-            false => self.output.table(headings, rows),
-        }
+    /// A new instance of the component, over this folder.
+    fn open(&self, dir: &Path) -> Outcome<Backend> {
+        fs::create_dir_all(dir)?;
+        Ok(self.options.over(dir)?)
     }
 }
 
-/// What was loaded, by key.
-struct Loaded<'a> {
-    entries: BTreeMap<&'a str, (&'a [u8], Option<Instant>)>,
-    lost: u64,
-    at: Instant,
+fn by_key(entries: impl IntoIterator<Item = Entry>) -> Entries {
+    let entries = entries.into_iter();
+    entries.map(|entry| (entry.key.clone(), entry)).collect()
 }
 
-impl<'a> Loaded<'a> {
-    fn new(contents: &'a Contents) -> Self {
-        let entries = contents.entries.iter();
-        Self {
-            entries: entries
-                .map(|entry| {
-                    (
-                        entry.key.as_str(),
-                        (entry.value.as_slice(), entry.expires_at),
-                    )
-                })
-                .collect(),
-            lost: contents.lost,
-            at: Instant::now(),
+/// The entries of a cache, each with the time that it still has to live; and how many are lost.
+fn load(backend: &Backend, cache: &str) -> Outcome<(Entries, u64)> {
+    let (contents, now) = (backend.load(cache)?, Instant::now());
+    let entries = contents.entries.into_iter().map(|entry| Entry {
+        ttl: entry.expires_at.map(|at| at.saturating_duration_since(now)),
+        ..Entry::new(entry.key, entry.value)
+    });
+    Ok((by_key(entries), contents.lost))
+}
+
+fn check(holds: bool, claim: &str) -> Result<(), String> {
+    let broken = || format!("this claim does not hold: {claim}");
+    holds.then_some(()).ok_or_else(broken)
+}
+
+/// Every file in a folder and in the folders below it, with its bytes.
+fn files(dir: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)?),
+            false => found.push((path.clone(), fs::read(path)?)),
         }
     }
-
-    fn value(&self, key: &str) -> Option<&'a [u8]> {
-        self.entries.get(key).map(|(value, _)| *value)
-    }
-
-    fn remaining(&self, key: &str) -> Option<Duration> {
-        let (_, deadline) = self.entries.get(key)?;
-        deadline.map(|deadline| deadline.saturating_duration_since(self.at))
-    }
-
-    fn holds_exactly(&self, entries: &[Entry]) -> bool {
-        self.entries.len() == entries.len()
-            && entries
-                .iter()
-                .all(|entry| self.value(&entry.key) == Some(&entry.value))
-    }
+    Ok(found)
 }
 
 struct DayAhead;
@@ -461,57 +294,4 @@ impl HostWallClock for DayAhead {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         now.unwrap_or_default() + DAY
     }
-}
-
-fn called<T>(outcome: Result<T, larder_host::Error>) -> Result<T, Failure> {
-    outcome.map_err(|error| Failure::Said(format!("demo: {error}")))
-}
-
-fn check(holds: bool, claim: &str) -> Result<(), Failure> {
-    match holds {
-        true => Ok(()),
-        false => Err(said("this does not hold", claim)),
-    }
-}
-
-fn to_the_millisecond(exactly: Duration) -> Duration {
-    exactly - Duration::from_nanos(u64::from(exactly.subsec_nanos() % 1_000_000))
-}
-
-/// Copies a folder and flips a bit in the middle of the largest file of the copy: which file, by its
-/// path from the folder, and where.
-fn copy_and_flip(from: &Path, to: &Path) -> io::Result<(PathBuf, usize)> {
-    let mut largest = (PathBuf::new(), Vec::new());
-    for file in files(from)? {
-        let name = file
-            .strip_prefix(from)
-            .map_err(io::Error::other)?
-            .to_owned();
-        let copy = to.join(&name);
-        fs::create_dir_all(copy.parent().unwrap_or(to))?;
-        fs::copy(&file, &copy)?;
-        let bytes = fs::read(&file)?;
-        if bytes.len() >= largest.1.len() {
-            largest = (name, bytes);
-        }
-    }
-    let (name, mut bytes) = largest;
-    let middle = bytes.len() / 2;
-    let byte = bytes.get_mut(middle);
-    *byte.ok_or_else(|| io::Error::other("the component has stored nothing in files"))? ^= 1;
-    fs::write(to.join(&name), bytes)?;
-    Ok((name, middle))
-}
-
-/// The files of a folder and the folders in it.
-fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => found.extend(files(&entry.path())?),
-            false => found.push(entry.path()),
-        }
-    }
-    Ok(found)
 }

@@ -7,8 +7,8 @@ use jiff::fmt::friendly::{Designator, FractionalUnit, SpanParser, SpanPrinter};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Reads a duration. Days have 24 hours and weeks 7 days; months and years have no fixed length and
-/// are not taken.
+/// Reads a duration. A day has 24 hours and a week has 7 days. Months and years have no fixed
+/// length, so they are errors.
 pub fn parse(text: &str) -> Result<Duration, String> {
     SpanParser::new()
         .parse_span(text)
@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// Writes a duration to the nanosecond, so that [`parse`] gives the same back.
+/// Writes a duration to the nanosecond, so that [`parse`] gives the same duration.
 pub fn exact(duration: Duration) -> String {
     let printer = SpanPrinter::new()
         .designator(Designator::Compact)
@@ -35,8 +35,7 @@ pub fn exact(duration: Duration) -> String {
     }
 }
 
-/// Writes a duration for people who want to know roughly: to the second, and to the minute above
-/// an hour.
+/// Writes a rough duration for people: to the second, or to the minute above an hour.
 pub fn roughly(duration: Duration) -> String {
     let seconds = duration.as_secs();
     exact(Duration::from_secs(match seconds {

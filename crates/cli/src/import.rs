@@ -1,4 +1,4 @@
-//! `larder import`: a cache that the Python module pickled.
+//! `larder import`: stores a cache that the Python module pickled.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,12 +10,14 @@ use serde_json::json;
 use crate::options::Options;
 use crate::output::{self, Failure, Output};
 
-/// Store what a pickled Python cache holds as the whole of a cache
+/// Store the entries of a pickled Python cache as the whole of a cache
 ///
-/// Nothing that the file names is run or looked up. Text and bytes are stored as they are; numbers,
-/// lists, dicts and other plain data as JSON, and so are keys that are not text. Times to live go on
-/// running from when the file was saved. What cannot be represented is skipped and named; where that
-/// is all there is, nothing is stored and the exit code is 1.
+/// The command runs nothing from the file, and looks up no name in it. It stores text and bytes as
+/// they are. Numbers, lists, dicts and other plain data become JSON, also as keys. Each ttl has
+/// been running since the file was saved.
+///
+/// An entry that cannot be represented is skipped, with a message. If that leaves no entry, nothing
+/// is stored and the exit code is 1.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -26,7 +28,7 @@ pub struct Args {
     file: PathBuf,
     /// The name of the cache
     cache: String,
-    /// Store nothing if anything has to be skipped
+    /// Store nothing if any entry has to be skipped
     #[arg(long)]
     strict: bool,
 }

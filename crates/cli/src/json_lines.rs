@@ -1,4 +1,4 @@
-//! Entries as JSON lines: what `save` and `apply` read and `load` writes.
+//! Entries as JSON lines: `save` and `apply` read them, `load` writes them.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{duration, output};
 
-/// Where lines come from.
+/// The input of lines.
 #[derive(clap::Args)]
 pub struct Input {
     /// A file of JSON lines [default: -, which is standard input]
@@ -21,7 +21,7 @@ pub struct Input {
     file: Option<PathBuf>,
 }
 
-/// One line, before it is known what it asks for.
+/// The fields of any line: an entry, or a key to remove.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
@@ -37,21 +37,21 @@ pub struct Line {
     remove: Option<String>,
 }
 
-/// The lines of an input but blank ones, one at a time. The first that is not acceptable is an error,
-/// which names the input and the line.
+/// The lines of an input, one at a time, without blank lines. A wrong line is an error that names
+/// the input and the line.
 pub struct Lines<T> {
     name: String,
     input: Box<dyn BufRead>,
     accept: fn(Line) -> Result<T, String>,
     number: u64,
     line: Vec<u8>,
-    /// Of lines; none where they are typed, since it would be written among them. A file shows how
-    /// much of it was read.
+    /// Counts lines. It is none for a terminal, where it would stand among the typed lines, and for
+    /// a file, which shows how many of its bytes were read.
     progress: Option<ProgressBar>,
 }
 
 impl Input {
-    /// Opens the input, and shows how much of it was taken as long as that is done.
+    /// Opens the input. As long as the lines are read, it shows the progress.
     pub fn open<T>(
         &self,
         doing: &str,
@@ -87,7 +87,7 @@ impl Input {
 }
 
 impl<T> Lines<T> {
-    /// Reads the next line that is not blank; none at the end.
+    /// Reads the next line that is not blank; `None` at the end.
     fn read(&mut self) -> Result<Option<T>, String> {
         loop {
             self.number += 1;
@@ -100,9 +100,12 @@ impl<T> Lines<T> {
             if line.is_empty() {
                 continue;
             }
-            // What serde takes for the fields of an object in their order is no line.
+            // serde also accepts an array, as the fields in their order.
             if !line.starts_with(b"{") {
-                return Err("a line is a JSON object, such as {\"key\": \"k\"}".into());
+                return Err(
+                    "a line has to be a JSON object, such as {\"key\": \"k\", \"value\": \"v\"}"
+                        .into(),
+                );
             }
             let line = serde_json::from_slice(line).map_err(|error| without_line(&error))?;
             return (self.accept)(line).map(Some);
@@ -123,7 +126,7 @@ impl<T> Iterator for Lines<T> {
     }
 }
 
-/// What is wrong with a line of JSON, which takes itself for line 1.
+/// A JSON error without its line number, which is always 1 here.
 fn without_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -137,7 +140,7 @@ impl Line {
     /// The entry that the line puts.
     pub fn entry(self) -> Result<Entry, String> {
         if self.remove.is_some() {
-            return Err("\"remove\" is for `larder apply`".into());
+            return Err("only `larder apply` takes \"remove\"".into());
         }
         let key = self.key.ok_or("there is no \"key\"")?;
         let value = match (self.value, self.base64) {
@@ -145,7 +148,7 @@ impl Line {
             (None, Some(base64)) => STANDARD
                 .decode(base64)
                 .map_err(|error| format!("\"base64\": {error}"))?,
-            (Some(_), Some(_)) => return Err("there are both \"value\" and \"base64\"".into()),
+            (Some(_), Some(_)) => return Err("there is both \"value\" and \"base64\"".into()),
             (None, None) => return Err("there is neither \"value\" nor \"base64\"".into()),
         };
         let ttl = self.ttl.as_deref().map(duration::parse).transpose();
@@ -168,15 +171,15 @@ impl Line {
             } => Ok(Change::Remove(key)),
             Self {
                 remove: Some(_), ..
-            } => Err("there is something else beside \"remove\"".into()),
+            } => Err("there is another field beside \"remove\"".into()),
             put => put.entry().map(Change::Put),
         }
     }
 
-    /// The line for an entry as it is now; none where it has expired.
+    /// The line for an entry, with the time that remains; `None` if it has expired.
     pub fn of(entry: LiveEntry) -> Option<Self> {
         let remaining = match entry.expires_at {
-            // A deadline that has passed gives nothing, as does one that is now.
+            // A deadline of now has passed too.
             Some(deadline) => Some(
                 deadline
                     .checked_duration_since(Instant::now())

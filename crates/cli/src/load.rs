@@ -1,4 +1,4 @@
-//! `larder load`: the entries of a cache, as lines that `larder save` takes.
+//! `larder load`: the entries of a cache, as lines that `larder save` reads.
 
 use larder_host::Error;
 
@@ -8,10 +8,10 @@ use crate::output::{self, Failure, Output};
 
 /// Write the entries of a cache as JSON lines
 ///
-/// The lines are those that `larder save` reads: the value as text where it is UTF-8, or else as
-/// base64, and the ttl that remains. They come in no particular order, as they are read, and there may
-/// be more of them than fit in memory. A cache that does not exist has no entries. Where damage took
-/// entries away the others are written, and the exit code is 1.
+/// `larder save` reads the same lines. A value is text if it is UTF-8, or else base64; a ttl is the
+/// time that remains. The lines come in no particular order. There may be more entries than fit in
+/// memory. A cache that does not exist has no entries. If damage took some entries, the command
+/// writes the others and ends with exit code 1.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let storage = options.existing().map_err(failure)?;
     let failed = |error: Error| failure(error.kind().to_string());
     let mut entries = storage.backend.read(cache).map_err(failed)?;
-    // On a terminal it would be written among the lines.
+    // On a terminal, the progress would stand among the lines.
     let progress = (!output.terminal)
         .then(|| output::counting(&format!("loading cache {cache:?}"), entries.total()));
     for entry in &mut entries {

@@ -1,10 +1,10 @@
-//! `larder ls`: what there is.
+//! `larder ls`: lists the caches.
 
 use crate::options::Options;
 use crate::output::{Failure, Output};
 use crate::stat;
 
-/// List the caches that hold anything, with their sizes and ages
+/// List the caches in the folder, with their sizes and ages
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

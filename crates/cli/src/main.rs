@@ -1,4 +1,4 @@
-//! The command `larder`: what it is told to do, and its exit code.
+//! The command `larder`: its command line, its verbs and its exit code.
 
 mod apply;
 mod clear;
@@ -24,14 +24,14 @@ use clap::{Parser, Subcommand};
 use options::Options;
 use output::Output;
 
-/// A load of many entries spends a third of its time in the system's allocator.
+/// With the allocator of the system, a load of many entries spends a third of its time there.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Keep caches on storage that outlives the program.
 ///
-/// A cache is a named set of entries: a key, a value, and a time to live or none. They are kept in
-/// a folder, by a WebAssembly component that can reach that folder and nothing else.
+/// A cache is a named set of entries. An entry has a key, a value, and a time to live or none. A
+/// WebAssembly component keeps the caches in a folder; it can reach that folder and nothing else.
 #[derive(Parser)]
 #[command(
     name = "larder",
@@ -39,15 +39,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     max_term_width = 100,
     after_long_help = "\
 Exit codes:
-  0  everything that was asked for was done
-  1  something failed, or is incomplete: standard error says what
-  2  the command line cannot be understood
+  0  the command did everything
+  1  the command failed, or did only a part: standard error says why
+  2  the command line is wrong
 
 Environment:
   LARDER_DIR         the folder that holds the caches
-  LARDER_DURABILITY  what a change withstands: full or atomic
-  LARDER_CODE_CACHE  the folder that holds compiled components, so that they are not compiled each
-                     time; empty for none [default: larder in $XDG_CACHE_HOME or ~/.cache]
+  LARDER_DURABILITY  what a change survives: full or atomic
+  LARDER_CODE_CACHE  the folder for compiled components, so that no run compiles them again; if it
+                     is empty, each run compiles [default: larder in $XDG_CACHE_HOME or ~/.cache]
 
 Example:
   echo '{\"key\": \"user:1\", \"value\": \"Ada\", \"ttl\": \"90s\"}' | larder save sessions

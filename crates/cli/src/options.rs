@@ -1,4 +1,4 @@
-//! The options that every verb takes, and the storage they choose.
+//! The options that every verb takes, and the storage that they choose.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use tempfile::TempDir;
 
 use crate::output::Failure;
 
-/// What the component calls the setting that `--durability` is about.
+/// The setting of the component that `--durability` sets.
 const DURABILITY: &str = "LARDER_DURABILITY";
 
 #[derive(clap::Args)]
 pub struct Options {
     /// The folder that holds the caches [default: $LARDER_DIR, or else larder-data]
     ///
-    /// It is created when something is to be stored. What only reads takes a folder that does not
-    /// exist as one in which nothing is stored.
+    /// A verb that stores entries creates the folder. For the other verbs, a folder that does not
+    /// exist is empty, and they do not create it.
     #[arg(long, global = true, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Another component than the built-in one, which keeps files; it finds DIR at /
+    /// The component to use instead of the built-in disk backend; it finds DIR at /
     #[arg(long, global = true, value_name = "FILE.wasm")]
     backend: Option<PathBuf>,
 
-    /// What a change withstands once it was made [default: $LARDER_DURABILITY, or else full]
+    /// What a finished change survives [default: $LARDER_DURABILITY, or else full]
     #[arg(long, global = true, value_name = "LEVEL")]
     durability: Option<Durability>,
 
@@ -39,20 +39,20 @@ pub struct Options {
 enum Durability {
     /// A power cut: file and folder are synced
     Full,
-    /// A killed process: nothing is synced, so a power cut may bring back an older version
+    /// A killed process: nothing is synced, so after a power cut an older version may be back
     Atomic,
 }
 
-/// A backend over the folder that was chosen.
+/// A backend with its folder.
 pub struct Storage {
     pub backend: Backend,
-    /// Stands in for a folder that does not exist, so that the component itself says what holds for
-    /// nothing stored, and which names are valid, and the folder is not created by looking at it.
+    /// An empty folder in place of one that does not exist. So the component itself answers for an
+    /// empty store and for invalid names, and a look does not create the folder.
     _stand_in: Option<TempDir>,
 }
 
 impl Options {
-    /// The storage for a verb that only reads, or removes: a missing folder stays missing.
+    /// The storage for a verb that only reads or removes. A missing folder stays missing.
     pub fn existing(&self) -> Result<Storage, String> {
         let dir = self.dir();
         let stand_in = match dir.try_exists() {
@@ -67,7 +67,7 @@ impl Options {
         })
     }
 
-    /// The storage for a verb that stores something: a missing folder is created.
+    /// The storage for a verb that stores entries. A missing folder is created.
     pub fn created(&self) -> Result<Storage, String> {
         let dir = self.dir();
         fs::create_dir_all(&dir).map_err(|error| format!("cannot create the folder: {error}"))?;
@@ -82,7 +82,7 @@ impl Options {
         self.builder(dir)?.build()
     }
 
-    /// The chosen component with this folder, further settings to follow.
+    /// The chosen component with this folder, for further settings.
     pub fn builder(&self, dir: &Path) -> Result<Builder, Error> {
         let builder = match &self.backend {
             Some(file) => Backend::component(file)?,
@@ -117,7 +117,7 @@ impl Options {
         }
     }
 
-    /// What is said of an operation that failed: which one, on what, and why.
+    /// A failed operation: its name, the cache if it was about one, the folder, and the reason.
     pub fn failure(&self, operation: &str, cache: Option<&str>, why: impl Display) -> Failure {
         let dir = self.dir();
         let dir = dir.display();
@@ -127,13 +127,13 @@ impl Options {
         })
     }
 
-    /// What is said of a call to the backend that failed.
+    /// A failed call of the backend.
     pub fn explain(&self, error: &Error) -> Failure {
         self.failure(error.operation(), error.cache(), error.kind())
     }
 }
 
-/// Where compiled components are kept; nowhere if that is set to nothing, or the user has no home.
+/// The folder for compiled components; none if the setting is empty, or the user has no home.
 fn code_cache() -> Option<PathBuf> {
     let set = |name| env::var_os(name).map(PathBuf::from);
     if let Some(folder) = set("LARDER_CODE_CACHE") {

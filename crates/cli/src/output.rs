@@ -1,4 +1,4 @@
-//! What the command writes: results on standard output, everything else on standard error.
+//! The output of the command: results on standard output, all other texts on standard error.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -12,14 +12,14 @@ use serde::Serialize;
 
 /// Why a verb stopped.
 pub enum Failure {
-    /// For this reason, which is still to be told.
+    /// For this reason, which the user has not read yet.
     Said(String),
-    /// Nobody reads standard output any more, as after `larder load big | head`.
+    /// The reader of standard output is gone, as after `larder load big | head`.
     ReaderGone,
 }
 
 impl From<io::Error> for Failure {
-    /// Writing to standard output failed; nothing else in the command is converted this way.
+    /// The error of a write to standard output. No other error is converted this way.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::ReaderGone,
@@ -29,9 +29,9 @@ impl From<io::Error> for Failure {
 }
 
 pub struct Output {
-    /// Whether results are for programs.
+    /// Whether a program reads the results.
     pub json: bool,
-    /// Whether results are for a terminal.
+    /// Whether standard output is a terminal.
     pub terminal: bool,
     incomplete: bool,
     stdout: BufWriter<Stdout>,
@@ -56,7 +56,7 @@ impl Output {
     /// One line for programs.
     pub fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string(object).map_err(io::Error::from)?;
-        // JSON leaves some control characters as they are. They can only be within strings here, where
+        // JSON leaves some control characters as they are. They stand only in strings here, where
         // an escape means the same and does nothing to a terminal.
         Ok(writeln!(
             self.stdout,
@@ -65,7 +65,7 @@ impl Output {
         )?)
     }
 
-    /// Rows under headings; a heading that begins with `>` stands over numbers, on the right.
+    /// Rows under headings. If a heading begins with `>`, its column is aligned to the right.
     pub fn table<const N: usize>(
         &mut self,
         headings: [&str; N],
@@ -89,18 +89,18 @@ impl Output {
         Ok(writeln!(self.stdout, "{}", table.trim_fmt())?)
     }
 
-    /// Writes out what is still in memory, for a verb whose user is to see it now.
+    /// Writes the buffered results, so that the user sees them now.
     pub fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.stdout.flush()?)
     }
 
-    /// Something to know which does not make the outcome incomplete.
+    /// A message that does not change the exit code.
     pub fn note(&mut self, note: impl Display) {
-        // Where standard error is gone too there is nobody left to tell.
+        // If standard error is gone too, nobody is left to read an error.
         let _ = writeln!(io::stderr(), "larder: {}", printable(&note.to_string()));
     }
 
-    /// Something that was asked for and was not done, where the verb goes on with the rest.
+    /// A failure after which the verb goes on with the rest. The exit code will be 1.
     pub fn failed(&mut self, failure: Failure) {
         self.incomplete = true;
         if let Failure::Said(why) = failure {
@@ -108,7 +108,7 @@ impl Output {
         }
     }
 
-    /// Ends the command: what is left to write, what is left to say, and the exit code.
+    /// Ends the command: writes the buffered results and the failure, and gives the exit code.
     pub fn finish(mut self, outcome: Result<(), Failure>) -> ExitCode {
         for outcome in [self.flush(), outcome] {
             if let Err(failure) = outcome {
@@ -122,7 +122,10 @@ impl Output {
     }
 }
 
-/// Shows on standard error what is being done, until it is dropped; where that is a terminal.
+// The functions below show progress on standard error, if it is a terminal, until the bar is
+// dropped.
+
+/// Shows a spinner, for work of unknown length.
 pub fn working(what: &str) -> ProgressBar {
     shown(
         ProgressBar::new_spinner(),
@@ -131,8 +134,7 @@ pub fn working(what: &str) -> ProgressBar {
     )
 }
 
-/// Shows on standard error how many lines were taken of nobody knows how many, until it is dropped;
-/// where that is a terminal.
+/// Shows how many lines were read, of an unknown number.
 pub fn going_on(what: &str) -> ProgressBar {
     shown(
         ProgressBar::new_spinner(),
@@ -141,8 +143,7 @@ pub fn going_on(what: &str) -> ProgressBar {
     )
 }
 
-/// Shows on standard error how many of so many bytes were read, until it is dropped; where that is a
-/// terminal.
+/// Shows how many of so many bytes were read.
 pub fn measuring(what: &str, of: u64) -> ProgressBar {
     shown(
         ProgressBar::new(of),
@@ -151,8 +152,7 @@ pub fn measuring(what: &str, of: u64) -> ProgressBar {
     )
 }
 
-/// Shows on standard error how many of so many are done, until it is dropped; where that is a
-/// terminal.
+/// Shows how many of so many items are done.
 pub fn counting(what: &str, of: u64) -> ProgressBar {
     shown(
         ProgressBar::new(of),
@@ -162,7 +162,7 @@ pub fn counting(what: &str, of: u64) -> ProgressBar {
 }
 
 fn shown(bar: ProgressBar, template: &str, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).expect("the template is one");
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
     let bar = bar
         .with_style(style)
         .with_finish(ProgressFinish::AndClear)
@@ -171,18 +171,18 @@ fn shown(bar: ProgressBar, template: &str, what: &str) -> ProgressBar {
     bar
 }
 
-/// How many of something: `1 entry`, `2,000 entries`.
+/// A number with its noun: `1 entry`, `2,000 entries`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{} {word}", HumanCount(number))
 }
 
-/// Text that cannot do anything to a terminal: control characters are spelled out.
+/// Text that does nothing to a terminal: each control character is written as an escape.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c.escape_default().to_string())
 }
 
-/// Text with its control characters escaped, and those that change the direction of what follows.
+/// Text with escapes for control characters, and for characters that change the text direction.
 fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
     let acts = |c: char| {
         c.is_control()

@@ -1,17 +1,19 @@
-//! `larder save`: entries as the whole of a cache.
+//! `larder save`: replaces the whole of a cache.
 
 use crate::json_lines::Line;
 use crate::options::Options;
 use crate::output::{Failure, Output};
 use crate::store::Target;
 
-/// Store entries as the whole of a cache, in place of what it held
+/// Store entries as the whole of a cache, in place of its old entries
 ///
-/// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is text,
-/// or bytes as "base64" in its place. The ttl may be left out; it is a duration such as 500ms, 90s,
-/// 15m, 2h, 7d or 1h 30m. Where a key comes twice the last line counts. Blank lines are skipped, and no
-/// lines at all leave the cache empty. They are stored all together, after the last; where a line is not
-/// acceptable, none of them is. There may be more of them than fit in memory.
+/// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is
+/// text; for bytes, write "base64" instead of "value". The ttl is optional: a duration such as
+/// 500ms, 90s, 15m, 2h, 7d or 1h 30m. If a key comes twice, the last line counts. Blank lines are
+/// skipped. Without any line, the cache becomes empty.
+///
+/// All entries are stored together, after the last line. If one line is wrong, nothing is stored.
+/// There may be more entries than fit in memory.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

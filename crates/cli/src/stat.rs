@@ -11,10 +11,10 @@ use crate::duration;
 use crate::options::{Options, Storage};
 use crate::output::{self, Failure, Output};
 
-/// Tell the size and age of caches
+/// Show the size and age of caches
 ///
-/// Nothing is read but what describes the files. Entries are those stored, expired and lost ones
-/// included; the version goes up with every change. A cache that does not exist has zeros.
+/// The command does not read the entries, so their number includes expired and lost entries. The
+/// version goes up with each change. For a cache that does not exist, all numbers are zero.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -32,7 +32,7 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     show(&args.caches, &storage, options, output)
 }
 
-/// Shows these caches, and reports those whose size cannot be told.
+/// Shows these caches, and reports each cache that the backend fails on.
 pub fn show(
     caches: &[String],
     storage: &Storage,
@@ -82,16 +82,16 @@ pub fn show(
     )
 }
 
-/// When a cache was last changed, for people: the time to the second, and how long ago it is.
+/// When a cache was last changed: the time to the second, and how long ago that was.
 fn saved(at: SystemTime, now: SystemTime) -> String {
     let time = match Timestamp::try_from(at).and_then(|at| Timestamp::from_second(at.as_second())) {
         Ok(time) => time,
-        // Further from now than four-digit years go.
+        // The year has more than four digits.
         Err(error) => return error.to_string(),
     };
     match now.duration_since(at) {
         Ok(age) => format!("{time:.0}, {} ago", duration::roughly(age)),
-        // The clock was set back since.
+        // The clock was set back after the change.
         Err(_) => format!("{time:.0}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What `save` and `apply` have in common: a cache, lines for it, and what is said when they are in.
+//! The part that `save` and `apply` share: the cache, the input lines, and the report.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Tells that so many lines took effect: `saved cache "a" from 2 lines`.
+    /// Reports that so many lines took effect: `saved cache "a" from 2 lines`.
     pub fn report(
         &self,
         operation: &str,

@@ -1,4 +1,4 @@
-//! `larder verify`: whether caches are whole, byte by byte.
+//! `larder verify`: checks every byte of caches.
 
 use indicatif::{BinaryBytes, HumanCount};
 use larder_host::Report;
@@ -7,16 +7,16 @@ use serde_json::json;
 use crate::options::Options;
 use crate::output::{self, Failure, Output};
 
-/// Read all of a cache, check every byte of it, and tell what is damaged
+/// Check every byte of caches, and show all damage
 ///
-/// The exit code is 1 where anything is damaged. What is intact can still be loaded.
+/// If any byte is damaged, the exit code is 1. `larder load` still gives the intact entries.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   larder verify sessions pages
-  larder verify                    every cache there is")]
+  larder verify                    all caches")]
 pub struct Args {
-    /// The names of the caches; all of them if none is named
+    /// The names of the caches; without a name, all caches
     #[arg(value_name = "CACHE")]
     caches: Vec<String>,
 }

@@ -1,18 +1,20 @@
-//! Tests that the work of an import is in proportion to the file, counted in objects that are looked at.
+//! Tests that the work of an import is in proportion to the file. The work is the number of looks
+//! at objects.
 
 use std::time::SystemTime;
 
-use super::{ROOM, ROOM_PER_BYTE, extract, machine};
+use crate::import::{ROOM, ROOM_PER_BYTE, extract};
+use crate::machine;
 
-/// A file of so many of something.
+/// Makes a file with so many items.
 type Family = fn(usize) -> Vec<u8>;
 
-/// A list of so many of the same, in the memo at 1.
+/// A list of so many equal items, in the memo at 1.
 fn memoized(begin: &[u8], item: &[u8], items: usize, end: &[u8]) -> Vec<u8> {
     [begin, b"(", &item.repeat(items), end, b"q\x010"].concat()
 }
 
-/// A cache whose entries all have this value, which is in the memo at 1.
+/// A cache whose entries share one value, which is in the memo at 1.
 fn cache(memo: Vec<u8>, entries: usize) -> Vec<u8> {
     let mut file = [memo, b"}(".into()].concat();
     for entry in 0..entries as u32 {
@@ -24,7 +26,7 @@ fn cache(memo: Vec<u8>, entries: usize) -> Vec<u8> {
     file
 }
 
-/// Lists that hold the one before twice.
+/// Lists, each of which holds the list before it twice.
 fn doubling(levels: usize) -> Vec<u8> {
     [
         b"]".to_vec(),
@@ -75,7 +77,7 @@ fn an_import_looks_at_objects_in_proportion_to_the_file() {
             assert_eq!(import.entries.len() + import.skipped.len(), n, "{name}");
             let looks = nodes.looks.get();
             println!("{name}: {} bytes, {looks} looks", file.len());
-            // Whatever is written is paid for; a key is looked at, and compared to another.
+            // Each written byte uses up room; a key is also looked at, and compared to another key.
             assert!(
                 looks <= 3 * room,
                 "{name}: {looks} looks, {} bytes",

@@ -1,14 +1,14 @@
-//! Text and strings as protocol 0 writes them: on a line, with escapes.
+//! Text and strings in the form of protocol 0: on one line, with escapes.
 
 /// Decodes text; `None` if it holds lone surrogates.
-pub(super) fn raw_unicode_escape(line: &[u8]) -> Result<Option<String>, &'static str> {
+pub fn raw_unicode_escape(line: &[u8]) -> Result<Option<String>, &'static str> {
     let mut text = Some(String::with_capacity(line.len()));
     let mut rest = line;
     while let [byte, after @ ..] = rest {
         let (code, after) = match rest {
             [b'\\', b'u', after @ ..] => hex(after, 4)?,
             [b'\\', b'U', after @ ..] => hex(after, 8)?,
-            // Only these two are escapes: what follows another backslash stands for itself.
+            // Only these two are escapes. After any other backslash, a character stands for itself.
             [b'\\', next, after @ ..] => {
                 text.iter_mut().for_each(|text| text.push('\\'));
                 (u32::from(*next), after)
@@ -25,8 +25,8 @@ pub(super) fn raw_unicode_escape(line: &[u8]) -> Result<Option<String>, &'static
     Ok(text)
 }
 
-/// Decodes a quoted string of Python 2.
-pub(super) fn quoted(line: &[u8]) -> Result<Vec<u8>, &'static str> {
+/// Decodes a quoted string, as Python 2 writes it.
+pub fn quoted(line: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut rest = match line {
         [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner,
         _ => return Err("a string without quotes"),
@@ -53,7 +53,7 @@ pub(super) fn quoted(line: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
-/// A number of so many hexadecimal digits, and what follows it.
+/// A number of so many hexadecimal digits, and the bytes after it.
 fn hex(bytes: &[u8], digits: usize) -> Result<(u32, &[u8]), &'static str> {
     let (number, rest) = bytes
         .split_at_checked(digits)

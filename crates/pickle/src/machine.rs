@@ -1,15 +1,15 @@
-//! The machine that pickles are programs for, reduced to what builds data.
+//! The machine that runs a pickle, reduced to the instructions that build data.
 //!
-//! Every instruction costs time and memory in proportion to its own bytes.
+//! Each instruction takes time and memory in proportion to its own bytes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::PickleError;
-use super::literal;
-use super::node::{Id, Node, Nodes};
+use crate::error::PickleError;
+use crate::literal;
+use crate::node::{Id, Node, Nodes};
 
-/// The last pickle protocol that Python has.
+/// The newest pickle protocol of Python.
 const MAX_PROTOCOL: u8 = 5;
 
 const TRUNCATED: Reason = Cow::Borrowed("the file ends too soon");
@@ -19,8 +19,8 @@ const BAD_NUMBER: Reason = Cow::Borrowed("malformed number");
 type Reason = Cow<'static, str>;
 type Result<T, E = Reason> = std::result::Result<T, E>;
 
-/// Runs a pickle; gives every object that it made, and the one that it stands for.
-pub(super) fn run(file: &[u8]) -> Result<(Nodes<'_>, Id), PickleError> {
+/// Runs a pickle. Gives all objects that it made, and the object that the pickle stands for.
+pub fn run(file: &[u8]) -> Result<(Nodes<'_>, Id), PickleError> {
     let mut machine = Machine {
         file,
         ..Machine::default()
@@ -44,13 +44,13 @@ struct Machine<'a> {
     at: usize,
     nodes: Nodes<'a>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
 
 impl<'a> Machine<'a> {
-    /// Runs one instruction; gives the result of the last one.
+    /// Runs one instruction. The last instruction gives the result of the pickle.
     fn step(&mut self) -> Result<Option<Id>> {
         let code = self.byte()?;
         match code {
@@ -61,13 +61,13 @@ impl<'a> Machine<'a> {
                 0..=MAX_PROTOCOL => {}
                 newer => return Err(format!("protocol {newer} is not known").into()),
             },
-            // FRAME: for readers that do not have the whole file at hand.
+            // FRAME: it helps readers that do not hold the whole file.
             0x95 => {
                 self.array::<8>()?;
             }
             // MARK
             b'(' => self.marks.push(self.stack.len()),
-            // POP, which takes a mark where there is one
+            // POP, which takes a mark if it is on top
             b'0' if self.marks.last() == Some(&self.stack.len()) => {
                 self.marks.pop();
             }
@@ -147,7 +147,7 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    /// What an instruction pushes that makes something new.
+    /// The new object that an instruction pushes.
     fn node(&mut self, code: u8) -> Result<Node<'a>> {
         Ok(match code {
             b'N' => Node::None,
@@ -158,7 +158,7 @@ impl<'a> Machine<'a> {
             b'K' => Node::Int(self.byte()?.into()),
             b'M' => Node::Int(u16::from_le_bytes(self.array()?).into()),
             b'J' => Node::Int(i32::from_le_bytes(self.array()?).into()),
-            // INT, which is also how old protocols write a bool
+            // INT; old protocols also write a bool so
             b'I' => match self.line()? {
                 b"00" => Node::Bool(false),
                 b"01" => Node::Bool(true),
@@ -190,7 +190,7 @@ impl<'a> Machine<'a> {
                 Ok(text) => Node::Text(text.into()),
                 Err(error) => Node::Bytes(error.into_bytes().into()),
             },
-            // SHORT_BINSTRING, BINSTRING: Python 2 did not tell text from bytes
+            // SHORT_BINSTRING, BINSTRING: Python 2 did not distinguish text from bytes
             b'U' | b'T' => {
                 let bytes = self.sized(code)?;
                 str::from_utf8(bytes).map_or(Node::Bytes(bytes.into()), |s| Node::Text(s.into()))
@@ -285,7 +285,7 @@ impl<'a> Machine<'a> {
         Ok(&rest[..length])
     }
 
-    /// Bytes after their length, whose form the instruction tells.
+    /// Bytes that follow their length. The form of the length depends on the instruction.
     fn sized(&mut self, code: u8) -> Result<&'a [u8]> {
         let length = match code {
             0x8a | 0x8c | b'C' | b'U' => self.byte()?.into(),
@@ -339,7 +339,9 @@ impl<'a> Machine<'a> {
         let list = self.top()?;
         match self.nodes.get_mut(list) {
             Node::List(list) => list.extend_from_slice(items),
-            other if other.is_plain() => return Err("elements for something not a list".into()),
+            other if other.is_plain() => {
+                return Err("elements for an object that is not a list".into());
+            }
             _ => {}
         }
         Ok(())
@@ -353,7 +355,9 @@ impl<'a> Machine<'a> {
         let dict = self.top()?;
         match self.nodes.get_mut(dict) {
             Node::Dict(dict) => dict.extend(items.iter().map(|&[key, value]| (key, value))),
-            other if other.is_plain() => return Err("items for something not a dict".into()),
+            other if other.is_plain() => {
+                return Err("items for an object that is not a dict".into());
+            }
             _ => {}
         }
         Ok(())
@@ -369,17 +373,17 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// What stands for an object of a class, or for what a function would give.
+    /// Stands for an object of a class, or for the result of a function.
     fn object(&self, of: Id, called: bool) -> Node<'a> {
-        // What is made by an object that was itself made keeps the only name there is.
+        // An object that another such object would make keeps the only known name.
         match *self.nodes.get(of) {
             Node::Object { of, .. } => Node::Object { of, called },
             _ => Node::Object { of, called },
         }
     }
 
-    /// What a call gives, for the few calls by which Python itself writes
-    /// plain data; for every other, an object that stands for it.
+    /// The result of a call. Python itself writes plain data by a few calls, which are known here.
+    /// For any other call, the result is an object that stands for it.
     fn call(&mut self, callee: Id, arguments: Id) -> Result<Id> {
         let Node::Tuple(arguments) = self.nodes.get(arguments) else {
             return Err("the arguments of a call are not a tuple".into());
@@ -408,7 +412,7 @@ impl<'a> Machine<'a> {
                 return Ok(list);
             }
             ("collections", "OrderedDict", []) => Node::Dict(Vec::new()),
-            // By which protocols 0 and 1 make every object.
+            // Protocols 0 and 1 make every object by this call.
             ("copyreg", "_reconstructor", &[class, ..]) => self.object(class, false),
             _ => self.object(callee, true),
         };

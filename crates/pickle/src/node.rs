@@ -1,25 +1,26 @@
-//! What a pickle holds: objects in one arena, that refer to one another by index.
+//! The objects of a pickle, in one arena. They refer to each other by index.
 //!
-//! Objects that occur many times are stored once, and ones that contain
-//! themselves are no trouble to build or to drop.
+//! An object that occurs many times is stored once. An object that contains itself can be built and
+//! dropped like any other.
 
 use std::borrow::Cow;
 
 use num_bigint::{BigInt, Sign};
 
-/// The widest integer that is written out. Its decimal digits cost the square of its width.
+/// The widest integer that is written out. Writing it in decimal takes time in the square of its
+/// width.
 const MAX_INT_BITS: u64 = 4096;
 
-/// Longer names of Python objects are cut short in messages.
+/// Messages show this many characters of the name of a Python object.
 const MAX_NAME_CHARS: usize = 80;
 
-/// Where an object stands in the arena.
-pub(super) type Id = u32;
+/// The index of an object in the arena.
+pub type Id = u32;
 
-/// One object. Two of them are equal where Python would find them equal, and
-/// otherwise only where they have the very same elements.
+/// One object. Two scalars are equal if Python finds them equal. Two containers are equal only if
+/// they hold the very same objects.
 #[derive(Debug, PartialEq)]
-pub(super) enum Node<'a> {
+pub enum Node<'a> {
     None,
     Bool(bool),
     Int(i64),
@@ -28,40 +29,41 @@ pub(super) enum Node<'a> {
     Float(f64),
     Text(Cow<'a, str>),
     Bytes(Cow<'a, [u8]>),
-    /// The bytes that a text stands for in Latin-1; converted when written, because many may share one text.
+    /// The bytes that a text stands for in Latin-1. They are converted only when they are written,
+    /// because many objects may share one text.
     Latin1(Id),
     Tuple(Vec<Id>),
     /// A list, set or frozenset.
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A class or function, by name. Nothing ever looks it up.
+    /// A class or function, by name. The reader never looks it up.
     Global {
         module: Id,
         name: Id,
     },
-    /// What Python would get from a class, or from a call of a function (`called`).
+    /// An object that Python would make from a class, or by a call of a function (`called`).
     Object {
         of: Id,
         called: bool,
     },
-    /// Anything else that can't be written, and why.
+    /// Any other object that cannot be written, with the reason.
     Unfit(&'static str),
 }
 
 impl<'a> Node<'a> {
-    pub(super) const NOT_UNICODE: Self = Node::Unfit("holds text that is not valid Unicode");
+    pub const NOT_UNICODE: Self = Node::Unfit("holds text that is not valid Unicode");
 
     /// Text in UTF-8.
-    pub(super) fn text(bytes: &'a [u8]) -> Self {
+    pub fn text(bytes: &'a [u8]) -> Self {
         str::from_utf8(bytes).map_or(Self::NOT_UNICODE, |text| Node::Text(text.into()))
     }
 
-    pub(super) fn is_bytes(&self) -> bool {
+    pub fn is_bytes(&self) -> bool {
         matches!(self, Node::Bytes(_) | Node::Latin1(_))
     }
 
-    /// Whether there is data in it, and not only the name of an object.
-    pub(super) fn is_plain(&self) -> bool {
+    /// Whether it is data, and not only the name of an object.
+    pub fn is_plain(&self) -> bool {
         !matches!(
             self,
             Node::Global { .. } | Node::Object { .. } | Node::Unfit(_)
@@ -69,7 +71,7 @@ impl<'a> Node<'a> {
     }
 
     /// An integer of any size.
-    pub(super) fn int(value: BigInt) -> Self {
+    pub fn int(value: BigInt) -> Self {
         match i64::try_from(&value) {
             Ok(value) => Node::Int(value),
             Err(_) if value.bits() <= MAX_INT_BITS => Node::Big(Box::new(value)),
@@ -78,28 +80,29 @@ impl<'a> Node<'a> {
     }
 
     /// An integer as little-endian two's complement.
-    pub(super) fn int_from_bytes(bytes: &[u8]) -> Self {
+    pub fn int_from_bytes(bytes: &[u8]) -> Self {
         Self::int(BigInt::from_signed_bytes_le(bytes))
     }
 
     /// An integer in decimal; `None` if the text is not one.
-    pub(super) fn int_from_text(text: &str) -> Option<Self> {
+    pub fn int_from_text(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        // A digit is more than three bits: nothing that is turned away here would fit.
+        // A digit takes more than three bits, so no integer that is refused here would fit.
         if digits.len() as u64 > MAX_INT_BITS / 3 {
             return Some(Node::Unfit("holds an integer that is too large"));
         }
         text.parse().ok().map(Self::int)
     }
 
-    /// A number as a float, the nearest finite one for an integer; `None` for anything else, a bool included.
-    pub(super) fn number(&self) -> Option<f64> {
+    /// A number as a float; for an integer the nearest finite float. `None` for any other object, a
+    /// bool included.
+    pub fn number(&self) -> Option<f64> {
         match self {
             Node::Int(value) => Some(*value as f64),
-            // Beyond every time that matters here, so its sign says enough.
+            // Times are far smaller, so only the sign matters.
             Node::Big(value) if value.sign() == Sign::Minus => Some(f64::MIN),
             Node::Big(_) => Some(f64::MAX),
             Node::Float(value) => Some(*value),
@@ -110,33 +113,33 @@ impl<'a> Node<'a> {
 
 /// All objects of one pickle.
 #[derive(Debug, Default)]
-pub(super) struct Nodes<'a> {
+pub struct Nodes<'a> {
     nodes: Vec<Node<'a>>,
-    /// How often one was looked at, by which tests measure how much work was done.
+    /// How often `get` was called. Tests measure the work of an import by it.
     #[cfg(test)]
-    pub(super) looks: std::cell::Cell<usize>,
+    pub looks: std::cell::Cell<usize>,
 }
 
 impl<'a> Nodes<'a> {
-    pub(super) fn get(&self, id: Id) -> &Node<'a> {
+    pub fn get(&self, id: Id) -> &Node<'a> {
         #[cfg(test)]
         self.looks.update(|looks| looks + 1);
         &self.nodes[id as usize]
     }
 
-    pub(super) fn get_mut(&mut self, id: Id) -> &mut Node<'a> {
+    pub fn get_mut(&mut self, id: Id) -> &mut Node<'a> {
         &mut self.nodes[id as usize]
     }
 
-    /// Adds an object; `None` once there are more than indices.
-    pub(super) fn add(&mut self, node: Node<'a>) -> Option<Id> {
+    /// Adds an object; `None` if there are more objects than indices.
+    pub fn add(&mut self, node: Node<'a>) -> Option<Id> {
         let id = Id::try_from(self.nodes.len()).ok()?;
         self.nodes.push(node);
         Some(id)
     }
 
-    /// The text of an object that is one.
-    pub(super) fn text(&self, id: Id) -> Option<&str> {
+    /// The text, if the object is a text.
+    pub fn text(&self, id: Id) -> Option<&str> {
         match self.get(id) {
             Node::Text(text) => Some(text),
             _ => None,
@@ -144,15 +147,16 @@ impl<'a> Nodes<'a> {
     }
 
     /// The module and name of a class or function.
-    pub(super) fn global(&self, id: Id) -> Option<(&str, &str)> {
+    pub fn global(&self, id: Id) -> Option<(&str, &str)> {
         match *self.get(id) {
             Node::Global { module, name } => Some((self.text(module)?, self.text(name)?)),
             _ => None,
         }
     }
 
-    /// Why an object that is not plain data can't be written, to follow the words "the entry".
-    pub(super) fn objection(&self, id: Id) -> String {
+    /// Why an object that is not plain data cannot be written, as a text that continues "the
+    /// entry".
+    pub fn objection(&self, id: Id) -> String {
         match *self.get(id) {
             Node::Unfit(reason) => reason.into(),
             Node::Object { of, called: true } => format!(
@@ -173,7 +177,7 @@ impl<'a> Nodes<'a> {
 
     fn name(&self, id: Id) -> String {
         let Some((module, name)) = self.global(id) else {
-            return "something without a name".into();
+            return "an unnamed object".into();
         };
         // The file chose the name, and it may end up on a terminal.
         let mut shown = [module, ".", name].into_iter().flat_map(str::chars);

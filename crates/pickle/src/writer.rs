@@ -1,4 +1,4 @@
-//! Objects of a pickle as the keys and values of a cache.
+//! Writes objects of a pickle as the keys and values of a cache.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -6,42 +6,42 @@ use std::collections::hash_map::Entry as Slot;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::node::{Id, Node, Nodes};
+use crate::node::{Id, Node, Nodes};
 
-/// How many lists, tuples and dicts may be inside one another.
+/// How deep lists, tuples and dicts may be nested.
 const MAX_DEPTH: usize = 128;
 
-/// Why something can't be written, to follow the words "the entry".
-pub(super) type Reason = String;
+/// Why an object cannot be written, as a text that continues "the entry".
+pub type Reason = String;
 type Result<T, E = Reason> = std::result::Result<T, E>;
 
 /// One key and value of a dict.
-pub(super) struct Item {
-    /// The key as text; where that can't be had, where the item stands in the dict.
-    pub(super) key: String,
-    pub(super) value: Id,
-    pub(super) flaw: Option<Flaw>,
+pub struct Item {
+    /// The key as text. If the key cannot be written, the position of the item in the dict.
+    pub key: String,
+    pub value: Id,
+    pub flaw: Option<Flaw>,
 }
 
-/// What may be wrong with the key of an item.
-pub(super) enum Flaw {
+/// The fault of a key.
+pub enum Flaw {
     Unfit(Reason),
-    /// It is written like an earlier, different key of the dict.
+    /// The key is written like an earlier, different key of the dict.
     Clash,
 }
 
-/// Writes objects, all of them together at most so much text, as objects that
-/// share others can stand for far more of it than any memory holds.
-pub(super) struct Writer<'a> {
+/// Writes objects. All of them together may take only so many bytes, because objects that share
+/// other objects can stand for more text than any memory holds.
+pub struct Writer<'a> {
     nodes: &'a Nodes<'a>,
-    /// How much may still be written.
+    /// How many bytes may still be written.
     room: usize,
-    /// The lists, tuples and dicts being written, from the outermost in.
+    /// The lists, tuples and dicts that are being written, the outermost first.
     path: Vec<Id>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(nodes: &'a Nodes<'a>, room: usize) -> Self {
+    pub fn new(nodes: &'a Nodes<'a>, room: usize) -> Self {
         Self {
             nodes,
             room,
@@ -49,11 +49,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The items of a dict as Python would have them: of equal keys, the last value.
+    /// The items of a dict. As in Python, the last value of a key counts.
     ///
-    /// Keys that differ but are written alike are a flaw of the later item. Inside of an entry
-    /// the first flaw ends it, as none can be left out there.
-    pub(super) fn items(&mut self, pairs: &[(Id, Id)]) -> Vec<Item> {
+    /// If two different keys are written alike, the later item has a flaw. Inside an entry, the
+    /// items end with the first flaw, because no item can be left out there.
+    pub fn items(&mut self, pairs: &[(Id, Id)]) -> Vec<Item> {
         let mut items: Vec<Item> = Vec::new();
         let mut seen = HashMap::new();
         for (position, &(key_id, value)) in pairs.iter().enumerate() {
@@ -86,8 +86,8 @@ impl<'a> Writer<'a> {
         items
     }
 
-    /// The bytes of text or bytes, and anything else as JSON.
-    pub(super) fn value(&mut self, id: Id) -> Result<Vec<u8>> {
+    /// The bytes of a text or of bytes; any other object as JSON.
+    pub fn value(&mut self, id: Id) -> Result<Vec<u8>> {
         self.share(|writer| match writer.nodes.get(id) {
             Node::Text(text) => {
                 writer.spend(text.len())?;
@@ -106,14 +106,14 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// A reason to be kept, in few words if there is no room for it.
-    pub(super) fn reason(&mut self, reason: Reason) -> Reason {
+    /// Takes room for a reason that is kept. If there is no room, gives a shorter reason.
+    pub fn reason(&mut self, reason: Reason) -> Reason {
         self.spend(reason.len()).err().unwrap_or(reason)
     }
 
-    /// A text as it is, and anything else as JSON.
+    /// A text as it is; any other object as JSON.
     fn key(&mut self, id: Id) -> Result<String> {
-        // An empty key is work as well.
+        // An empty key takes work as well.
         self.spend(1)?;
         let mut key = String::new();
         match self.nodes.get(id) {
@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    // The two below pay for the work first, as what it comes to may turn out not to fit.
+    // These methods take room before they work, because the result may not fit.
 
     fn string(&mut self, text: &str, out: &mut String) -> Result<()> {
         self.spend(text.len())?;
@@ -194,7 +194,7 @@ impl<'a> Writer<'a> {
         bytes.map_err(|_| "holds bytes with a character beyond Latin-1".into())
     }
 
-    /// Goes one level in.
+    /// Writes the inside of a list, tuple or dict.
     fn nested(&mut self, id: Id, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.path.contains(&id) {
             return Err("holds something that contains itself".into());
@@ -208,8 +208,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a key or value, within half of the room if it is an entry's own,
-    /// so that one monster leaves some to the entries after it.
+    /// Writes a key or value. The key or value of an entry gets half of the room, so that a huge
+    /// entry leaves room for the entries after it.
     fn share<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let depth = self.path.len();
         let kept = if depth == 0 { self.room / 2 } else { 0 };

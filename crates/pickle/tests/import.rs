@@ -1,4 +1,4 @@
-//! What `larder_pickle` promises about the cache files of the Python module.
+//! The promises of `larder_pickle` about the cache files of the Python module.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,13 @@ use proptest::prelude::*;
 
 const PROTOCOLS: [u8; 6] = [0, 1, 2, 3, 4, 5];
 
-/// When the files of `tests/data/pickle` say that they were saved.
+/// The `save_time` of the files in `tests/data/pickle`.
 const SAVE_TIME: f64 = 1_700_000_000.25;
 
+/// The bytes of a file, by its path in the repository.
 fn file(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/data")
+        .join("../..")
         .join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -54,7 +55,7 @@ fn cache_of(value: &[u8]) -> Vec<u8> {
     [b"}U\x01k", value, b"N\x86s."].concat()
 }
 
-/// What the value of a cache's only entry comes to, or why it is skipped.
+/// The imported value of the only entry of a cache, or the reason why it is skipped.
 fn value_of(value: &[u8]) -> Result<String, String> {
     let import = import(&cache_of(value), at(SAVE_TIME));
     match (&*import.entries, &*import.skipped) {
@@ -64,7 +65,7 @@ fn value_of(value: &[u8]) -> Result<String, String> {
     }
 }
 
-/// What the entries of `plain()` in `generate.py` come to, when `waited` has passed since they were saved.
+/// The imported entries of `plain()` in `generate.py`, when `waited` has passed since the save.
 fn plain(waited: Duration) -> Vec<Entry> {
     let long_bytes: Vec<u8> = (0..=255).chain(0..=255).collect();
     let values: [(&str, &[u8]); 33] = [
@@ -121,15 +122,15 @@ fn every_protocol_gives_the_same_entries() {
     for protocol in PROTOCOLS {
         let waited = Duration::from_millis(2_250);
         let current = import(
-            &file(&format!("pickle/plain-{protocol}.pkl")),
+            &file(&format!("tests/data/pickle/plain-{protocol}.pkl")),
             at(SAVE_TIME) + waited,
         );
         let legacy = import(
-            &file(&format!("pickle/legacy-{protocol}.pkl")),
+            &file(&format!("tests/data/pickle/legacy-{protocol}.pkl")),
             at(SAVE_TIME) + waited,
         );
         for (mut import, waited) in [(current, waited), (legacy, Duration::ZERO)] {
-            // 2^4096 - 1, the widest integer that is written out, is too long to read here.
+            // 2^4096 - 1 is the widest integer that is written out, and too long to stand here.
             let wide = import
                 .entries
                 .iter()
@@ -160,11 +161,11 @@ fn a_file_of_the_python_module_keeps_its_ttls_running() {
         (0..500).map(entry).collect()
     };
 
-    let fresh = import(&file("../../crates/cli/demo.pkl"), at(saved));
+    let fresh = import(&file("crates/cli/demo.pkl"), at(saved));
     assert_eq!(fresh.entries, expected(10 * year));
-    let later = import(&file("../../crates/cli/demo.pkl"), at(saved) + year);
+    let later = import(&file("crates/cli/demo.pkl"), at(saved) + year);
     assert_eq!(later.entries, expected(9 * year));
-    let expired = import(&file("../../crates/cli/demo.pkl"), at(saved) + 10 * year);
+    let expired = import(&file("crates/cli/demo.pkl"), at(saved) + 10 * year);
     assert_eq!((expired.entries.len(), expired.expired), (333, 167));
     for import in [fresh, later, expired] {
         assert_eq!(import.skipped, []);
@@ -174,7 +175,7 @@ fn a_file_of_the_python_module_keeps_its_ttls_running() {
 #[test]
 fn a_file_without_a_save_time_starts_its_ttls_now() {
     for now in [0.0, SAVE_TIME, 4e9] {
-        let import = import(&file("seed/legacy.pkl"), at(now));
+        let import = import(&file("tests/data/seed/legacy.pkl"), at(now));
         assert_eq!((import.entries.len(), import.expired), (500, 0));
         assert_eq!(import.skipped, []);
         let ten_years = Some(Duration::from_secs(315_360_000));
@@ -186,7 +187,7 @@ fn a_file_without_a_save_time_starts_its_ttls_now() {
 #[test]
 fn every_kind_of_entry_in_one_file_comes_out_right() {
     let import = import(
-        &file("seed/mixed.pkl"),
+        &file("tests/data/seed/mixed.pkl"),
         at(1_795_353_224.741_275_5) + Duration::from_secs(20),
     );
     let expected = [
@@ -218,7 +219,7 @@ fn every_kind_of_entry_in_one_file_comes_out_right() {
 
 #[test]
 fn a_call_in_a_file_is_reported_and_not_run() {
-    let import = import(&file("seed/hostile.pkl"), at(1_795_353_225.0));
+    let import = import(&file("tests/data/seed/hostile.pkl"), at(1_795_353_225.0));
     assert_eq!(import.entries, []);
     assert_eq!(import.expired, 0);
     let reason = "would have Python call posix.system, which was not run";
@@ -230,7 +231,7 @@ fn a_call_in_a_file_is_reported_and_not_run() {
 fn python_objects_are_skipped_by_name_and_the_rest_is_kept() {
     for protocol in PROTOCOLS {
         let import = import(
-            &file(&format!("pickle/objects-{protocol}.pkl")),
+            &file(&format!("tests/data/pickle/objects-{protocol}.pkl")),
             at(SAVE_TIME),
         );
         assert_eq!(
@@ -238,7 +239,7 @@ fn python_objects_are_skipped_by_name_and_the_rest_is_kept() {
             [entry("plain", "kept", None)],
             "protocol {protocol}"
         );
-        // Protocols before 3 use the names that Python 2 had.
+        // Protocols before 3 use the names of Python 2.
         let (builtins, range, error) = match protocol {
             0..=2 => ("__builtin__", "xrange", "exceptions"),
             _ => ("builtins", "range", "builtins"),
@@ -287,7 +288,7 @@ fn python_objects_are_skipped_by_name_and_the_rest_is_kept() {
 fn what_cannot_be_represented_is_skipped_with_a_reason() {
     for protocol in [0, 5] {
         let import = import(
-            &file(&format!("pickle/awkward-{protocol}.pkl")),
+            &file(&format!("tests/data/pickle/awkward-{protocol}.pkl")),
             at(SAVE_TIME),
         );
         let longest = Some(Duration::from_nanos(u64::MAX));
@@ -322,11 +323,11 @@ fn what_cannot_be_represented_is_skipped_with_a_reason() {
             ),
             (
                 "99",
-                "has a key that is written like an earlier, different one",
+                "has a key that is written like an earlier, different key",
             ),
             (
                 "[1,2]",
-                "has a key that is written like an earlier, different one",
+                "has a key that is written like an earlier, different key",
             ),
             (
                 "clash inside",
@@ -422,7 +423,7 @@ fn what_no_file_can_hold_is_skipped_however_it_is_written() {
         ),
         (
             b"K\x01)R",
-            "would have Python call something without a name, which was not run",
+            "would have Python call an unnamed object, which was not run",
         ),
         (
             b"capp\n\x1b[2J\n",
@@ -521,7 +522,7 @@ fn a_pickle_of_something_else_is_refused_by_what_it_is() {
     for (bytes, reason) in files {
         assert_eq!(error(bytes), format!("not a pickled cache: {reason}"));
     }
-    // Half of the newer payload is the older one, as for the Python module.
+    // Without `entries`, a dict is of the older form, as for the Python module.
     let import = import(b"}(U\x09save_timeK\x01N\x86U\x01k)u.", at(SAVE_TIME));
     assert_eq!(import.entries, [entry("save_time", "1", None)]);
     assert_eq!(skipped(&import), [("k", "is not a pair of value and ttl")]);
@@ -565,8 +566,14 @@ fn a_malformed_file_is_refused_with_the_place_and_the_reason() {
         (b"}(.", "the stack is empty, at byte 2"),
         (b"}u.", "no mark is set, at byte 1"),
         (b"}(Nu.", "a key without a value, at byte 3"),
-        (b"}Na.", "elements for something not a list, at byte 2"),
-        (b"]NNs.", "items for something not a dict, at byte 3"),
+        (
+            b"}Na.",
+            "elements for an object that is not a list, at byte 2",
+        ),
+        (
+            b"]NNs.",
+            "items for an object that is not a dict, at byte 3",
+        ),
         (
             b"capp\nf\nNR.",
             "the arguments of a call are not a tuple, at byte 8",
@@ -585,7 +592,7 @@ fn a_malformed_file_is_refused_with_the_place_and_the_reason() {
 #[test]
 fn a_file_cut_short_anywhere_is_refused() {
     for protocol in PROTOCOLS {
-        let whole = file(&format!("pickle/plain-{protocol}.pkl"));
+        let whole = file(&format!("tests/data/pickle/plain-{protocol}.pkl"));
         for length in 0..whole.len() {
             let error = read(&whole[..length], at(SAVE_TIME));
             let Err(PickleError::Malformed { offset, .. }) = error else {
@@ -640,7 +647,7 @@ fn entries_that_share_data_cannot_outgrow_the_file_without_bound() {
 #[test]
 fn a_flipped_bit_is_never_more_than_an_error() {
     for name in ["objects-0", "objects-2", "objects-5"] {
-        let mut bytes = file(&format!("pickle/{name}.pkl"));
+        let mut bytes = file(&format!("tests/data/pickle/{name}.pkl"));
         for position in 0..bytes.len() {
             for bit in 0..8 {
                 bytes[position] ^= 1 << bit;
@@ -651,7 +658,7 @@ fn a_flipped_bit_is_never_more_than_an_error() {
     }
 }
 
-/// Instructions that fit together more often than random bytes do.
+/// Programs of instructions that fit together more often than random bytes do.
 fn program() -> impl Strategy<Value = Vec<u8>> {
     const INSTRUCTIONS: [&[u8]; 40] = [
         b"(",
@@ -717,8 +724,8 @@ proptest! {
         (first, second) in (prop::sample::select(&PROTOCOLS[..]), prop::sample::select(&PROTOCOLS[..])),
         (cut, resume) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
     ) {
-        let mut bytes = file(&format!("pickle/plain-{first}.pkl"));
-        let other = file(&format!("pickle/awkward-{}.pkl", second % 2 * 5));
+        let mut bytes = file(&format!("tests/data/pickle/plain-{first}.pkl"));
+        let other = file(&format!("tests/data/pickle/awkward-{}.pkl", second % 2 * 5));
         bytes.truncate(cut.index(bytes.len()));
         bytes.extend(&other[resume.index(other.len())..]);
         check(&bytes);

@@ -6,16 +6,17 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use fastrand::Rng;
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
 
-use crate::steps::{STEPS, Step};
-use crate::storage::backend;
+use super::steps::{STEPS, Step};
+use super::storage::backend;
 
-/// Tell a process that it is a writer, and which.
+/// These variables tell a process that it is a writer, and which one.
 const FOLDER: &str = "LARDER_TEST_FOLDER";
 const DURABILITY: &str = "LARDER_TEST_DURABILITY";
 const WRITER: &str = "LARDER_TEST_WRITER";
-/// What all that is random comes from.
+/// The variable with the seed of all random choices.
 pub const SEED: &str = "LARDER_SEED";
 
 pub fn seed() -> u64 {
@@ -25,13 +26,14 @@ pub fn seed() -> u64 {
     }
 }
 
-/// Writes, if this process is a writer: it says `ready`, and `done` each time that a step returned.
+/// If this process is a writer, makes its steps and gives true. It says `ready` first, and `done`
+/// each time that a step has returned.
 pub fn is_writer() -> bool {
     let Ok(writer) = env::var(WRITER) else {
         return false;
     };
     let variable = |name| env::var(name).expect("a writer is told all of it");
-    // In one piece: a kill leaves whole lines. Past libtest, which would keep it back.
+    // One write a line, so that a kill leaves whole lines; libtest does not capture this stream.
     let say = |line: &[u8]| io::stderr().write_all(line).expect("the parent listens");
     let backend = backend(Path::new(&variable(FOLDER)), &variable(DURABILITY));
     say(b"ready\n");
@@ -52,16 +54,17 @@ pub struct Writer {
     lines: usize,
 }
 
-/// What had become of a writer when it was killed.
+/// How far a writer was when it was killed.
 pub struct Killed {
     /// How many steps had returned.
     pub done: usize,
-    /// It had come to its end.
+    /// It had made all steps and ended.
     pub ended: bool,
 }
 
 impl Writer {
-    /// Runs this program again, as a process that does only this test, which begins with `is_writer`.
+    /// Runs this program again as a process that does only this test, which calls `is_writer`
+    /// first.
     pub fn start(test: &str, folder: &Path, durability: &str, name: &str, seed: u64) -> Writer {
         let mut child = Command::new(env::current_exe().expect("a test is a program"))
             .args(["--exact", test, "--nocapture", "--include-ignored"])
@@ -81,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// Waits for the next line. False where there is none to come.
+    /// Waits for the next line. Gives false if the writer has ended.
     fn listen(&mut self) -> bool {
         let Some(line) = self.says.next() else {
             return false;
@@ -95,7 +98,7 @@ impl Writer {
         panic!("a writer failed: {line:?}\n{}", rest.join("\n"));
     }
 
-    /// Kills it at this moment, or at its end if that is sooner.
+    /// Kills the writer at this moment, or lets it end if that is sooner.
     pub fn kill(mut self, moment: &Moment) -> Killed {
         while self.lines < moment.lines && self.listen() {}
         thread::sleep(moment.pause);
@@ -113,14 +116,14 @@ impl Writer {
     }
 }
 
-/// When to kill a writer. No promise hangs on where that hits it: lines that it said spread the moments over all
-/// of its steps however fast they go, and the pause spreads them over the calls of a step.
+/// When to kill a writer: after so many lines and a pause. The lines spread the moments over all
+/// steps, however fast they are; the pause spreads them over the calls of a step.
 pub struct Moment {
     lines: usize,
     pause: Duration,
 }
 
-/// How long a writer takes that nobody kills.
+/// How long a writer takes to start, and for a step, if nobody kills it.
 pub struct Pace {
     start: Duration,
     step: Duration,
@@ -140,12 +143,12 @@ impl Pace {
         }
     }
 
-    pub fn moment(&self, random: &mut Rng) -> Moment {
-        let lines = random.usize(0..STEPS + 3);
+    pub fn moment(&self, random: &mut Xoshiro256PlusPlus) -> Moment {
+        let lines = random.random_range(0..STEPS + 3);
         let span = if lines == 0 { self.start } else { self.step };
         Moment {
             lines,
-            pause: span.mul_f64(random.f64()),
+            pause: span.mul_f64(random.random()),
         }
     }
 }

@@ -1,19 +1,15 @@
-//! What a writer does, step by step: to a cache, and to values that say what the cache then holds.
+//! The steps of a writer, made on a cache, and on values that model the cache.
 
-use std::collections::BTreeMap;
-
-use fastrand::Rng;
 use larder_host::{Backend, Change, Entry};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
 
-use crate::storage::CACHE;
-
-/// What a cache holds.
-pub type Values = BTreeMap<String, Vec<u8>>;
+use crate::contents::{CACHE, Values};
 
 /// How many steps a writer makes if nobody kills it.
 pub const STEPS: usize = 40;
 
-/// What the cache holds before the first step.
+/// The entries of the cache before the first step.
 pub fn begun_entries() -> [Entry; 2] {
     [Entry::new("key 1", "begun"), Entry::new("other", "begun")]
 }
@@ -31,21 +27,25 @@ pub enum Step {
 }
 
 impl Step {
-    /// What a writer that has the cache for itself does as its nth: often small changes, so that some are
-    /// folded, and now and then all of several blocks.
+    /// The nth step of a writer that has the cache for itself. Most steps are small changes, so
+    /// that some are compacted; a few save several blocks.
     pub fn alone(seed: u64, n: usize) -> Step {
-        let mut random = Rng::with_seed(seed.wrapping_mul(1_000_003) + n as u64);
-        let entry = |random: &mut Rng| {
-            let key = format!("key {}", random.u8(0..30));
-            let value = format!("{seed} {n};").repeat(random.usize(0..1000));
+        let seed_of_step = seed.wrapping_mul(1_000_003) + n as u64;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed_of_step);
+        let entry = |random: &mut Xoshiro256PlusPlus| {
+            let key = format!("key {}", random.random_range(0..30));
+            let value = format!("{seed} {n};").repeat(random.random_range(0..1000));
             Entry::new(key, value)
         };
-        match random.u8(0..20) {
+        match random.random_range(0..20) {
             0 => Step::Clear,
-            1..=3 => Step::Save((0..random.u8(0..60)).map(|_| entry(&mut random)).collect()),
+            1..=3 => {
+                let entries = 0..random.random_range(0..60);
+                Step::Save(entries.map(|_| entry(&mut random)).collect())
+            }
             _ => {
-                let change = |_| match random.u8(0..4) {
-                    0 => Change::Remove(format!("key {}", random.u8(0..30))),
+                let change = |_| match random.random_range(0..4) {
+                    0 => Change::Remove(format!("key {}", random.random_range(0..30))),
                     _ => Change::Put(entry(&mut random)),
                 };
                 Step::Apply((0..3).map(change).collect())
@@ -53,7 +53,7 @@ impl Step {
         }
     }
 
-    /// What one of several writers does as its nth: it puts a key of its own, and removes an older one.
+    /// The nth step of one of several writers: it puts a key of its own, and removes an older one.
     pub fn beside_others(writer: &str, n: usize) -> Step {
         let put = Change::Put(Entry::new(format!("{writer} {n}"), n.to_string()));
         let older = n.checked_sub(5).map(|older| format!("{writer} {older}"));
@@ -70,7 +70,7 @@ impl Step {
         .expect("nothing is in the way");
     }
 
-    /// Does to values what it does to the cache.
+    /// Makes the step on values instead of a cache.
     pub fn make_of(self, values: &mut Values) {
         let put = |values: &mut Values, entry: Entry| {
             values.insert(entry.key, entry.value);
@@ -91,7 +91,7 @@ impl Step {
     }
 }
 
-/// What a cache that held this holds after so many of these steps.
+/// These values after so many of these steps.
 pub fn after(mut values: Values, steps: usize, step: impl Fn(usize) -> Step) -> Values {
     (0..steps).for_each(|n| step(n).make_of(&mut values));
     values

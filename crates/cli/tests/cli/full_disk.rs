@@ -1,6 +1,5 @@
-//! A disk that is really full: a small file system in memory, mounted where no other process sees it.
-
-#![cfg(target_os = "linux")]
+//! A disk that is really full: a small file system in memory, mounted where no other process sees
+//! it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,15 +11,15 @@ use std::{env, fs, io};
 
 use larder_host::{Backend, Change, Entry, Error, ErrorKind};
 
-const CACHE: &str = "sessions";
-/// Tells a process that it has mounts of its own, and a folder to mount something on.
+use crate::contents::{CACHE, load};
+use crate::place;
+
+/// This variable tells a process that it has mounts of its own, and where to mount the disk.
 const MOUNT_POINT: &str = "LARDER_TEST_MOUNT_POINT";
-/// The unit in which the disk takes files.
+/// The unit in which the disk gives space to files.
 const PAGE: u64 = 4096;
 
-type Values = BTreeMap<String, Vec<u8>>;
-
-/// A command in a process that has mounts of its own, which end with it however it ends.
+/// A command in a process that has mounts of its own. The mounts end with the process.
 fn unshared(way: &[&str], program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("unshare");
     command.args(way).arg(program);
@@ -38,7 +37,7 @@ fn mount(command: &mut Command, on: &Path) -> io::Result<Output> {
     command.args(options).arg(on).output()
 }
 
-/// How this user gets mounts, or why not at all.
+/// The options of `unshare` by which this user may mount, or why the user may not.
 fn way_to_mount(on: &Path) -> Result<&'static [&'static str], String> {
     let ways: [&[&str]; 2] = [&["--mount"], &["--mount", "--user", "--map-root-user"]];
     let mut refusals = Vec::new();
@@ -52,7 +51,8 @@ fn way_to_mount(on: &Path) -> Result<&'static [&'static str], String> {
     Err(refusals.join("; "))
 }
 
-/// Runs a test in a process that has a small disk of its own. Skips it, and says so, where there is no way.
+/// Runs a test in a process that has a small disk of its own. If the user may not mount a disk, it
+/// skips the test and says so.
 fn with_disk(test: &str, run: impl FnOnce(&Disk)) {
     if let Some(root) = env::var_os(MOUNT_POINT) {
         return run(&Disk::mount(root.into()));
@@ -61,7 +61,7 @@ fn with_disk(test: &str, run: impl FnOnce(&Disk)) {
     let way = match way_to_mount(folder.path()) {
         Ok(way) => way,
         Err(why) => {
-            // Past libtest, which would keep it back.
+            // libtest does not capture this stream.
             let skipped = format!("SKIPPED: {test}: no disk can be mounted: {why}");
             return writeln!(io::stderr(), "{skipped}").expect("standard error takes it");
         }
@@ -71,9 +71,14 @@ fn with_disk(test: &str, run: impl FnOnce(&Disk)) {
         .env(MOUNT_POINT, folder.path())
         .output()
         .expect("it ran just now");
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    print!("{}", text(&output.stdout));
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        text.into_owned()
+    });
+    print!("{stdout}");
+    assert!(output.status.success(), "{stderr}");
+    // A process whose filter matches no test succeeds as well.
+    assert!(stdout.contains("1 passed"), "{test} did not run");
 }
 
 /// A small disk, and a store on it.
@@ -96,14 +101,7 @@ impl Disk {
         self.root.join("store")
     }
 
-    fn load(&self) -> Values {
-        let contents = self.backend.load(CACHE).expect("a full disk can be read");
-        assert_eq!(contents.lost, 0);
-        let entries = contents.entries.into_iter();
-        entries.map(|entry| (entry.key, entry.value)).collect()
-    }
-
-    /// Fills the disk up, but for this.
+    /// Fills the disk up, except for this room.
     fn leave(&self, room: Room) {
         match room {
             Room::Pages(pages) => self.leave_pages(pages),
@@ -145,7 +143,7 @@ impl Disk {
         }
     }
 
-    /// The files of the cache, of which none is a temporary.
+    /// The number of files of the cache. Asserts that none of them is a temporary.
     fn versions(&self, case: &str) -> usize {
         let Ok(files) = fs::read_dir(self.folder().join(CACHE)) else {
             return 0;
@@ -159,7 +157,7 @@ impl Disk {
     }
 }
 
-/// What a disk has left.
+/// The room that a disk has left.
 #[derive(Clone, Copy, Debug)]
 enum Room {
     Pages(u64),
@@ -167,7 +165,7 @@ enum Room {
     Names(usize),
 }
 
-/// Everything from a disk that is full to one that is not.
+/// From a full disk to one with enough room.
 fn rooms() -> impl Iterator<Item = Room> {
     let pages = (0..32).map(Room::Pages);
     pages.chain((0..8).map(Room::Names))
@@ -176,12 +174,12 @@ fn rooms() -> impl Iterator<Item = Room> {
 /// The operations that write.
 #[derive(Clone, Copy, Debug)]
 enum Write {
-    /// Into a cache that there was not before.
+    /// A save of a cache that did not exist before.
     SaveFirst,
     Save,
     Apply,
-    /// With so many changes before it that they are folded.
-    ApplyAndFold,
+    /// An apply after so many changes that it compacts them.
+    ApplyAndCompact,
     Clear,
 }
 
@@ -195,8 +193,8 @@ impl Write {
             let entries = [Entry::new("old", "value"), Entry::new("large", [7; 50_000])];
             disk.backend.save(CACHE, entries).expect("there is room");
         }
-        if matches!(self, Write::ApplyAndFold) {
-            // The next one is of the version at which all of them are folded.
+        if matches!(self, Write::ApplyAndCompact) {
+            // The next apply reaches the version at which all of them are compacted.
             for n in 0..22 {
                 let change = Change::Put(Entry::new(format!("key {n}"), [n; 2_000]));
                 disk.backend.apply(CACHE, [change]).expect("there is room");
@@ -210,7 +208,7 @@ impl Write {
         match self {
             Write::SaveFirst | Write::Save => disk.backend.save(CACHE, entries),
             Write::Apply => disk.backend.apply(CACHE, [change("old"), change("new")]),
-            Write::ApplyAndFold => disk.backend.apply(CACHE, [change("old")]),
+            Write::ApplyAndCompact => disk.backend.apply(CACHE, [change("old")]),
             Write::Clear => disk.backend.clear(CACHE),
         }
     }
@@ -218,32 +216,32 @@ impl Write {
     fn name(self) -> &'static str {
         match self {
             Write::SaveFirst | Write::Save => "save",
-            Write::Apply | Write::ApplyAndFold => "apply",
+            Write::Apply | Write::ApplyAndCompact => "apply",
             Write::Clear => "clear",
         }
     }
 }
 
-/// How a write ended on a disk with so much room: what a full disk stopped left everything as it was, and is
-/// done once there is room.
+/// Tries a write on a disk with so much room. Asserts that a write that a full disk stopped has
+/// changed nothing, and that it succeeds once there is room.
 fn write_with(disk: &Disk, write: Write, room: Room) -> Outcome {
     write.prepare(disk);
-    let before = disk.load();
+    let before = load(&disk.backend);
     write.run(disk).expect("there is room");
-    let (after, files) = (disk.load(), disk.versions("with room"));
+    let (after, files) = (load(&disk.backend), disk.versions("with room"));
 
     write.prepare(disk);
     disk.leave(room);
     let case = format!("{write:?} with {room:?} left");
     let outcome = write.run(disk);
-    let found = disk.load();
+    let found = load(&disk.backend);
     let versions = disk.versions(&case);
     let outcome = match outcome {
         Ok(()) => {
             assert_eq!(found, after, "{case}");
             match versions {
                 same if same == files => Outcome::Done,
-                _ => Outcome::Unfolded,
+                _ => Outcome::NotCompacted,
             }
         }
         Err(error) => {
@@ -258,7 +256,7 @@ fn write_with(disk: &Disk, write: Write, room: Room) -> Outcome {
     write
         .run(disk)
         .unwrap_or_else(|error| panic!("{case}, with room again: {error}"));
-    assert_eq!(disk.load(), after, "{case}");
+    assert_eq!(load(&disk.backend), after, "{case}");
     disk.versions(&case);
     outcome
 }
@@ -267,31 +265,31 @@ fn write_with(disk: &Disk, write: Write, room: Room) -> Outcome {
 enum Outcome {
     Full,
     Done,
-    /// Done, but for the fold.
-    Unfolded,
+    /// The change is made; only the compaction did not happen.
+    NotCompacted,
 }
 
 #[test]
 fn whatever_room_is_left_a_write_is_done_or_says_that_the_disk_is_full() {
-    let test = "whatever_room_is_left_a_write_is_done_or_says_that_the_disk_is_full";
+    let test = "full_disk::whatever_room_is_left_a_write_is_done_or_says_that_the_disk_is_full";
     with_disk(test, |disk| {
         let mut tally = BTreeMap::<_, usize>::new();
         let writes = [
             Write::SaveFirst,
             Write::Save,
             Write::Apply,
-            Write::ApplyAndFold,
+            Write::ApplyAndCompact,
             Write::Clear,
         ];
         for write in writes {
             for is_pages in [true, false] {
                 let rooms = rooms().filter(|room| matches!(room, Room::Pages(_)) == is_pages);
                 let outcomes: Vec<_> = rooms.map(|room| write_with(disk, write, room)).collect();
-                // From one end to the other.
+                // The rooms go from none to enough.
                 assert_eq!(outcomes.first(), Some(&Outcome::Full), "{write:?}");
                 assert_eq!(outcomes.last(), Some(&Outcome::Done), "{write:?}");
-                if matches!((write, is_pages), (Write::ApplyAndFold, true)) {
-                    assert!(outcomes.contains(&Outcome::Unfolded));
+                if matches!((write, is_pages), (Write::ApplyAndCompact, true)) {
+                    assert!(outcomes.contains(&Outcome::NotCompacted));
                 }
                 for outcome in outcomes {
                     *tally.entry(outcome).or_default() += 1;
@@ -302,13 +300,9 @@ fn whatever_room_is_left_a_write_is_done_or_says_that_the_disk_is_full() {
     });
 }
 
-/// What the command says where it fails.
+/// The error message of the command, which has to fail.
 fn complaint(disk: &Disk, args: &[&str], input: &Path) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_larder"))
-        .env(
-            "LARDER_CODE_CACHE",
-            concat!(env!("CARGO_TARGET_TMPDIR"), "/code"),
-        )
+    let output = place::larder()
         .arg("--dir")
         .arg(disk.folder())
         .args(args)
@@ -322,21 +316,19 @@ fn complaint(disk: &Disk, args: &[&str], input: &Path) -> String {
 
 #[test]
 fn the_command_names_the_operation_the_cache_and_the_full_disk() {
-    let test = "the_command_names_the_operation_the_cache_and_the_full_disk";
+    let test = "full_disk::the_command_names_the_operation_the_cache_and_the_full_disk";
     with_disk(test, |disk| {
         Write::Save.prepare(disk);
-        let before = disk.load();
+        let before = load(&disk.backend);
         disk.leave(Room::Pages(0));
-        let pickle =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/pickle/plain-5.pkl");
+        let pickle = place::in_package("../../tests/data/pickle/plain-5.pkl");
         let folder = tempfile::tempdir().expect("a temporary folder elsewhere");
         let lines = folder.path().join("lines.jsonl");
         fs::write(&lines, r#"{"key": "new", "value": "value"}"#).expect("it has room");
-        let pickle = pickle.to_str().expect("UTF-8");
         for args in [
             &["save", CACHE][..],
             &["apply", CACHE],
-            &["import", pickle, CACHE],
+            &["import", &pickle, CACHE],
         ] {
             let stderr = complaint(disk, args, &lines);
             let store = disk.folder().display().to_string();
@@ -344,7 +336,7 @@ fn the_command_names_the_operation_the_cache_and_the_full_disk() {
                 assert!(stderr.contains(part), "{args:?}: no {part:?} in {stderr}");
             }
             assert_eq!(stderr.lines().count(), 1, "{stderr}");
-            assert_eq!(disk.load(), before, "{args:?}");
+            assert_eq!(load(&disk.backend), before, "{args:?}");
             disk.versions(args[0]);
         }
     });

@@ -1,4 +1,4 @@
-//! The storage that is written to, and what is left in it.
+//! The storage that the writers change, and the temporaries that they leave in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,16 @@ use std::time::{Duration, SystemTime};
 use larder_host::Backend;
 use tempfile::TempDir;
 
-use crate::steps::{Values, begun_entries};
+use super::steps::begun_entries;
+use crate::contents::CACHE;
 
-/// The one cache of each storage.
-pub const CACHE: &str = "sessions";
-/// Longer than a writer is waited for.
+/// After this time, a temporary is stale for certain.
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub fn backend(folder: &Path, durability: &str) -> Backend {
     let backend = Backend::builtin().preopen(folder, "/");
     let backend = backend.env("LARDER_DURABILITY", durability).build();
     backend.expect("the folder is there")
-}
-
-pub fn load(backend: &Backend) -> Values {
-    let contents = backend.load(CACHE).expect("a kill damages nothing");
-    assert_eq!(contents.lost, 0, "a kill damages nothing");
-    let entries = contents.entries.into_iter();
-    entries.map(|entry| (entry.key, entry.value)).collect()
 }
 
 /// The storage that the processes of a test write to, one after the other.
@@ -48,8 +40,8 @@ impl Storage {
         paths
     }
 
-    /// Lets the temporaries of killed writers seem to be so old that they are taken for such, and saves the
-    /// cache as it is to begin with: then they are gone. Says how many there were.
+    /// Makes the temporaries of killed writers look stale, and saves the entries to begin with,
+    /// which reaps the temporaries. Gives how many there were.
     pub fn begin_anew(&self) -> usize {
         let left = self.temporaries();
         for path in &left {
@@ -57,7 +49,7 @@ impl Storage {
             let aged = file.and_then(|file| file.set_modified(SystemTime::now() - HOUR));
             aged.expect("the test may change its files");
         }
-        // Without syncs, some saves later: once there are several versions to remove.
+        // Without syncs, only a later save reaps: once there are several versions to remove.
         for _ in 0..10 {
             self.backend.save(CACHE, begun_entries()).expect("a save");
             if self.temporaries().is_empty() {

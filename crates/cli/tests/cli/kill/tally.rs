@@ -1,25 +1,25 @@
-//! What the kills of a test hit.
+//! Counts how far writers were when they were killed.
 
 use std::fmt;
 
-/// What the kills hit.
+/// How many kills came when.
 #[derive(Default)]
 pub struct Tally {
-    /// Before the first step was begun, as far as can be seen.
+    /// Before the first step began, as far as the test can see.
     before: usize,
-    /// Between or in the midst of steps.
+    /// During or between steps.
     within: usize,
     /// After the end.
     after: usize,
-    /// A step that had not returned was made all the same.
+    /// How many steps took effect although they had not returned.
     made: usize,
-    /// A temporary was left behind.
+    /// How many temporaries were left behind.
     pub temporaries: usize,
 }
 
 impl Tally {
-    /// Counts a kill of a process that had ended, or had begun to change something; and whether a change that it
-    /// had not reported was made.
+    /// Counts a kill: whether the process had ended, or had begun to change something, and whether
+    /// it made a change that it had not reported.
     pub fn count(&mut self, ended: bool, begun: bool, made: bool) {
         self.made += usize::from(made);
         *match (ended, begun) {
@@ -28,10 +28,8 @@ impl Tally {
             (false, false) => &mut self.before,
         } += 1;
     }
-}
 
-impl Tally {
-    /// How many kills hit between or in the midst of steps.
+    /// How many kills came during or between steps.
     pub fn within(&self) -> usize {
         self.within
     }
@@ -49,7 +47,7 @@ impl fmt::Display for Tally {
             self.temporaries
         )?;
         if self.made + self.temporaries == 0 {
-            write!(f, "; NONE WAS SEEN TO HIT A WRITE")?;
+            write!(f, "; NO KILL WAS SEEN TO HIT A WRITE")?;
         }
         Ok(())
     }

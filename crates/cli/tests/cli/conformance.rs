@@ -1,51 +1,21 @@
-//! `larder conformance`, run as people run it, on backends that keep their promises and on such as do not.
+//! `larder conformance`: backends that keep their promises, and backends that break some.
 
-use std::fs;
-use std::process::{Command, Stdio};
-
-use larder_components::{MEMORY, TIERED};
+use larder_components::{DISK, MEMORY, TIERED};
 use larder_conformance::CASES;
 use larder_host_test::components::BROKEN;
-use serde_json::Value;
-use tempfile::TempDir;
 
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
+use crate::place::{Ended, Place, objects};
 
-/// Runs the command on this file, with these arguments to follow.
+/// Runs the command on a file with these bytes, with these arguments to follow.
 fn conformance(file: &[u8], args: &[&str]) -> Ended {
-    let folder = TempDir::new().expect("a temporary folder");
-    fs::write(folder.path().join("backend.wasm"), file).expect("a file can be written");
-    run(&folder, &[&["backend.wasm"], args].concat())
-}
-
-fn run(folder: &TempDir, args: &[&str]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_larder"))
-        .arg("conformance")
-        .args(args)
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .output()
-        .expect("larder runs");
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    Ended {
-        code: output.status.code().expect("no signal"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
-}
-
-fn objects(text: &str) -> Vec<Value> {
-    let objects = text.lines().map(serde_json::from_str);
-    objects.map(|object| object.expect("JSON")).collect()
+    let place = Place::new();
+    place.write("backend.wasm", file);
+    place.run(&[&["conformance", "backend.wasm"], args].concat())
 }
 
 #[test]
 fn the_built_in_backend_keeps_every_promise_there_is() {
-    let ended = conformance(larder_components::DISK, &["--json"]);
+    let ended = conformance(DISK, &["--json"]);
     assert_eq!(
         (ended.code, ended.stderr.as_str()),
         (0, ""),
@@ -135,26 +105,27 @@ fn what_is_no_backend_is_said_to_be_none() {
             ended.stderr.contains("conformance of backend.wasm") && ended.stderr.contains(why);
         assert!(says, "no {why:?} in {}", ended.stderr);
     }
-    let empty = TempDir::new().expect("a temporary folder");
-    let ended = run(&empty, &["missing.wasm"]);
+    let ended = Place::new().run(&["conformance", "missing.wasm"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
     assert!(ended.stderr.contains("missing.wasm"), "{}", ended.stderr);
 }
 
 #[test]
-fn a_command_line_that_cannot_be_understood_is_told_apart() {
+fn conformance_with_arguments_that_cannot_be_understood_ends_with_code_2() {
     for (args, why) in [
-        (&["--env", "NAME"][..], "a variable is NAME=VALUE"),
-        (&["--env", "=value"], "a variable is NAME=VALUE"),
-        (&["no such case"], "no case has this in its name or promise"),
+        (&["--env", "NAME"][..], "a variable has to be NAME=VALUE"),
+        (&["--env", "=value"], "a variable has to be NAME=VALUE"),
+        (
+            &["no such case"],
+            "no case has this text in its name or promise",
+        ),
         (&["ttl", "clear"], "unexpected argument"),
     ] {
         let ended = conformance(MEMORY, args);
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{args:?}");
         assert!(ended.stderr.contains(why), "no {why:?} in {}", ended.stderr);
     }
-    let empty = TempDir::new().expect("a temporary folder");
-    let ended = run(&empty, &[]);
+    let ended = Place::new().run(&["conformance"]);
     assert_eq!(ended.code, 2);
     assert!(ended.stderr.contains("BACKEND.wasm"), "{}", ended.stderr);
 }

@@ -1,7 +1,5 @@
-//! Processes that are killed while they write to a real file system: what they had done is there, what they were
-//! at is there as a whole or not at all.
-
-#![cfg(unix)]
+//! Processes that are killed while they write to a real file system. Each change that they reported
+//! is there; an unreported change is there as a whole, or not at all.
 
 mod steps;
 mod storage;
@@ -10,27 +8,28 @@ mod writer;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fastrand::Rng;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 
-use steps::{STEPS, Step, Values, after, begun};
-use storage::{CACHE, Storage, files, load};
+use crate::contents::{CACHE, Values, load};
+use crate::place;
+use steps::{STEPS, Step, after, begun};
+use storage::{Storage, files};
 use tally::Tally;
 use writer::{Pace, SEED, Writer, is_writer, seed};
 
 const DURABILITIES: [&str; 2] = ["full", "atomic"];
 
-/// Says how to meet a failure again, if one comes; the moments of the kills remain a matter of luck.
-fn begin(test: &str) -> Rng {
+/// Prints how to repeat a failure. The moments of the kills differ from run to run all the same.
+fn begin(test: &str) -> Xoshiro256PlusPlus {
     let seed = seed();
-    println!(
-        "{SEED}={seed} cargo test -p larder-host --test kill -- --exact {test} --include-ignored --nocapture"
-    );
-    Rng::with_seed(seed)
+    println!("{SEED}={seed} cargo test --test cli -- --exact {test} --include-ignored --nocapture");
+    Xoshiro256PlusPlus::seed_from_u64(seed)
 }
 
 fn one_writer_is_killed(test: &str, kills: u64) {
@@ -70,7 +69,7 @@ fn one_writer_is_killed(test: &str, kills: u64) {
 
 #[test]
 fn a_killed_writer_leaves_what_it_had_done() {
-    let test = "a_killed_writer_leaves_what_it_had_done";
+    let test = "kill::a_killed_writer_leaves_what_it_had_done";
     if !is_writer() {
         one_writer_is_killed(test, 30);
     }
@@ -79,7 +78,7 @@ fn a_killed_writer_leaves_what_it_had_done() {
 #[test]
 #[ignore = "takes minutes"]
 fn a_writer_killed_a_thousand_times_leaves_what_it_had_done() {
-    let test = "a_writer_killed_a_thousand_times_leaves_what_it_had_done";
+    let test = "kill::a_writer_killed_a_thousand_times_leaves_what_it_had_done";
     if !is_writer() {
         one_writer_is_killed(test, 1000);
     }
@@ -134,7 +133,7 @@ fn two_writers_are_killed(test: &str, rounds: u64) {
 
 #[test]
 fn killed_writers_leave_what_each_had_done() {
-    let test = "killed_writers_leave_what_each_had_done";
+    let test = "kill::killed_writers_leave_what_each_had_done";
     if !is_writer() {
         two_writers_are_killed(test, 6);
     }
@@ -143,7 +142,7 @@ fn killed_writers_leave_what_each_had_done() {
 #[test]
 #[ignore = "takes minutes"]
 fn writers_killed_a_thousand_times_leave_what_each_had_done() {
-    let test = "writers_killed_a_thousand_times_leave_what_each_had_done";
+    let test = "kill::writers_killed_a_thousand_times_leave_what_each_had_done";
     if !is_writer() {
         two_writers_are_killed(test, 400);
     }
@@ -151,8 +150,7 @@ fn writers_killed_a_thousand_times_leave_what_each_had_done() {
 
 /// The command, with lines in a file to read.
 fn larder(storage: &Storage, durability: &str, verb: &str, lines: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_larder"))
-        .env("LARDER_CODE_CACHE", "")
+    place::larder()
         .arg("--dir")
         .arg(storage.folder.path())
         .args(["--durability", durability, verb, CACHE])
@@ -190,15 +188,15 @@ fn the_command_is_killed(test: &str, kills: u32) {
                 let files_before = files(&storage.folder.path().join(CACHE));
                 let mut child = larder(&storage, durability, verb, &input);
                 if round % 2 == 0 {
-                    thread::sleep(took.mul_f64(random.f64() * 1.1));
+                    thread::sleep(took.mul_f64(random.random::<f64>() * 1.1));
                 } else {
-                    // As soon as it is seen to write, or a little later.
+                    // As soon as the test sees it write, or a little later.
                     while files(&storage.folder.path().join(CACHE)) == files_before
                         && child.try_wait().is_ok_and(|status| status.is_none())
                     {
                         thread::yield_now();
                     }
-                    thread::sleep(Duration::from_millis(10).mul_f64(random.f64()));
+                    thread::sleep(Duration::from_millis(10).mul_f64(random.random()));
                 }
                 child.kill().expect("the process is ours");
                 let ended = child.wait().expect("it was killed").success();
@@ -220,12 +218,12 @@ fn the_command_is_killed(test: &str, kills: u32) {
 
 #[test]
 fn a_command_that_is_killed_was_carried_out_or_not() {
-    the_command_is_killed("a_command_that_is_killed_was_carried_out_or_not", 4);
+    the_command_is_killed("kill::a_command_that_is_killed_was_carried_out_or_not", 4);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn a_command_that_is_killed_hundreds_of_times_was_carried_out_or_not() {
-    let test = "a_command_that_is_killed_hundreds_of_times_was_carried_out_or_not";
+    let test = "kill::a_command_that_is_killed_hundreds_of_times_was_carried_out_or_not";
     the_command_is_killed(test, 100);
 }

@@ -1,0 +1,20 @@
+//! The command `larder`, run as people and scripts run it: processes over real files.
+
+mod apply;
+mod clear;
+mod components;
+mod conformance;
+mod contents;
+mod demo;
+#[cfg(target_os = "linux")]
+mod few_threads;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod import;
+#[cfg(unix)]
+mod kill;
+mod look;
+mod options;
+mod output;
+mod place;
+mod save;

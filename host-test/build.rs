@@ -11,7 +11,12 @@ fn main() {
         "example-keyvalue-visits",
         "example-http-cache",
     ];
-    let folders = ["crates/names", "examples", "host-test/broken", "host-test/guest"];
+    let folders = [
+        "crates/names",
+        "examples",
+        "host-test/broken",
+        "host-test/guest",
+    ];
     if let Err(why) = workspace::build(&packages, &folders) {
         println!("cargo::error={why}");
     }

@@ -9,10 +9,10 @@ use crate::dir::Dir;
 use crate::format::{self, Keys, Reader};
 use crate::keys::HashSet;
 use crate::legacy;
-use larder_names::LEGACY_SUFFIX;
 use crate::publish::file_name;
 use crate::store::{Cache, Stored};
 use crate::wasi::random::random::get_random_u64;
+use larder_names::LEGACY_SUFFIX;
 
 /// Names the caches that hold anything.
 pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {

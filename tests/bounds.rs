@@ -14,7 +14,6 @@ use larder_fuzz_checks::forge::{
     push_directory, push_end, push_frame, push_index, push_old_index,
 };
 
-
 /// What a file takes at the least, besides its name and what is in it.
 const PER_FILE: usize = 128;
 

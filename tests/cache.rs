@@ -26,8 +26,9 @@ mod bindings {
 use bindings::Caching;
 use bindings::exports::larder::cache::cache::{Error, Found, Metrics, Options};
 
-static ABOVE_DISK: LazyLock<Component> =
-    LazyLock::new(|| compiled(&plug(larder_components::CACHE, &[larder_components::DISK]).unwrap()));
+static ABOVE_DISK: LazyLock<Component> = LazyLock::new(|| {
+    compiled(&plug(larder_components::CACHE, &[larder_components::DISK]).unwrap())
+});
 
 static ABOVE_MEMORY: LazyLock<Component> =
     LazyLock::new(|| compiled(&plug(larder_components::CACHE, &[MEMORY]).unwrap()));

@@ -282,9 +282,12 @@ fn an_import_that_nothing_was_put_into_is_told() {
         error.contains("nothing was put where larder:cache/"),
         "{error}"
     );
-    let error = plug(larder_components::CACHE, &[larder_components::DISK, KEYVALUE])
-        .unwrap_err()
-        .to_string();
+    let error = plug(
+        larder_components::CACHE,
+        &[larder_components::DISK, KEYVALUE],
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("exports nothing that is imported"),
         "{error}"
@@ -319,7 +322,13 @@ fn composed_of_everything_nothing_of_larder_is_left_to_import() {
 
 #[test]
 fn each_component_takes_at_most_250_kib() {
-    let components = [larder_components::CACHE, MEMORY, SIMPLE_UPDATES, TIERED, KEYVALUE];
+    let components = [
+        larder_components::CACHE,
+        MEMORY,
+        SIMPLE_UPDATES,
+        TIERED,
+        KEYVALUE,
+    ];
     let sizes = components.map(|component| component.len().div_ceil(1024));
     assert!(sizes.iter().all(|size| *size <= 250), "{sizes:?} KiB");
 }

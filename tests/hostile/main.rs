@@ -10,8 +10,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use larder_fuzz_checks::forge::{Directory, PREAMBLE};
 use larder_disk::format::{Header, Kind, LostKeys, Put, Record, encode};
+use larder_fuzz_checks::forge::{Directory, PREAMBLE};
 use larder_host_test::{Contents, Entry, Error, Instance, Subject, When, entry, put, tree, values};
 
 const CACHE: &str = "sessions";

@@ -4,8 +4,8 @@ mod plain;
 
 use std::time::Duration;
 
-use larder_conformance::{Case, Component, Feature, Subject, Verdict, certify};
 use larder_components::MEMORY;
+use larder_conformance::{Case, Component, Feature, Subject, Verdict, certify};
 use larder_host_test::components::BROKEN;
 
 use plain::{Fault, Plain};

@@ -218,7 +218,10 @@ impl<'a> Visit<'a> for Reader<'_> {
     }
 
     fn visit_path(&mut self, path: &'a syn::Path) {
-        let names = path.segments.iter().map(|segment| segment.ident.to_string());
+        let names = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string());
         let names: Name = names.collect();
         if names.len() > 1 {
             self.0.mentions.insert(names);

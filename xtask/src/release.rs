@@ -21,7 +21,10 @@ pub fn write(out: &Path, dry: bool) -> Outcome {
     }
     wit::write(out)?;
     if !dry {
-        cargo(workspace(), &["build", "--release", "--locked", "--package", "larder-cli"])?;
+        cargo(
+            workspace(),
+            &["build", "--release", "--locked", "--package", "larder-cli"],
+        )?;
         let built = target().join(format!("release/larder{EXE_SUFFIX}"));
         let command = out.join(format!("larder-{ARCH}-{OS}{EXE_SUFFIX}"));
         fs::copy(&built, &command).map_err(about(&built))?;
@@ -37,7 +40,10 @@ pub fn write(out: &Path, dry: bool) -> Outcome {
     for name in names {
         let path = out.join(&name);
         let bytes = fs::read(&path).map_err(about(&path))?;
-        let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let name = name.to_string_lossy();
         let _ = writeln!(sums, "{sum}  {name}");
         let _ = writeln!(sizes, "| {name} | {} | {sum} |", bytes.len());

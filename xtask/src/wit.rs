@@ -13,7 +13,9 @@ use crate::{Outcome, about, workspace};
 pub fn write(out: &Path) -> Outcome<Vec<PathBuf>> {
     let source = workspace().join("wit");
     let mut resolve = Resolve::new();
-    let (package, _) = resolve.push_dir(&source).map_err(|error| format!("{error:#}"))?;
+    let (package, _) = resolve
+        .push_dir(&source)
+        .map_err(|error| format!("{error:#}"))?;
     let name = &resolve.packages[package].name;
     let version = name.version.as_ref().ok_or("the package has no version")?;
     let file = format!("{}-{}-{version}", name.namespace, name.name);
@@ -26,7 +28,10 @@ pub fn write(out: &Path) -> Outcome<Vec<PathBuf>> {
     let binary = wit_component::encode(&resolve, package).map_err(|error| format!("{error:#}"))?;
 
     let files = [
-        (out.join(format!("{file}.wit")), text.output.to_string().into_bytes()),
+        (
+            out.join(format!("{file}.wit")),
+            text.output.to_string().into_bytes(),
+        ),
         (out.join(format!("{file}.wasm")), binary),
     ];
     for (path, bytes) in &files {

@@ -23,14 +23,17 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
-    let failed = |what: &PathBuf, why| Failure::Said(format!("components: {}: {why}", what.display()));
+    let failed =
+        |what: &PathBuf, why| Failure::Said(format!("components: {}: {why}", what.display()));
     fs::create_dir_all(&args.out).map_err(|error| failed(&args.out, error))?;
     for component in larder_components::ALL {
         let file = args.out.join(component.file_name());
         fs::write(&file, component.bytes).map_err(|error| failed(&file, error))?;
         let bytes = component.bytes.len();
         match output.json {
-            true => output.object(&json!({"operation": "components", "file": file, "bytes": bytes}))?,
+            true => {
+                output.object(&json!({"operation": "components", "file": file, "bytes": bytes}))?
+            }
             false => output.line(format!("{}: {bytes} bytes", file.display()))?,
         }
     }

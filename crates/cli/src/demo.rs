@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, io};
 
 use indicatif::BinaryBytes;
-use larder_pickle::Import;
 use larder_host::{Backend, Change, Contents, Entry};
+use larder_pickle::Import;
 use serde_json::json;
 use wasmtime_wasi::HostWallClock;
 

@@ -39,8 +39,8 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
 
     let progress = output::working(&format!("reading {file}"));
     let bytes = fs::read(&args.file).map_err(|error| of_file(error.to_string()))?;
-    let import =
-        larder_pickle::read(&bytes, SystemTime::now()).map_err(|error| of_file(error.to_string()))?;
+    let import = larder_pickle::read(&bytes, SystemTime::now())
+        .map_err(|error| of_file(error.to_string()))?;
     drop(progress);
 
     for skipped in &import.skipped {
@@ -81,5 +81,8 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
 /// An entry of a pickle, as the backend stores it.
 pub fn stored(entry: larder_pickle::Entry) -> Entry {
     let larder_pickle::Entry { key, value, ttl } = entry;
-    Entry { ttl, ..Entry::new(key, value) }
+    Entry {
+        ttl,
+        ..Entry::new(key, value)
+    }
 }

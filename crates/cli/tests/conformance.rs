@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use larder_conformance::CASES;
 use larder_components::{MEMORY, TIERED};
+use larder_conformance::CASES;
 use larder_host_test::components::BROKEN;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -327,7 +327,8 @@ fn the_command_names_the_operation_the_cache_and_the_full_disk() {
         Write::Save.prepare(disk);
         let before = disk.load();
         disk.leave(Room::Pages(0));
-        let pickle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/pickle/plain-5.pkl");
+        let pickle =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/pickle/plain-5.pkl");
         let folder = tempfile::tempdir().expect("a temporary folder elsewhere");
         let lines = folder.path().join("lines.jsonl");
         fs::write(&lines, r#"{"key": "new", "value": "value"}"#).expect("it has room");

@@ -8,7 +8,6 @@ use larder_fuzz_checks::import::{check, check_bounds};
 use larder_pickle::{Entry, Import, PickleError, read};
 use proptest::prelude::*;
 
-
 const PROTOCOLS: [u8; 6] = [0, 1, 2, 3, 4, 5];
 
 /// When the files of `tests/data/pickle` say that they were saved.

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::{fs, thread};
 
-use larder_host::wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2};
-use larder_host::{Backend, Guest, Layer, Limits, Options};
+use larder_host::wasmtime_48::wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2};
+use larder_host::{Backend, Layer, Limits, Options, Tenant};
 use larder_host_test::components;
 use tempfile::TempDir;
 use wasmtime::component::{
@@ -17,7 +17,7 @@ const MIB: u32 = 1 << 20;
 
 /// What belongs to an instance of the guest.
 struct State {
-    larder: Guest,
+    larder: Tenant,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -41,7 +41,7 @@ static GUEST: LazyLock<InstancePre<State>> = LazyLock::new(|| {
     linker.instantiate_pre(&component).unwrap()
 });
 
-fn state(larder: Guest) -> State {
+fn state(larder: Tenant) -> State {
     State {
         larder,
         wasi: WasiCtxBuilder::new().build(),
@@ -56,14 +56,14 @@ struct Running {
 }
 
 impl Running {
-    fn new(larder: Guest) -> Running {
+    fn new(larder: Tenant) -> Running {
         let mut store = Store::new(GUEST.engine(), state(larder));
         let instance = GUEST.instantiate(&mut store).unwrap();
         Running { store, instance }
     }
 
     fn of(layer: &Layer, tenant: &str) -> Running {
-        Running::new(layer.guest(tenant).unwrap())
+        Running::new(layer.tenant(tenant).unwrap())
     }
 
     /// Calls what it exports under this name.
@@ -273,11 +273,8 @@ fn what_a_guest_leaves_open_is_closed_however_it_ends() {
     let (_folder, backend) = disk();
     let layer = Layer::new(backend.clone()).unwrap();
     for crashes in [false, true] {
-        let one = Limits {
-            caches: 1,
-            ..Limits::default()
-        };
-        let guest = || layer.guest("tenant").unwrap().limits(one.clone());
+        let one = Limits::default().caches(1);
+        let guest = || layer.tenant("tenant").unwrap().limits(one.clone());
         let cache = format!("cache {crashes}");
         let mut dying = Running::new(guest());
         dying.open(&cache).unwrap();
@@ -298,12 +295,11 @@ fn what_a_guest_leaves_open_is_closed_however_it_ends() {
 #[test]
 fn a_tenant_has_no_more_than_its_limits_and_others_have_theirs() {
     let (_folder, layer) = layer();
-    let limits = Limits {
-        caches: 2,
-        capacity: 100,
-        capacity_bytes: u64::from(MIB),
-    };
-    let guest = || layer.guest("tenant").unwrap().limits(limits.clone());
+    let limits = Limits::default()
+        .caches(2)
+        .capacity(100)
+        .capacity_bytes(u64::from(MIB));
+    let guest = || layer.tenant("tenant").unwrap().limits(limits.clone());
     let (mut one, mut two) = (Running::new(guest()), Running::new(guest()));
     one.open("a").unwrap();
     two.open("b").unwrap();
@@ -401,11 +397,8 @@ fn a_guest_goes_on_while_the_backend_fails_and_hears_of_it() {
 fn guests_outlive_an_instance_of_the_layer_that_breaks_down() {
     let (_folder, backend) = disk();
     let layer = Layer::with_memory_limit(backend, 16 << 20).unwrap();
-    let all = Limits {
-        capacity_bytes: u64::MAX,
-        ..Limits::default()
-    };
-    let hungry = layer.guest("two").unwrap().limits(all);
+    let all = Limits::default().capacity_bytes(u64::MAX);
+    let hungry = layer.tenant("two").unwrap().limits(all);
     let (mut one, mut two) = (Running::of(&layer, "one"), Running::new(hungry));
     one.open("cache").unwrap();
     one.set("cache", "flushed", "value");
@@ -436,7 +429,7 @@ fn guests_in_asynchronous_stores_are_served_as_well() {
         let mut linker = Linker::new(GUEST.engine());
         p2::add_to_linker_async(&mut linker).unwrap();
         Layer::add_to_linker(&mut linker, |state: &mut State| &mut state.larder).unwrap();
-        let mut store = Store::new(GUEST.engine(), state(layer.guest("tenant").unwrap()));
+        let mut store = Store::new(GUEST.engine(), state(layer.tenant("tenant").unwrap()));
         let component = GUEST.component();
         let instance = linker.instantiate_async(&mut store, component).await;
         let work = instance

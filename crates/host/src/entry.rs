@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// let entry = Entry::new("user:1", "alice").ttl(Duration::from_secs(600));
 /// assert_eq!(entry.value, b"alice");
 /// ```
+// Exhaustive: programs build it and take it apart, and the contract fixes its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct Entry {
     /// The string by which the entry is found.
     pub key: String,

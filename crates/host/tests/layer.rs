@@ -164,20 +164,13 @@ fn options_are_those_of_whoever_opened_last() {
     let disk = Disk::new();
     let cache = disk.open("cache");
     cache.set_many((0..10).map(|n| Entry::new(n.to_string(), "")));
-    let every = Options {
-        capacity: Some(3),
-        flush_every: Some(1),
-        ..Options::default()
-    };
+    let every = Options::default().capacity(3).flush_every(1);
     let other = disk.layer.open("cache", &every).unwrap();
     assert_eq!(cache.metrics().entries, 3);
     assert_eq!(disk.stored("cache"), strings(["7", "8", "9"]));
     other.set("x", "", None);
     assert_eq!(disk.stored("cache"), strings(["8", "9", "x"]));
-    let nothing = Options {
-        capacity: Some(0),
-        ..Options::default()
-    };
+    let nothing = Options::default().capacity(0);
     let _last = disk.layer.open("cache", &nothing).unwrap();
     cache.set("y", "", None);
     assert!(cache.get("y").is_none());
@@ -365,7 +358,7 @@ fn tenants_that_not_every_storage_tells_apart_are_refused() {
     let disk = Disk::new();
     let long = "x".repeat(101);
     for tenant in ["", ".", ".x", "A", "é", "a+b", "a/b", "a b", "a\0", &long] {
-        let error = disk.layer.guest(tenant).unwrap_err();
+        let error = disk.layer.tenant(tenant).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::InvalidName(_)),
             "{tenant}: {error}"
@@ -373,11 +366,11 @@ fn tenants_that_not_every_storage_tells_apart_are_refused() {
         assert!(
             error
                 .to_string()
-                .starts_with("guest: invalid name: a tenant ")
+                .starts_with("tenant: invalid name: a tenant ")
         );
     }
     for tenant in ["a", "tenant-1", "example.com", "_", &long[1..]] {
-        disk.layer.guest(tenant).unwrap();
+        disk.layer.tenant(tenant).unwrap();
     }
 }
 

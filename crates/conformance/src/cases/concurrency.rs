@@ -6,8 +6,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::case::spawn;
 use crate::contract::{Change, Contents, Entry, Error, entry, put, values};
+use crate::panics::spawn;
 use crate::{Instance, Subject};
 
 const WRITERS: usize = 3;

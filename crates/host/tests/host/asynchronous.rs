@@ -84,7 +84,9 @@ fn a_read_gives_what_a_load_gives_in_many_batches() {
 #[test]
 fn a_write_of_many_batches_stores_what_a_save_stores() {
     with_disk(async |disk, _| {
-        disk.save("cache", [Entry::new("before", "")]).await.unwrap();
+        disk.save("cache", [Entry::new("before", "")])
+            .await
+            .unwrap();
         write(disk, "cache", many()).await;
         assert!(kept(disk.load("cache").await.unwrap().entries) == saved(many()));
         write(disk, "cache", Vec::new()).await;
@@ -109,7 +111,9 @@ fn a_read_is_a_stream() {
 #[test]
 fn a_writer_that_is_dropped_has_done_nothing() {
     with_disk(async |disk, folder| {
-        disk.save("cache", [Entry::new("before", "")]).await.unwrap();
+        disk.save("cache", [Entry::new("before", "")])
+            .await
+            .unwrap();
         for count in [0, 1, many().len()] {
             let mut writer = disk.write("cache");
             for entry in many().into_iter().take(count) {
@@ -133,7 +137,9 @@ async fn no_temporaries(folder: &Path) {
             cache.is_dir().then(|| fs::read_dir(cache).unwrap())
         });
         let names = files.flatten().map(|file| file.unwrap().path());
-        names.filter(|name| name.extension().is_some_and(|is| is == "tmp")).count()
+        names
+            .filter(|name| name.extension().is_some_and(|is| is == "tmp"))
+            .count()
     };
     for _ in 0..1000 {
         if temporaries() == 0 {
@@ -151,7 +157,10 @@ fn entries_that_are_dropped_early_leave_the_backend_working() {
         let mut entries = disk.read("cache").await.unwrap();
         entries.next().await.unwrap().unwrap();
         drop(entries);
-        assert_eq!(disk.load("cache").await.unwrap().entries.len(), many().len());
+        assert_eq!(
+            disk.load("cache").await.unwrap().entries.len(),
+            many().len()
+        );
     });
 }
 

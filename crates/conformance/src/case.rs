@@ -43,7 +43,7 @@ macro_rules! table {
         )*)*];
     };
 }
-crate::__cases! { (table) [] }
+crate::cases::__cases! { (table) [] }
 
 /// Judges a backend by every case. The function gives a subject with empty storage for each case.
 ///

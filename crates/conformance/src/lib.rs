@@ -82,3 +82,8 @@ macro_rules! __tests {
         )*)*
     };
 }
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

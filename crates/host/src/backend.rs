@@ -84,7 +84,7 @@ impl Backend {
         let limit = self.pool.settings.memory_limit;
         let mut source = Entries::open(&self.pool, "load", cache)?;
         let mut entries = Vec::new();
-        // Reserves room for all entries. If that much is not available, fewer entries may still fit.
+        // Reserves room for all entries. Without that much room, fewer entries may still fit.
         let expected = source.total().min((limit / size_of::<LiveEntry>()) as u64);
         let _ = entries.try_reserve_exact(expected as usize);
         let mut size = 0_usize;

@@ -138,8 +138,8 @@ impl From<cache_inspect::CacheStat> for CacheStat {
             files: stat.files,
             version: stat.version,
             saved_at: stat.saved_at.and_then(|at| {
-                // `Duration::new` would panic: a component may give 2^32 nanoseconds, or a year that
-                // the host cannot express.
+                // `Duration::new` would panic: a component may give 2^32 nanoseconds, or a year
+                // that the host cannot express.
                 SystemTime::UNIX_EPOCH
                     .checked_add(Duration::from_secs(at.seconds))?
                     .checked_add(Duration::from_nanos(at.nanoseconds.into()))

@@ -55,11 +55,11 @@ pub(crate) fn find(folder: &Path, key: &Key) -> io::Result<Option<Component>> {
     if head != self::head(key, code) {
         return Ok(None);
     }
-    // SAFETY: `deserialize` needs bytes that `serialize` gave for an equal engine; other bytes could
-    // be any machine code. Only this user may have written the file, so a process of this user wrote
-    // it. That process ran `keep`, since the file has the key and the checksum. The file is whole,
-    // since both are right. The key covers the component and the engine's settings. The checked
-    // bytes are the used bytes: they are in memory by now.
+    // SAFETY: `deserialize` needs bytes that `serialize` gave for an equal engine; other bytes
+    // could be any machine code. Only this user may have written the file, so a process of this
+    // user wrote it. That process ran `keep`, since the file has the key and the checksum. The file
+    // is whole, since both are right. The key covers the component and the engine's settings. The
+    // checked bytes are the used bytes: they are in memory by now.
     let component = unsafe { Component::deserialize(&ENGINE, code) };
     Ok(component.ok())
 }

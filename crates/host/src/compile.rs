@@ -9,7 +9,8 @@ use wasmtime::component::Component;
 use crate::engine::ENGINE;
 use crate::{Error, ErrorKind, code_cache};
 
-/// The largest component that is compiled, in bytes. A compilation takes time and cannot be stopped.
+/// The largest component that is compiled, in bytes. A compilation takes time and cannot be
+/// stopped.
 pub(crate) const LARGEST: usize = 64 << 20;
 
 /// The first bytes of WebAssembly.

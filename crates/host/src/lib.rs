@@ -124,3 +124,8 @@ pub mod wasmtime_48 {
     pub use wasmtime;
     pub use wasmtime_wasi;
 }
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! Instances that run at once on the same storage, a thread each.
+//! Cases about instances that use the same storage at once, each in its own thread.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -13,7 +13,7 @@ use crate::{Instance, Subject};
 const WRITERS: usize = 3;
 const READERS: usize = 2;
 
-/// Tells the end of the writers to the readers, in whatever way they ended.
+/// Counts the running writers, also when one panics.
 struct Working<'a>(&'a AtomicUsize);
 
 impl Drop for Working<'_> {
@@ -22,7 +22,7 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Runs writers at once, which begin together, and readers until those have ended.
+/// Runs writers that begin at the same time, and readers until the writers have ended.
 fn at_once(
     s: &dyn Subject,
     write: impl Fn(usize, &mut Box<dyn Instance>) + Sync,
@@ -30,7 +30,7 @@ fn at_once(
 ) {
     let begin = Barrier::new(WRITERS + READERS);
     let working = AtomicUsize::new(WRITERS);
-    // Before anybody writes: what an instance knew at its start it is not to rely upon.
+    // All instances start before the first write: an instance must not rely on what it read then.
     let open = || {
         let opened = catch_unwind(AssertUnwindSafe(|| s.open()));
         begin.wait();
@@ -59,7 +59,7 @@ fn at_once(
     });
 }
 
-/// Makes a call again for as long as the others are in its way, and not forever.
+/// Makes a call again while it is `unavailable`, up to a thousand times.
 fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
     for _ in 0..1000 {
         match call() {
@@ -70,14 +70,14 @@ fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
     panic!("a call is unavailable for a thousand times");
 }
 
-/// Entries that all say the same, one of which nobody else has.
+/// Makes a version of the cache: its entries have the same value, and one key is its own.
 fn version(stamp: &str) -> Vec<Entry> {
     let same = (0..12).map(|n| entry(format!("key:{n}"), stamp.repeat(300), None));
     let own = entry(format!("only of {stamp}"), stamp.repeat(300), None);
     same.chain([own]).collect()
 }
 
-/// The stamp of what is stored, all of which has to be of one version.
+/// The stamp of the stored version. All entries must be of that version.
 fn stamp(contents: Contents) -> String {
     let values = values(contents);
     let own = values.keys().find_map(|key| key.strip_prefix("only of "));
@@ -91,7 +91,7 @@ fn stamp(contents: Contents) -> String {
     stamp
 }
 
-/// The version that is left is the last of one of the writers.
+/// In the end, the cache is the last version of one of the writers.
 pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
     const SAVES: usize = 15;
     let saved = s.open().save("sessions", &version("before"));
@@ -113,7 +113,7 @@ pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
     assert!(last.contains(&left), "{left} is not the last of a writer");
 }
 
-/// None that returned is undone by another; and the two halves of one are seen together.
+/// No apply undoes another that has returned. A load gives both changes of an apply, or none.
 pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
     const APPLIES: usize = 25;
     let counted = |contents: Contents| {

@@ -1,10 +1,10 @@
-//! The names of caches.
+//! Cases about the names of caches.
 
 use super::{live, loaded};
 use crate::contract::{Error, entry, put};
 use crate::{Feature, Subject};
 
-/// Refused as `invalid-name`, which says what is wrong, and nothing is touched.
+/// The error is `invalid-name`, with a text. Nothing changes.
 pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn Subject) {
     let names = [
         "".to_owned(),
@@ -77,7 +77,7 @@ pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn S
     }
 }
 
-/// The rules forbid no more than they say.
+/// A backend must not have stricter rules.
 pub(crate) fn unusual_names_within_the_rules_work(s: &dyn Subject) {
     let mut names = [
         "n".repeat(200),

@@ -90,9 +90,10 @@ impl Cache {
         keys.map(|key| self.get(key.as_ref())).collect()
     }
 
-    /// Gives the value of a key, or lets one caller compute a missing value. The first caller claims
-    /// the key for the time of the lease. Other callers are told to wait, until the key is set or
-    /// deleted, or the lease ends. With a lease of zero, the next caller claims the key again.
+    /// Gives the value of a key, or lets one caller compute a missing value. The first caller
+    /// claims the key for the time of the lease. Other callers are told to wait, until the key is
+    /// set or deleted, or the lease ends. With a lease of zero, the next caller claims the key
+    /// again.
     pub fn get_or_claim(&self, key: &str, lease: Duration) -> Found {
         let found = self.call(key.len(), |cache, store, this| {
             cache.call_get_or_claim(store, this, key, nanoseconds(lease))
@@ -226,8 +227,8 @@ impl Cache {
         }
     }
 
-    /// Makes a call with this many bytes of keys and values. None: the call failed, or there are too
-    /// many bytes.
+    /// Makes a call with this many bytes of keys and values. None: the call failed, or there are
+    /// too many bytes.
     fn call<T>(&self, size: usize, call: impl Call<T>) -> Option<T> {
         let fits = size <= self.largest;
         fits.then(|| self.caches.lock().call(self.place, call).ok())?

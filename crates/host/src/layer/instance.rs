@@ -68,8 +68,8 @@ impl Linked {
         })
     }
 
-    /// How many bytes may go into an instance, or come out of it, in one call. During the call, they
-    /// are in memory several times.
+    /// How many bytes may go into an instance, or come out of it, in one call. During the call,
+    /// they are in memory several times.
     pub(super) fn largest(&self) -> usize {
         self.settings.memory_limit / 4
     }

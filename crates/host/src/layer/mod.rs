@@ -43,7 +43,8 @@ const LAYER: &str = "cache layer";
 /// All callers use one instance of the layer's component. Any number of threads may share a layer,
 /// and a clone is the same layer. Calls wait for one another. A `get` takes about a microsecond. A
 /// call that flushes changes or opens a cache takes as long as the backend. Calls block the thread,
-/// which may run asynchronous tasks; if it must not be blocked, call from a thread for blocking work.
+/// which may run asynchronous tasks. If it must not be blocked, call from a thread for blocking
+/// work.
 ///
 /// The memory decides, and the backend is best effort: if the backend fails, caches go on without
 /// it. [`Cache::metrics`] and [`Cache::flush`] report its errors.

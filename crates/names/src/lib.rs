@@ -9,12 +9,11 @@
 
 /// The longest name, in bytes.
 ///
-/// File systems allow 255 bytes. A file of the Python module has a name a few bytes longer than
-/// that of its cache.
+/// File systems allow 255 bytes. The name of a file from before Larder's own format is a few bytes
+/// longer than the cache name.
 pub const LONGEST: usize = 200;
 
-/// The end of the name of a file that Larder wrote before it had its own format. The beginning is
-/// the cache name.
+/// The end of the name of a file from before Larder's own format. The beginning is the cache name.
 pub const LEGACY_SUFFIX: &str = ".postcard";
 
 /// Checks a cache name.

@@ -9,7 +9,7 @@ use crate::{Feature, Subject, panics};
 /// A promise of the contract, and its test.
 #[non_exhaustive]
 pub struct Case {
-    /// The name of the case: that of its test function.
+    /// The name of the case, which is also the name of its test.
     pub name: &'static str,
     /// The promise, in a sentence.
     pub promise: &'static str,
@@ -47,8 +47,8 @@ crate::cases::__cases! { (table) [] }
 
 /// Judges a backend by every case. The function gives a subject with empty storage for each case.
 ///
-/// Nothing that the backend does ends the kit. The first call puts a panic hook before that of the
-/// process. The hook keeps panics of judged cases, instead of printing them.
+/// Nothing that the backend does ends the kit. The first call sets a panic hook, which keeps the
+/// messages of judged cases. It leaves all other panics to the previous hook.
 pub fn certify<S: Subject>(subject: impl Fn() -> S) -> Vec<(&'static Case, Verdict)> {
     let judged = CASES.iter().map(|case| (case, case.judge(&subject)));
     judged.collect()

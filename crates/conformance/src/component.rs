@@ -11,7 +11,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::exports::exports;
 use crate::running::{ENGINE, Limits, Shared};
-use crate::{Clock, Exports, Feature, Instance, State, Subject, waiting};
+use crate::{Clock, Exports, Feature, Inside, Instance, Subject, waiting};
 
 /// How long a call may take by default.
 const TIME: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ const TIME: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Clone)]
 pub struct Component {
-    component: InstancePre<State<Limits>>,
+    component: InstancePre<Inside<Limits>>,
     exports: Exports,
     environment: Vec<(String, String)>,
     volatile: bool,

@@ -31,10 +31,10 @@ mod component;
 pub mod contract;
 mod exports;
 mod folder;
+mod inside;
 mod instance;
 mod panics;
 mod running;
-mod state;
 mod subject;
 mod waiting;
 
@@ -43,8 +43,8 @@ pub use clock::Clock;
 pub use component::{Component, ComponentSubject, NotABackend};
 pub use exports::{Exports, Functions};
 pub use folder::tree;
+pub use inside::Inside;
 pub use instance::{Instance, Reader, Writer};
-pub use state::State;
 pub use subject::{Feature, Subject};
 
 /// Makes a test of every case. The expression gives a [`Subject`] with empty storage, and is

@@ -38,7 +38,8 @@ pub(crate) fn spawn<'scope, T: Send + 'scope>(
     })
 }
 
-/// Puts a hook before that of the process, once: it keeps the panics of cases.
+/// Sets a panic hook, once. It keeps the messages of cases, and leaves other panics to the previous
+/// hook.
 fn silence() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

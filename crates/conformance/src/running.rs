@@ -10,7 +10,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
 use crate::contract::{Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report};
-use crate::{Exports, Functions, Instance, Reader, State, Writer};
+use crate::{Exports, Functions, Inside, Instance, Reader, Writer};
 
 /// The memory of an instance in bytes, and also the limit for one answer.
 const MEMORY: usize = 1 << 30;
@@ -48,7 +48,7 @@ pub(crate) struct Limits {
 
 /// An instance, until a call breaks it.
 struct Running {
-    store: Store<State<Limits>>,
+    store: Store<Inside<Limits>>,
     functions: Functions,
     ended: bool,
 }
@@ -64,7 +64,7 @@ impl Shared {
     ///
     /// If it does not start.
     pub(crate) fn start(
-        component: &InstancePre<State<Limits>>,
+        component: &InstancePre<Inside<Limits>>,
         exports: &Exports,
         wasi: &mut WasiCtxBuilder,
         time_limit: Duration,
@@ -77,12 +77,12 @@ impl Shared {
             time: time_limit,
             deadline: Time::now() + time_limit,
         };
-        let mut store = Store::new(&ENGINE, State::new(wasi.build(), limits));
-        store.limiter(|state| &mut state.own.memory);
+        let mut store = Store::new(&ENGINE, Inside::new(wasi.build(), limits));
+        store.limiter(|state| &mut state.extra.memory);
         store.set_hostcall_fuel(MEMORY);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
-            let limits = &store.data().own;
+            let limits = &store.data().extra;
             match limits.deadline <= Time::now() {
                 true => Err(late(limits.time)),
                 false => Ok(UpdateDeadline::Continue(1)),
@@ -96,7 +96,7 @@ impl Shared {
                 functions,
                 ended: false,
             }))),
-            Err(error) => panic!("it does not start: {}", store.data().own.explain(&error)),
+            Err(error) => panic!("it does not start: {}", store.data().extra.explain(&error)),
         }
     }
 
@@ -113,15 +113,15 @@ impl Shared {
     fn call<T>(
         &self,
         function: &str,
-        call: impl FnOnce(&mut Store<State<Limits>>, &Functions) -> wasmtime::Result<T>,
+        call: impl FnOnce(&mut Store<Inside<Limits>>, &Functions) -> wasmtime::Result<T>,
     ) -> T {
         let answer = self.with(|running| {
-            let limits = &mut running.store.data_mut().own;
+            let limits = &mut running.store.data_mut().extra;
             limits.deadline = Time::now() + limits.time;
             let answer = call(&mut running.store, &running.functions);
             answer.map_err(|error| {
                 running.ended = true;
-                running.store.data().own.explain(&error)
+                running.store.data().extra.explain(&error)
             })
         });
         answer.unwrap_or_else(|why| panic!("{function} gives no answer: {why}"))

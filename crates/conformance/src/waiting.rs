@@ -9,15 +9,15 @@ use wasmtime_wasi::p2::bindings::io::poll as asynchronous;
 use wasmtime_wasi::p2::bindings::sync::io::poll;
 use wasmtime_wasi::runtime::in_tokio;
 
-use crate::State;
+use crate::Inside;
 use crate::running::{Limits, late};
 
 /// Replaces the poll of WASI. An epoch interrupts an instance that computes, but not one that
 /// waits.
-pub(crate) fn add_to_linker(linker: &mut Linker<State<Limits>>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<Inside<Limits>>) -> wasmtime::Result<()> {
     poll::add_to_linker::<_, HasWaiting>(linker, |state| Waiting {
         table: &mut state.table,
-        limits: &state.own,
+        limits: &state.extra,
     })
 }
 

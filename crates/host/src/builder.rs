@@ -175,7 +175,7 @@ impl Builder {
     /// started, after the settings above are made. Several functions run in the order in which they
     /// were given.
     ///
-    /// `WasiCtxBuilder` is that of [`wasmtime_48`](crate::wasmtime_48).
+    /// The module [`wasmtime_48`](crate::wasmtime_48) has the type `WasiCtxBuilder`.
     pub fn wasi(mut self, set: impl Fn(&mut WasiCtxBuilder) + Send + Sync + 'static) -> Self {
         self.settings.wasi.push(Box::new(set));
         self

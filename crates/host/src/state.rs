@@ -23,7 +23,7 @@ const STDERR: usize = 64 * 1024;
 /// How many of the last lines on standard error an error shows.
 const STDERR_LINES: usize = 4;
 
-/// The host's side of an instance: WASI, limits, and `own`, the data of the functions that the host
+/// The host's side of an instance: WASI, limits, and `extra`, the data of the functions that the host
 /// provides besides WASI.
 pub(crate) struct State<T = ()> {
     wasi: WasiCtx,
@@ -41,7 +41,7 @@ pub(crate) struct State<T = ()> {
     deadline: Option<Instant>,
     /// Whether this call was computing at its deadline.
     late: bool,
-    pub(crate) own: T,
+    pub(crate) extra: T,
 }
 
 impl<T: Send + 'static> State<T> {
@@ -49,7 +49,7 @@ impl<T: Send + 'static> State<T> {
     pub(crate) fn store(
         settings: &Settings,
         deadline: Option<Instant>,
-        own: T,
+        extra: T,
     ) -> Result<Store<Self>, Error> {
         let stderr = MemoryOutputPipe::new(STDERR);
         let (wasi, folders) = settings.wasi(stderr.clone())?;
@@ -66,7 +66,7 @@ impl<T: Send + 'static> State<T> {
             refused: false,
             deadline,
             late: false,
-            own,
+            extra,
         };
         let mut store = Store::new(&ENGINE, state);
         store.limiter(|state| state);

@@ -300,7 +300,7 @@ pub(crate) fn a_reader_gives_the_cache_as_it_was_when_it_was_opened(s: &dyn Subj
     }
 }
 
-/// The time of each call counts, not that of the opening. Deadlines are instants of the clock.
+/// The time of each call counts, not the time of the opening. Deadlines are instants of the clock.
 pub(crate) fn a_reader_leaves_out_what_has_expired_by_the_call(s: &dyn Subject) {
     let mut backend = s.open();
     let entries: Vec<Entry> = (0..3_000)

@@ -134,7 +134,7 @@ impl given::types::Host for State {}
 impl given::cache_backend::Host for State {
     fn load(&mut self, cache: String) -> wasmtime::Result<Result<Contents, given::types::Error>> {
         let clocks = self.tell_time()?;
-        Ok(self.own.read(&cache, clocks).map_err(answer))
+        Ok(self.extra.read(&cache, clocks).map_err(answer))
     }
 
     fn save(
@@ -143,11 +143,11 @@ impl given::cache_backend::Host for State {
         entries: Vec<given::types::Entry>,
     ) -> wasmtime::Result<Result<(), given::types::Error>> {
         let entries = entries.into_iter().map(Entry::from);
-        Ok(self.own.backend.save(&cache, entries).map_err(answer))
+        Ok(self.extra.backend.save(&cache, entries).map_err(answer))
     }
 
     fn clear(&mut self, cache: String) -> wasmtime::Result<Result<(), given::types::Error>> {
-        Ok(self.own.backend.clear(&cache).map_err(answer))
+        Ok(self.extra.backend.clear(&cache).map_err(answer))
     }
 }
 
@@ -158,7 +158,7 @@ impl given::cache_updates::Host for State {
         changes: Vec<given::cache_updates::Change>,
     ) -> wasmtime::Result<Result<(), given::types::Error>> {
         let changes: Vec<_> = changes.into_iter().map(Change::from).collect();
-        Ok(self.own.backend.apply(&cache, changes).map_err(answer))
+        Ok(self.extra.backend.apply(&cache, changes).map_err(answer))
     }
 }
 

@@ -131,7 +131,7 @@ impl Layer {
     /// of the store. The store may be synchronous or not; calls block in both cases, as described
     /// above.
     ///
-    /// `Linker` is that of [`wasmtime_48`](crate::wasmtime_48).
+    /// The module [`wasmtime_48`](crate::wasmtime_48) has the type `Linker`.
     ///
     /// # Errors
     ///

@@ -61,7 +61,8 @@ pub fn certify<S: Subject>(subject: impl Fn() -> S) -> Vec<(&'static Case, Verdi
 /// If the promise is broken, or if there is no case of this name.
 pub fn prove(name: &str, subject: &dyn Subject) {
     let case = CASES.iter().find(|case| case.name == name);
-    case.expect("there is such a case").run_if_offered(subject);
+    case.expect("there is no case of this name")
+        .run_if_offered(subject);
 }
 
 impl Case {
@@ -87,9 +88,9 @@ impl Case {
 fn keeps_files(subject: &dyn Subject, folder: &Path) -> bool {
     let mut backend = subject.open();
     let saved = backend.save("probe", &[entry("key", "value", None)]);
-    saved.expect("a save to see whether there are files");
-    let kept = has_files(folder).expect("the folder of the storage can be read");
-    backend.clear("probe").expect("a clear of what was saved");
+    saved.expect("a save fails");
+    let kept = has_files(folder).expect("the folder of the storage cannot be read");
+    backend.clear("probe").expect("a clear fails");
     kept
 }
 

@@ -81,7 +81,7 @@ pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
         value_lengths,
         expires_at,
     } = batch;
-    assert!(!key_lengths.is_empty(), "there is an entry in a batch");
+    assert!(!key_lengths.is_empty(), "a batch has no entry");
     assert_eq!(key_lengths.len(), value_lengths.len());
     assert!(expires_at.is_empty() || expires_at.len() == key_lengths.len());
     let (mut keys, mut values) = (keys.as_str(), values.as_slice());
@@ -100,7 +100,7 @@ pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
     let entries = entries.collect();
     assert!(
         keys.is_empty() && values.is_empty(),
-        "no bytes are left over"
+        "bytes are left over after the last entry"
     );
     entries
 }
@@ -117,10 +117,10 @@ pub fn sorted(mut entries: Vec<LiveEntry>) -> Vec<LiveEntry> {
 ///
 /// If a key comes twice, or if entries were lost.
 pub fn values(contents: Contents) -> BTreeMap<String, Vec<u8>> {
-    assert_eq!(contents.lost, 0, "nothing was damaged");
+    assert_eq!(contents.lost, 0, "the load reports lost entries");
     let count = contents.entries.len();
     let entries = contents.entries.into_iter();
     let values: BTreeMap<_, _> = entries.map(|entry| (entry.key, entry.value)).collect();
-    assert_eq!(values.len(), count, "a key comes back once");
+    assert_eq!(values.len(), count, "a key comes twice");
     values
 }

@@ -25,8 +25,8 @@ fn lived(entries: &[Entry], saved: u64) -> Vec<LiveEntry> {
 
 /// Reads an intact cache with a reader, and sorts its entries by their keys.
 fn read(instance: &mut Box<dyn Instance>, cache: &str) -> Vec<LiveEntry> {
-    let contents = instance.load_in_batches(cache).expect("it can be read");
-    assert_eq!(contents.lost, 0, "nothing was damaged");
+    let contents = instance.load_in_batches(cache).expect("the reader fails");
+    assert_eq!(contents.lost, 0, "the reader reports lost entries");
     sorted(contents.entries)
 }
 
@@ -284,7 +284,10 @@ pub(crate) fn a_reader_gives_the_cache_as_it_was_when_it_was_opened(s: &dyn Subj
             let expected = loaded(&mut backend, "sessions");
             let untouched = backend.open_reader("sessions").unwrap();
             let begun = backend.open_reader("sessions").unwrap();
-            let first = backend.next(&begun).unwrap().expect("there are entries");
+            let first = backend
+                .next(&begun)
+                .unwrap()
+                .expect("the reader gives no entries");
             match by_another {
                 true => change(&mut s.open(), s),
                 false => change(&mut backend, s),
@@ -315,14 +318,23 @@ pub(crate) fn a_reader_leaves_out_what_has_expired_by_the_call(s: &dyn Subject) 
     let now = s.clock().instant();
     backend.save("sessions", &entries).unwrap();
     let reader = backend.open_reader("sessions").unwrap();
-    let first = backend.next(&reader).unwrap().expect("there are entries");
+    let first = backend
+        .next(&reader)
+        .unwrap()
+        .expect("the reader gives no entries");
     let first = contract::entries(first);
-    assert!(first.len() < entries.len(), "a batch is not the whole");
+    assert!(
+        first.len() < entries.len(),
+        "the first batch has all entries"
+    );
     let deadlines: BTreeSet<_> = first.iter().map(|entry| entry.expires_at).collect();
     let expected = [Some(now + SECOND), Some(now + 2 * SECOND)];
     assert_eq!(deadlines, BTreeSet::from(expected));
     s.clock().advance(seconds(1));
-    let second = backend.next(&reader).unwrap().expect("there are more");
+    let second = backend
+        .next(&reader)
+        .unwrap()
+        .expect("the reader gives no second batch");
     let deadlines = contract::entries(second);
     let deadlines = deadlines.iter().map(|entry| entry.expires_at);
     assert_eq!(
@@ -331,9 +343,12 @@ pub(crate) fn a_reader_leaves_out_what_has_expired_by_the_call(s: &dyn Subject) 
     );
     s.clock().advance(seconds(1));
     assert_eq!(backend.next(&reader).unwrap(), None);
-    assert_eq!(backend.lost(&reader), 0, "what expired is not lost");
+    assert_eq!(backend.lost(&reader), 0, "expired entries count as lost");
     let count = backend.count(&reader);
-    assert!(count >= entries.len() as u64, "it counts what expired");
+    assert!(
+        count >= entries.len() as u64,
+        "the count leaves out expired entries"
+    );
 }
 
 /// Later calls give nothing too.

@@ -64,10 +64,10 @@ fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
     for _ in 0..1000 {
         match call() {
             Err(Error::Unavailable(_)) => thread::yield_now(),
-            answer => return answer.expect("a call works while others are made"),
+            answer => return answer.expect("a call fails while other calls are made"),
         }
     }
-    panic!("a call is unavailable for a thousand times");
+    panic!("a call was unavailable a thousand times");
 }
 
 /// Makes a version of the cache: its entries have the same value, and one key is its own.
@@ -81,12 +81,12 @@ fn version(stamp: &str) -> Vec<Entry> {
 fn stamp(contents: Contents) -> String {
     let values = values(contents);
     let own = values.keys().find_map(|key| key.strip_prefix("only of "));
-    let stamp = own.expect("a version has a stamp").to_owned();
+    let stamp = own.expect("the cache has no version").to_owned();
     let expected = version(&stamp).into_iter();
     let expected: BTreeMap<_, _> = expected.map(|entry| (entry.key, entry.value)).collect();
     assert!(
         values == expected,
-        "it is one version, the whole of {stamp}"
+        "the cache is not one whole version: {stamp}"
     );
     stamp
 }
@@ -95,7 +95,7 @@ fn stamp(contents: Contents) -> String {
 pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
     const SAVES: usize = 15;
     let saved = s.open().save("sessions", &version("before"));
-    saved.expect("nobody is in the way");
+    saved.expect("a save without other calls fails");
     let name = |writer: usize, n: usize| format!("{writer}-{n}");
     at_once(
         s,
@@ -108,9 +108,12 @@ pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
             stamp(at_last(|| backend.load("sessions")));
         },
     );
-    let left = stamp(s.open().load("sessions").expect("it can be loaded"));
+    let left = stamp(s.open().load("sessions").expect("the load fails"));
     let last: Vec<_> = (0..WRITERS).map(|writer| name(writer, SAVES - 1)).collect();
-    assert!(last.contains(&left), "{left} is not the last of a writer");
+    assert!(
+        last.contains(&left),
+        "{left} is not the last version of a writer"
+    );
 }
 
 /// No apply undoes another that has returned. A load gives both changes of an apply, or none.
@@ -122,10 +125,10 @@ pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
         let mut count = 0;
         for (writer, n) in all {
             let half = |side| values.get(&format!("{side} of {writer}-{n}"));
-            assert_eq!(half("left"), half("right"), "changes of one call");
+            assert_eq!(half("left"), half("right"), "an apply is there in part");
             count += usize::from(half("left").is_some());
         }
-        assert_eq!(values.len(), 2 * count, "nothing else is there");
+        assert_eq!(values.len(), 2 * count, "there are unknown entries");
         count
     };
     at_once(
@@ -142,6 +145,6 @@ pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
             counted(at_last(|| backend.load("sessions")));
         },
     );
-    let left = counted(s.open().load("sessions").expect("it can be loaded"));
-    assert_eq!(left, WRITERS * APPLIES, "every change counts");
+    let left = counted(s.open().load("sessions").expect("the load fails"));
+    assert_eq!(left, WRITERS * APPLIES, "changes are lost");
 }

@@ -36,7 +36,9 @@ impl<'a> Sample<'a> {
         let mut saved = numbered("replaced");
         saved.push(entry("expired", "nobody is to see this", Some(SECOND)));
         for saved in [saved, numbered("current")] {
-            backend.save(CACHE, &saved).expect("storage is in order");
+            backend
+                .save(CACHE, &saved)
+                .expect("a change fails on intact storage");
         }
         if subject.offers(Feature::Updates) {
             for n in 0..5 {
@@ -48,13 +50,13 @@ impl<'a> Sample<'a> {
                     put("expired", "nor this", Some(SECOND)),
                 ];
                 let applied = backend.apply(CACHE, &changes);
-                applied.expect("storage is in order");
+                applied.expect("a change fails on intact storage");
             }
         }
         subject.clock().advance(seconds(2));
         let current = loaded(&mut backend, CACHE).into_iter();
         let current = current.map(|entry| (entry.key.clone(), entry)).collect();
-        let folder = subject.folder().expect("it keeps files");
+        let folder = subject.folder().expect("the subject has a folder");
         let (files, folders) = tree(folder)
             .into_iter()
             .partition::<BTreeMap<_, _>, _>(|(path, _)| folder.join(path).is_file());
@@ -151,7 +153,7 @@ impl<'a> Sample<'a> {
                 true => fs::remove_dir_all(path),
                 false => fs::remove_file(path),
             };
-            removed.expect("what is in the folder can be removed");
+            removed.expect("the contents of the folder can be removed");
         }
         for path in &self.folders {
             let made = fs::create_dir_all(self.folder.join(path));
@@ -181,7 +183,7 @@ pub(crate) fn a_truncated_file_gives_no_wrong_value(s: &dyn Subject) {
 /// Neither current entries nor replaced ones.
 pub(crate) fn clear_leaves_nothing_of_the_data_in_the_folder(s: &dyn Subject) {
     const SECRET: &str = "a value that is easily found again";
-    let folder = s.folder().expect("it keeps files");
+    let folder = s.folder().expect("the subject has a folder");
     let mut backend = s.open();
     for n in 0..3 {
         let saved = [entry(format!("{SECRET} {n}"), SECRET, Some(SECOND))];

@@ -62,7 +62,7 @@ pub(crate) fn stat_counts_and_dates_what_is_stored(s: &dyn Subject) {
         }
         if let Some(saved_at) = stat.saved_at {
             let saved_at = Duration::new(saved_at.seconds, saved_at.nanoseconds);
-            assert_eq!(saved_at, now, "the time of the last change");
+            assert_eq!(saved_at, now, "saved-at is not the time of the last change");
         }
     };
     let entries = [

@@ -168,11 +168,11 @@ fn live(key: impl Into<String>, value: impl Into<Vec<u8>>, expires_at: Option<u6
 
 /// Loads an intact cache, and sorts its entries by their keys.
 fn loaded(instance: &mut Box<dyn Instance>, cache: &str) -> Vec<LiveEntry> {
-    let contents = instance.load(cache).expect("the cache can be loaded");
-    assert_eq!(contents.lost, 0, "nothing was damaged");
+    let contents = instance.load(cache).expect("the load fails");
+    assert_eq!(contents.lost, 0, "the load reports lost entries");
     let entries = sorted(contents.entries);
     for pair in entries.windows(2) {
-        assert_ne!(pair[0].key, pair[1].key, "a key comes back once");
+        assert_ne!(pair[0].key, pair[1].key, "a key comes twice");
     }
     entries
 }

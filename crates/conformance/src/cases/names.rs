@@ -50,7 +50,10 @@ pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn S
         let shown: String = name.chars().take(20).collect();
         let refused = |function: &str, outcome: Result<(), Error>| match outcome {
             Err(Error::InvalidName(reason)) => {
-                assert!(!reason.is_empty(), "{function} of {shown:?} says why");
+                assert!(
+                    !reason.is_empty(),
+                    "{function} of {shown:?} does not say why"
+                );
             }
             other => panic!("{function} of {shown:?}: {other:?}"),
         };

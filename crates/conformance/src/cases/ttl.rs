@@ -73,9 +73,12 @@ pub(crate) fn a_wall_clock_set_back_never_lengthens_a_ttl(s: &dyn Subject) {
             let changes = [put(format!("other:{n}"), "2", None)];
             backend.apply("sessions", &changes).unwrap();
             let found = loaded(&mut backend, "sessions");
-            let deadline = found[0].expires_at.expect("it has a ttl");
+            let deadline = found[0].expires_at.expect("the entry has no deadline");
             assert_eq!(found[0].key, "a");
-            assert!(deadline <= s.clock().instant() + ttl, "after {n} changes");
+            assert!(
+                deadline <= s.clock().instant() + ttl,
+                "the deadline is later after {n} changes"
+            );
         }
     }
 }

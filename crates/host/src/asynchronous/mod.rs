@@ -31,8 +31,8 @@ pub use write::AsyncWriter;
 /// # }).unwrap();
 /// ```
 ///
-/// A call is made even if its future is dropped. There is one exception: the runtime is shut down
-/// before the call begins. Then the call is not made, and its future gives
+/// Once its future was polled, a call is made even if the future is dropped. There is one exception:
+/// the runtime is shut down before the call begins. Then the call is not made, and its future gives
 /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
 ///
 /// # Panics

@@ -58,8 +58,9 @@ impl AsyncWriter {
         }
     }
 
-    /// Replaces the whole cache by the entries that were put; see [`Writer::commit`]. If the future
-    /// is dropped, the call is made all the same.
+    /// Replaces the whole cache by the entries that were put; see [`Writer::commit`].
+    ///
+    /// If the future is dropped, the cache may have been replaced or not.
     ///
     /// # Errors
     ///

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use larder_host_test::{
-    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNCOMPACTED, Values, When, entry,
-    put, remove, tree, values,
+    Call, Change, Entry, Error, ErrorCode, Instance, Made, Subject, UNCOMPACTED, Values, When,
+    entry, put, remove, tree, values,
 };
 
 use crate::CACHE;

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::thread;
 
-use larder_host::{Guest, Layer, Limits};
+use larder_host::{Layer, Limits, Tenant};
 use larder_host_test::components;
 use larder_host_test::layered::Layered;
 use larder_host_test::surroundings::{Inside, Surroundings, compiled, linker};
@@ -15,7 +15,7 @@ const TENANTS: [&str; 4] = ["a", "a.b", "ab", "tenant-4"];
 const MIB: u32 = 1 << 20;
 
 /// The test component, compiled and linked once, as by a server.
-static GUEST: LazyLock<InstancePre<Inside<Guest>>> = LazyLock::new(|| {
+static GUEST: LazyLock<InstancePre<Inside<Tenant>>> = LazyLock::new(|| {
     let mut linker = linker();
     add_to_linker(&mut linker);
     linker
@@ -23,18 +23,18 @@ static GUEST: LazyLock<InstancePre<Inside<Guest>>> = LazyLock::new(|| {
         .unwrap()
 });
 
-fn add_to_linker(linker: &mut Linker<Inside<Guest>>) {
+fn add_to_linker(linker: &mut Linker<Inside<Tenant>>) {
     Layer::add_to_linker(linker, |inside| &mut inside.extra).unwrap();
 }
 
 /// An instance of the test component.
 struct Running {
-    store: Store<Inside<Guest>>,
+    store: Store<Inside<Tenant>>,
     instance: Instance,
 }
 
 impl Running {
-    fn new(guest: Guest) -> Running {
+    fn new(guest: Tenant) -> Running {
         let mut store = Surroundings::default().store_with(guest);
         let instance = GUEST.instantiate(&mut store).unwrap();
         Running { store, instance }
@@ -42,7 +42,7 @@ impl Running {
 
     /// Starts an instance for a tenant.
     fn of(layer: &Layer, tenant: &str) -> Running {
-        Running::new(layer.guest(tenant).unwrap())
+        Running::new(layer.tenant(tenant).unwrap())
     }
 
     /// Starts an instance for a tenant and opens its cache `cache`.
@@ -218,11 +218,8 @@ fn a_flush_that_failed_is_made_when_the_layer_is_dropped() {
 fn what_a_guest_leaves_open_is_closed_however_it_ends() {
     let disk = Layered::default();
     for crashes in [false, true] {
-        let one = Limits {
-            caches: 1,
-            ..Limits::default()
-        };
-        let guest = || Running::new(disk.layer.guest("tenant").unwrap().limits(one.clone()));
+        let one = Limits::default().caches(1);
+        let guest = || Running::new(disk.layer.tenant("tenant").unwrap().limits(one.clone()));
         let cache = format!("cache {crashes}");
         let mut dying = guest();
         dying.open(&cache).unwrap();
@@ -242,12 +239,11 @@ fn what_a_guest_leaves_open_is_closed_however_it_ends() {
 #[test]
 fn a_tenant_has_no_more_than_its_limits_and_others_have_theirs() {
     let disk = Layered::default();
-    let limits = Limits {
-        caches: 2,
-        capacity: 100,
-        capacity_bytes: u64::from(MIB),
-    };
-    let guest = || Running::new(disk.layer.guest("tenant").unwrap().limits(limits.clone()));
+    let limits = Limits::default()
+        .caches(2)
+        .capacity(100)
+        .capacity_bytes(u64::from(MIB));
+    let guest = || Running::new(disk.layer.tenant("tenant").unwrap().limits(limits.clone()));
     let (mut one, mut two) = (guest(), guest());
     one.open("a").unwrap();
     two.open("b").unwrap();
@@ -333,7 +329,7 @@ fn guests_in_asynchronous_stores_are_served_as_well() {
         let mut linker = Linker::new(component.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         add_to_linker(&mut linker);
-        let guest = disk.layer.guest("tenant").unwrap();
+        let guest = disk.layer.tenant("tenant").unwrap();
         let mut store = Surroundings::default().store_with(guest);
         let instance = linker.instantiate_async(&mut store, component).await;
         let work = instance

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, io};
 
 use indicatif::BinaryBytes;
-use larder_host::wasmtime_wasi::HostWallClock;
+use larder_host::wasmtime_48::wasmtime_wasi::HostWallClock;
 use larder_host::{Backend, Change, Entry};
 use serde_json::{Value, json};
 use tempfile::TempDir;

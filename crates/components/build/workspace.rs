@@ -18,7 +18,8 @@ const COVERAGE: [&str; 6] = [
     "--cfg=larder_coverage",
 ];
 
-/// Builds the only target of each of these packages, and puts it into `OUT_DIR` as `<package>.wasm`.
+/// Builds the only target of each of these packages, and puts it into `OUT_DIR` as
+/// `<package>.wasm`.
 /// The folders hold the sources of the packages, and are relative to the top of the workspace.
 pub fn build(packages: &[&str], folders: &[&str]) -> Result<(), String> {
     let workspace = workspace()?;
@@ -37,7 +38,8 @@ pub fn build(packages: &[&str], folders: &[&str]) -> Result<(), String> {
     }
     println!("cargo::rerun-if-env-changed=LARDER_COVERAGE");
 
-    // One folder for all build scripts and profiles: `OUT_DIR` is `<target>/<profile>/build/<package>/out`.
+    // One folder for all build scripts and profiles: `OUT_DIR` is
+    // `<target>/<profile>/build/<package>/out`.
     let target = out()
         .ancestors()
         .nth(4)

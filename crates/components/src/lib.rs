@@ -1,10 +1,20 @@
-//! The components of Larder, built, as bytes of WebAssembly.
+//! The components of Larder, as bytes of WebAssembly.
 //!
-//! A program that depends on this crate needs neither the WebAssembly target nor the sources of the
-//! components: the published crate carries them. A build with `LARDER_COMPONENTS=DIR` takes the
-//! files of that folder instead, named as [`Component::file_name`] says.
+//! The published crate carries the built components. A program that depends on it needs neither
+//! the WebAssembly target nor the sources of the components. With `LARDER_COMPONENTS=DIR`, a build
+//! takes the files of that folder instead; [`Component::file_name`] gives their names.
+//!
+//! ```
+//! // A component for any host of the component model:
+//! std::fs::write(std::env::temp_dir().join("larder-disk.wasm"), larder_components::DISK)?;
+//!
+//! for component in larder_components::ALL {
+//!     println!("{}: {} bytes", component.name, component.bytes.len());
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
-/// A component.
+/// A component, with the name of its package.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Component {
@@ -26,7 +36,7 @@ macro_rules! components {
         $($(#[$docs])*
         pub static $name: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/", $package, ".wasm"));)*
 
-        /// All of them.
+        /// All components.
         pub static ALL: &[Component] = &[$(Component { name: $package, bytes: $name }),*];
     };
 }
@@ -34,14 +44,20 @@ macro_rules! components {
 components! {
     /// The disk backend: the world `disk`.
     DISK = "larder-disk";
-    /// The cache layer, to be composed with a backend: the world `cache-layer`.
+    /// The cache layer, which is composed with a backend: the world `cache-layer`.
     CACHE = "larder-cache";
     /// The backend in memory: the world `memory`.
     MEMORY = "larder-memory";
     /// Two backends as one: the world `tiered`.
     TIERED = "larder-tiered";
-    /// `cache-updates` for a backend that has only `load`, `save` and `clear`: the world `simple-updates`.
+    /// Adds `cache-updates` to a backend that has only `load`, `save` and `clear`: the world
+    /// `simple-updates`.
     SIMPLE_UPDATES = "larder-simple-updates";
     /// `wasi:keyvalue` above the cache layer: the world `keyvalue`.
     KEYVALUE = "larder-keyvalue";
 }
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

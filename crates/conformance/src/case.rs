@@ -1,44 +1,38 @@
-//! A case: one promise, what it takes to keep it, and the judgement.
+//! Cases and verdicts: each case tests one promise of the contract.
 
-use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
-use std::thread::{Scope, ScopedJoinHandle};
 use std::{fs, io};
 
 use crate::contract::entry;
-use crate::{Feature, Subject};
+use crate::{Feature, Subject, panics};
 
-/// One promise of the contract, and how it is put to the test.
+/// A promise of the contract, and its test.
+#[non_exhaustive]
 pub struct Case {
-    /// What it is called.
+    /// The name of the case, which is also the name of its test.
     pub name: &'static str,
-    /// The promise, for people.
+    /// The promise, in a sentence.
     pub promise: &'static str,
-    /// What a backend has to have for the promise to be about it.
+    /// The features that a backend needs for this case.
     pub needs: &'static [Feature],
-    /// Panics where the promise is broken.
-    pub(crate) run: fn(&dyn Subject),
+    /// Panics if the promise is broken.
+    run: fn(&dyn Subject),
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The promise was kept.
+    /// The backend keeps the promise.
     Kept,
-    /// It was not; says what was seen.
+    /// The backend breaks the promise; the text says what the case saw.
     Broken(String),
-    /// The promise is not about this backend, which does not have this.
+    /// The backend does not make the promise, since it does not have this feature.
     NotOffered(Feature),
 }
 
-/// The most bytes of what is said about a broken promise.
-const LONGEST: usize = 2000;
-
 macro_rules! table {
     ([] $($module:ident { $($case:ident [$($need:ident)*] $promise:literal)* })*) => {
-        /// All cases there are.
+        /// All cases.
         pub static CASES: &[Case] = &[$($(
             Case {
                 name: stringify!($case),
@@ -49,36 +43,32 @@ macro_rules! table {
         )*)*];
     };
 }
-crate::__cases! { (table) [] }
+crate::cases::__cases! { (table) [] }
 
-/// Judges a backend by every case, each with what this gives: a subject with empty storage.
+/// Judges a backend by every case. The function gives a subject with empty storage for each case.
 ///
-/// Nothing that the backend does ends the kit. While a case is judged, panics of its threads are not reported, for which
-/// a hook is put before the one of the process.
+/// Nothing that the backend does ends the kit. The first call sets a panic hook, which keeps the
+/// messages of judged cases. It leaves all other panics to the previous hook.
 pub fn certify<S: Subject>(subject: impl Fn() -> S) -> Vec<(&'static Case, Verdict)> {
     let judged = CASES.iter().map(|case| (case, case.judge(&subject)));
     judged.collect()
 }
 
-/// Runs the case of this name, as a test: panics where the promise is broken.
+/// Runs the case of this name as a test.
 ///
 /// # Panics
 ///
-/// There, and where there is no such case.
+/// If the promise is broken, or if there is no case of this name.
 pub fn prove(name: &str, subject: &dyn Subject) {
     let case = CASES.iter().find(|case| case.name == name);
-    case.expect("there is such a case").run_if_offered(subject);
+    case.expect("there is no case of this name")
+        .run_if_offered(subject);
 }
 
 impl Case {
     /// Judges a backend by this case, as [`certify`] does.
     pub fn judge<S: Subject>(&self, subject: impl FnOnce() -> S) -> Verdict {
-        silence();
-        let why = Why::default();
-        let before = WHY.replace(Some(why.clone()));
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.run_if_offered(&subject())));
-        WHY.set(before);
-        outcome.unwrap_or_else(|_| Verdict::Broken(lock(&why).clone()))
+        panics::catch(|| self.run_if_offered(&subject())).unwrap_or_else(Verdict::Broken)
     }
 
     fn run_if_offered(&self, subject: &dyn Subject) -> Verdict {
@@ -94,13 +84,13 @@ impl Case {
     }
 }
 
-/// Whether something is in the folder when something is stored.
+/// Whether the folder has files after a save.
 fn keeps_files(subject: &dyn Subject, folder: &Path) -> bool {
     let mut backend = subject.open();
     let saved = backend.save("probe", &[entry("key", "value", None)]);
-    saved.expect("a save to see whether there are files");
-    let kept = has_files(folder).expect("the folder of the storage can be read");
-    backend.clear("probe").expect("a clear of what was saved");
+    saved.expect("a save fails");
+    let kept = has_files(folder).expect("the folder of the storage cannot be read");
+    backend.clear("probe").expect("a clear fails");
     kept
 }
 
@@ -112,54 +102,4 @@ fn has_files(folder: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// What was last said by a panic in the threads of a case.
-type Why = Arc<Mutex<String>>;
-
-thread_local! {
-    /// In the threads of a case that is judged.
-    static WHY: RefCell<Option<Why>> = const { RefCell::new(None) };
-}
-
-/// Keeps what threads of cases say when they panic, in place of reporting it.
-fn silence() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            match WHY.with_borrow(Option::clone) {
-                Some(why) => *lock(&why) = what_it_says(panic),
-                None => before(panic),
-            }
-        }));
-    });
-}
-
-fn lock(why: &Why) -> MutexGuard<'_, String> {
-    why.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn what_it_says(panic: &PanicHookInfo<'_>) -> String {
-    let mut says = panic.payload_as_str().unwrap_or("it panicked").to_owned();
-    if says.len() > LONGEST {
-        says.truncate(says.floor_char_boundary(LONGEST));
-        says.push_str("...");
-    }
-    match panic.location() {
-        Some(at) => format!("{says} ({}:{})", at.file(), at.line()),
-        None => says,
-    }
-}
-
-/// Starts a thread of the case that runs on this one.
-pub(crate) fn spawn<'scope, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    work: impl FnOnce() -> T + Send + 'scope,
-) -> ScopedJoinHandle<'scope, T> {
-    let why = WHY.with_borrow(Option::clone);
-    scope.spawn(move || {
-        WHY.set(why);
-        work()
-    })
 }

@@ -1,11 +1,23 @@
-//! Clocks that stand still until a test moves them.
+//! Clocks that only a test moves.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-/// A wall clock and a monotonic clock that a test sets and that otherwise stand still. Clones show the same time.
+/// A wall clock and a monotonic clock, which stand still until a test moves them. Clones are the
+/// same clocks.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use larder_conformance::Clock;
+///
+/// let clock = Clock::starting_now();
+/// let before = clock.instant();
+/// clock.advance(Duration::from_nanos(7));
+/// assert_eq!(clock.instant(), before + 7);
+/// ```
 #[derive(Clone)]
 pub struct Clock(Arc<Mutex<Times>>);
 
@@ -16,14 +28,14 @@ struct Times {
 }
 
 impl Clock {
-    /// A wall clock that shows the real time, because the times of files are real too, and a monotonic clock
-    /// that has run for an hour.
+    /// The wall clock shows the real time, because files have real times. The monotonic clock has
+    /// run for an hour.
     pub fn starting_now() -> Clock {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Clock::at(wall.expect("it is later than 1970"))
     }
 
-    /// A wall clock that shows this time, since 1970, and a monotonic clock that has run for an hour.
+    /// The wall clock shows this time since 1970. The monotonic clock has run for an hour.
     pub fn at(wall: Duration) -> Clock {
         Clock(Arc::new(Mutex::new(Times {
             wall,
@@ -31,39 +43,41 @@ impl Clock {
         })))
     }
 
-    /// Other clocks that show the same time, until one is moved.
+    /// Makes other clocks, which show the same time now.
     pub fn fork(&self) -> Clock {
         Clock(Arc::new(Mutex::new(self.times().clone())))
     }
 
-    /// Lets time pass, on both clocks.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let mut times = self.times();
         times.wall += by;
         times.monotonic += nanoseconds(by);
     }
 
-    /// Sets the wall clock back, as an administrator or a time server does. The monotonic clock does not notice.
+    /// Sets the wall clock back, as an administrator or a time server does. The monotonic clock
+    /// does not change.
     ///
     /// # Panics
     ///
-    /// Where that would be before 1970.
+    /// If the new time is before 1970.
     pub fn set_back(&self, by: Duration) {
         let mut times = self.times();
         times.wall = times.wall.checked_sub(by).expect("not before 1970");
     }
 
-    /// Starts the monotonic clock again from zero, as booting the machine does. The wall clock goes on.
+    /// Sets the monotonic clock to zero, as a boot of the machine does. The wall clock does not
+    /// change.
     pub fn reboot(&self) {
         self.times().monotonic = 0;
     }
 
-    /// What the monotonic clock shows, in nanoseconds: deadlines are instants of this clock.
+    /// The time of the monotonic clock, in nanoseconds. Deadlines are instants of this clock.
     pub fn instant(&self) -> u64 {
         self.times().monotonic
     }
 
-    /// What the wall clock shows, since 1970.
+    /// The time of the wall clock, since 1970.
     pub fn wall(&self) -> Duration {
         self.times().wall
     }

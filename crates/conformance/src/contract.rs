@@ -1,4 +1,4 @@
-//! The contract as a host sees it: its types, and short ways to make and to read them.
+//! The types of the contract, and functions that make and read them.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub use bindings::exports::larder::cache::{
     types::{Contents, Entry, Error, LiveEntry},
 };
 
-/// An entry that is to be saved.
+/// Makes an entry to save; the ttl is in nanoseconds.
 pub fn entry(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) -> Entry {
     Entry {
         key: key.into(),
@@ -29,17 +29,17 @@ pub fn entry(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>
     }
 }
 
-/// A change that stores an entry.
+/// Makes a change that puts an entry.
 pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) -> Change {
     Change::Put(entry(key, value, ttl))
 }
 
-/// A change that removes an entry.
+/// Makes a change that removes an entry.
 pub fn remove(key: impl Into<String>) -> Change {
     Change::Remove(key.into())
 }
 
-/// Entries in columns.
+/// Makes a batch: entries in columns.
 pub fn batch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Batch {
     let mut batch = Batch {
         keys: String::new(),
@@ -61,18 +61,18 @@ pub fn batch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Batch {
     batch
 }
 
-/// What stands for no time to live, and for no deadline, in columns.
+/// Stands for no ttl and for no deadline in columns.
 const UNLIMITED: u64 = u64::MAX;
 
 fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("an entry is shorter than 4 GiB")
 }
 
-/// The entries of columns, one by one.
+/// Gives the entries of a batch, one by one.
 ///
 /// # Panics
 ///
-/// Where the columns do not fit each other, or there is no entry in them.
+/// If the columns do not fit each other, or if the batch has no entry.
 pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
     let LiveBatch {
         keys,
@@ -81,7 +81,7 @@ pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
         value_lengths,
         expires_at,
     } = batch;
-    assert!(!key_lengths.is_empty(), "there is an entry in a batch");
+    assert!(!key_lengths.is_empty(), "a batch has no entry");
     assert_eq!(key_lengths.len(), value_lengths.len());
     assert!(expires_at.is_empty() || expires_at.len() == key_lengths.len());
     let (mut keys, mut values) = (keys.as_str(), values.as_slice());
@@ -100,27 +100,27 @@ pub fn entries(batch: LiveBatch) -> Vec<LiveEntry> {
     let entries = entries.collect();
     assert!(
         keys.is_empty() && values.is_empty(),
-        "no bytes are left over"
+        "bytes are left over after the last entry"
     );
     entries
 }
 
-/// Entries in the order of their keys: those of a load come in any.
+/// Sorts entries by their keys: a load gives them in any order.
 pub fn sorted(mut entries: Vec<LiveEntry>) -> Vec<LiveEntry> {
     entries.sort_by(|one, other| one.key.cmp(&other.key));
     entries
 }
 
-/// The values of a load by their keys.
+/// Gives the values of a load by their keys.
 ///
 /// # Panics
 ///
-/// Where a key comes twice, or entries were lost.
+/// If a key comes twice, or if entries were lost.
 pub fn values(contents: Contents) -> BTreeMap<String, Vec<u8>> {
-    assert_eq!(contents.lost, 0, "nothing was damaged");
+    assert_eq!(contents.lost, 0, "the load reports lost entries");
     let count = contents.entries.len();
     let entries = contents.entries.into_iter();
     let values: BTreeMap<_, _> = entries.map(|entry| (entry.key, entry.value)).collect();
-    assert_eq!(values.len(), count, "a key comes back once");
+    assert_eq!(values.len(), count, "a key comes twice");
     values
 }

@@ -1,4 +1,4 @@
-//! The functions of a component that exports the contract.
+//! The interfaces of the contract that a component exports.
 
 use wasmtime::AsContextMut;
 use wasmtime::component::{Component, Instance, InstancePre};
@@ -6,13 +6,14 @@ use wasmtime::component::{Component, Instance, InstancePre};
 use crate::Feature;
 use crate::contract::{cache_backend, cache_bulk, cache_inspect, cache_updates};
 
-/// Whether a component exports an interface of the contract, in whatever shape.
+/// Whether a component exports an interface of this name. Its functions may differ from the
+/// contract.
 pub(crate) fn exports(component: &Component, interface: &str) -> bool {
     let name = format!("larder:cache/{interface}@0.1.0");
     component.get_export_index(None, &name).is_some()
 }
 
-/// Where a component exports the interfaces of the contract.
+/// The places of the interfaces in a component. They are the same for all of its instances.
 #[derive(Clone)]
 pub struct Exports {
     backend: cache_backend::GuestIndices,
@@ -21,9 +22,9 @@ pub struct Exports {
     inspect: Option<cache_inspect::GuestIndices>,
 }
 
-/// The interfaces of a running component.
+/// The interfaces of an instance.
 pub struct Functions {
-    /// `cache-backend`
+    /// The interface `cache-backend`.
     pub backend: cache_backend::Guest,
     updates: Option<cache_updates::Guest>,
     bulk: Option<cache_bulk::Guest>,
@@ -31,11 +32,11 @@ pub struct Functions {
 }
 
 impl Exports {
-    /// Looks them up.
+    /// Finds the interfaces of a component.
     ///
     /// # Errors
     ///
-    /// Where `cache-backend` is missing, or an interface is not as in the contract.
+    /// If `cache-backend` is missing, or if an interface differs from the contract.
     pub fn of<T: 'static>(component: &InstancePre<T>) -> wasmtime::Result<Exports> {
         let exports = |interface| exports(component.component(), interface);
         let unlike = |interface: &str, error: wasmtime::Error| {
@@ -59,7 +60,7 @@ impl Exports {
         })
     }
 
-    /// Whether the component exports what this is about; never so of what is not an interface.
+    /// Whether the component exports this interface. False for a feature that is not an interface.
     pub fn offers(&self, feature: Feature) -> bool {
         match feature {
             Feature::Updates => self.updates.is_some(),
@@ -69,11 +70,11 @@ impl Exports {
         }
     }
 
-    /// Those of an instance of the component.
+    /// Gives the interfaces of an instance.
     ///
     /// # Errors
     ///
-    /// Where a function is not as in the contract.
+    /// If a function differs from the contract.
     pub fn load(
         &self,
         mut store: impl AsContextMut,
@@ -95,21 +96,29 @@ impl Exports {
 }
 
 impl Functions {
-    /// `cache-updates`
+    /// The interface `cache-updates`.
     ///
     /// # Panics
     ///
-    /// Where it is not exported; so too the other two.
+    /// If the component does not export it.
     pub fn updates(&self) -> &cache_updates::Guest {
         self.updates.as_ref().expect("cache-updates is exported")
     }
 
-    /// `cache-bulk`
+    /// The interface `cache-bulk`.
+    ///
+    /// # Panics
+    ///
+    /// If the component does not export it.
     pub fn bulk(&self) -> &cache_bulk::Guest {
         self.bulk.as_ref().expect("cache-bulk is exported")
     }
 
-    /// `cache-inspect`
+    /// The interface `cache-inspect`.
+    ///
+    /// # Panics
+    ///
+    /// If the component does not export it.
     pub fn inspect(&self) -> &cache_inspect::Guest {
         self.inspect.as_ref().expect("cache-inspect is exported")
     }

@@ -1,15 +1,15 @@
-//! What is in a folder, to compare and to search.
+//! The contents of a folder, to compare and to search.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Everything below a folder, by path from there: files with their bytes, links with the path that they hold,
-/// folders with nothing.
+/// Gives everything below a folder, by relative path: the bytes of a file, the target of a link,
+/// nothing for a folder.
 ///
 /// # Panics
 ///
-/// Where something cannot be read.
+/// If something cannot be read.
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     add(folder, Path::new(""), &mut found);

@@ -1,4 +1,4 @@
-//! What the kit calls.
+//! A running backend, as the cases call it.
 
 use wasmtime::component::ResourceAny;
 
@@ -6,9 +6,10 @@ use crate::contract::{
     self, Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report, batch,
 };
 
-/// A running backend. Its functions are those of the contract.
+/// A running backend. Its methods are the functions of the contract.
 ///
-/// They all panic where the backend gives no answer: it traps, goes on without end, or does not have the interface.
+/// Each method panics if the backend gives no answer: it traps, takes too long, or does not have
+/// the interface.
 pub trait Instance {
     /// `cache-backend.load`
     fn load(&mut self, cache: &str) -> Result<Contents, Error>;
@@ -86,20 +87,20 @@ pub trait Instance {
 }
 
 fn missing(interface: &str) -> ! {
-    panic!("{interface} is called, which is not there")
+    panic!("the backend does not have {interface}")
 }
 
-/// A reader that an instance has opened. It is closed by [`Instance::close_reader`] or with the instance.
+/// A reader of an instance. [`Instance::close_reader`] closes it, or the end of the instance.
 #[derive(Debug)]
 pub struct Reader(pub ResourceAny);
 
-/// A writer that an instance has opened. It is closed by [`Instance::commit`], by [`Instance::close_writer`], or with
-/// the instance, as if that was killed.
+/// A writer of an instance. [`Instance::commit`] or [`Instance::close_writer`] closes it. If the
+/// instance ends first, the writer ends as in a killed process.
 #[derive(Debug)]
 pub struct Writer(pub ResourceAny);
 
 impl dyn Instance + '_ {
-    /// All that a reader gives from here on, and how many entries are lost then.
+    /// Reads all remaining entries, and the number of lost ones.
     pub(crate) fn rest(&mut self, reader: &Reader) -> Result<Contents, Error> {
         let mut entries = Vec::new();
         while let Some(batch) = self.next(reader)? {
@@ -109,7 +110,7 @@ impl dyn Instance + '_ {
         Ok(Contents { entries, lost })
     }
 
-    /// What a new reader gives.
+    /// Reads a whole cache with a new reader.
     pub(crate) fn load_in_batches(&mut self, cache: &str) -> Result<Contents, Error> {
         let reader = self.open_reader(cache)?;
         let contents = self.rest(&reader);
@@ -117,7 +118,7 @@ impl dyn Instance + '_ {
         contents
     }
 
-    /// Saves through a writer, a batch after the other; drops it where that fails.
+    /// Saves batches with a new writer. Drops the writer if a batch is refused.
     pub(crate) fn save_in_batches(
         &mut self,
         cache: &str,

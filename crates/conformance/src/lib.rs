@@ -1,6 +1,7 @@
-//! The kit that certifies any backend of Larder: cases that use nothing but the contract, each about one promise.
+//! The conformance kit: it judges any backend of Larder by the promises of the contract.
 //!
-//! `larder conformance BACKEND.wasm` runs them from a shell. A backend's author runs them in a test:
+//! Each case tests one promise, and uses only the contract. `larder conformance BACKEND.wasm` runs
+//! the cases from a shell. The author of a backend can run them in a test:
 //!
 //! ```no_run
 //! use larder_conformance::{Component, Verdict, certify};
@@ -14,10 +15,14 @@
 //! }
 //! ```
 //!
-//! [`Component::volatile`] and [`Component::alone`] say what a backend does not promise.
+//! [`conformance!`] makes a test of each case instead.
 //!
-//! [`conformance!`] makes a test of each case instead. A [`Component`] is the usual [`Subject`]; whatever else can be
-//! opened, called, and given a [`Clock`] is one if it says how.
+//! Not every backend makes every promise. The kit finds missing interfaces by itself.
+//! [`Component::volatile`] is for a backend that keeps its data in the instance, and
+//! [`Component::alone`] for a backend that allows one instance at a time.
+//!
+//! A [`Component`] is the usual [`Subject`]. A type of your own can be one as well: it must open
+//! instances, take calls, and use a [`Clock`] that the cases move.
 
 mod case;
 mod cases;
@@ -26,70 +31,38 @@ mod component;
 pub mod contract;
 mod exports;
 mod folder;
+mod inside;
 mod instance;
-
-use std::fmt;
-use std::path::Path;
+mod panics;
+mod running;
+mod subject;
+mod waiting;
 
 pub use case::{CASES, Case, Verdict, certify, prove};
 pub use clock::Clock;
 pub use component::{Component, ComponentSubject, NotABackend};
 pub use exports::{Exports, Functions};
 pub use folder::tree;
+pub use inside::Inside;
 pub use instance::{Instance, Reader, Writer};
+pub use subject::{Feature, Subject};
 
-/// A backend with storage of its own, which is empty at first.
-pub trait Subject: Sync {
-    /// Starts an instance, beside those that run: it knows nothing but what is in storage. Of a backend whose storage
-    /// is the instance, another hold on the one that runs.
-    ///
-    /// # Panics
-    ///
-    /// Where it does not start.
-    fn open(&self) -> Box<dyn Instance>;
-
-    /// The clocks of all instances.
-    fn clock(&self) -> &Clock;
-
-    /// Whether the backend has what not every backend has. Of [`Feature::Files`] it is seen besides whether there are any.
-    fn offers(&self, feature: Feature) -> bool;
-
-    /// The folder in which the backend keeps what it stores, where it is one.
-    fn folder(&self) -> Option<&Path>;
-}
-
-/// What a backend may leave out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
-    /// `cache-updates`
-    Updates,
-    /// `cache-bulk`
-    Bulk,
-    /// `cache-inspect`
-    Inspect,
-    /// Storage that outlives an instance.
-    Durability,
-    /// Storage that several instances may use at once.
-    Concurrency,
-    /// Files in a folder of the host's, damage to which is survived.
-    Files,
-}
-
-impl fmt::Display for Feature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Feature::Updates => "cache-updates",
-            Feature::Bulk => "cache-bulk",
-            Feature::Inspect => "cache-inspect",
-            Feature::Durability => "storage that outlives an instance",
-            Feature::Concurrency => "storage for several instances at once",
-            Feature::Files => "files in a folder",
-        })
-    }
-}
-
-/// Makes a test of every case: `conformance!(backend.subject());`. The expression is evaluated for each of them and has
-/// to give a [`Subject`] with empty storage. What that does not offer is not tested, and passes.
+/// Makes a test of every case. The expression gives a [`Subject`] with empty storage, and is
+/// evaluated for each test. The test of a promise that the subject does not make passes.
+///
+/// ```no_run
+/// use std::sync::LazyLock;
+///
+/// use larder_conformance::{Component, conformance};
+///
+/// static BACKEND: LazyLock<Component> = LazyLock::new(|| {
+///     let component = std::fs::read("my_backend.wasm").expect("it was built");
+///     Component::new(&component).expect("it is a backend")
+/// });
+///
+/// conformance!(BACKEND.subject());
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! conformance {
     ($subject:expr) => {
@@ -109,3 +82,8 @@ macro_rules! __tests {
         )*)*
     };
 }
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,102 +1,90 @@
-//! A backend, and the calls that it takes.
+//! A backend, and its calls.
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::Component;
 
 use crate::bindings::{CACHE_INSPECT, CACHE_UPDATES};
-use crate::builder::{DISK_BACKEND, Settings};
 use crate::component::Linked;
 use crate::instance::{Failure, Instance, present};
 use crate::session::{Pool, Session};
+use crate::settings::Settings;
 use crate::{
-    AsyncBackend, Builder, CacheStat, Change, Contents, Entries, Entry, Error, ErrorKind,
-    LiveEntry, Report, Writer,
+    CacheStat, Change, Contents, Entries, Entry, Error, ErrorKind, LiveEntry, Report, Writer,
 };
 
-/// A backend, ready for calls: a compiled component, and what it may use.
+/// A backend that is ready for calls: a compiled component with its settings.
 ///
-/// Any number of threads may share one, and clones of it are the same backend. Calls that are made
-/// at the same time run at the same time, each in an instance of the component of its own. A call
-/// blocks its thread, which may be any thread, one that runs asynchronous tasks included; there,
-/// [`AsyncBackend`] is the better choice.
+/// Four calls read or write a whole cache:
 ///
-/// Every call can give the errors of the contract, and besides [`ErrorKind::Trapped`],
-/// [`ErrorKind::TimedOut`] and [`ErrorKind::OutOfMemory`] if the component misbehaves, and
-/// [`ErrorKind::Folder`] if a folder is not there any more. None of them keeps later calls from
-/// working.
+/// |       | all entries at once        | entry by entry, for caches of any size |
+/// |-------|----------------------------|----------------------------------------|
+/// | read  | [`load`](Self::load)       | [`read`](Self::read)                   |
+/// | write | [`save`](Self::save) (\*)  | [`write`](Self::write)                 |
+///
+/// (\*) `save` also takes an iterator, and then holds only a part of the entries. `write` is for
+/// callers that may give up before the end. [`apply`](Self::apply) changes single entries.
+///
+/// ```
+/// use larder_host::{Backend, Change, Entry};
+///
+/// # fn main() -> Result<(), larder_host::Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path();
+/// let disk = Backend::disk(folder)?;
+/// disk.save("sessions", [Entry::new("user:1", "alice"), Entry::new("user:2", "bob")])?;
+/// disk.apply("sessions", [Change::Remove("user:1".into())])?;
+///
+/// let contents = disk.load("sessions")?;
+/// assert_eq!(contents.entries[0].value, b"bob");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Any number of threads may share a backend. A clone is the same backend. Calls can run at the
+/// same time: each of them uses its own instance of the component. A call blocks its thread. It may
+/// run on any thread, but for asynchronous tasks [`AsyncBackend`](crate::AsyncBackend) is better.
+///
+/// Every call can give the errors of the contract. In addition, it can give
+/// [`ErrorKind::Trapped`], [`ErrorKind::TimedOut`] and [`ErrorKind::OutOfMemory`] if the component
+/// misbehaves, and [`ErrorKind::Folder`] if a folder was removed. After such an error, later calls
+/// still work.
 #[derive(Clone)]
 pub struct Backend {
     pool: Arc<Pool>,
 }
 
 impl Backend {
-    /// The built-in disk component with this folder, which is created if it is not there, and
-    /// nothing else.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Folder`] if the folder can be neither opened nor created.
-    pub fn disk(dir: impl AsRef<Path>) -> Result<Backend, Error> {
-        let dir = dir.as_ref();
-        if let Err(error) = std::fs::create_dir_all(dir) {
-            let what = format!("cannot create the folder {}: {error}", dir.display());
-            return Err(Error::new(ErrorKind::Folder(what)).during(DISK_BACKEND));
-        }
-        Self::builtin().preopen(dir, "/").build()
-    }
-
-    /// The built-in disk component, to be given a folder and other settings.
-    pub fn builtin() -> Builder {
-        Builder::builtin()
-    }
-
-    /// The component in this file of WebAssembly, to be given settings.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::BadComponent`] if the file cannot be read, or is larger than 64 MiB. What is in it
-    /// is looked at when the backend is built.
-    pub fn component(path: impl AsRef<Path>) -> Result<Builder, Error> {
-        Builder::file(path.as_ref())
-    }
-
-    /// The component that these bytes of WebAssembly are, to be given settings. They are looked at
-    /// when the backend is built.
-    pub fn component_bytes(bytes: impl Into<Vec<u8>>) -> Builder {
-        Builder::memory(bytes.into())
+    pub(crate) fn new(component: &Component, settings: Settings) -> Result<Self, Error> {
+        let backend = Self {
+            pool: Arc::new(Pool::new(Linked::new(component)?, settings)),
+        };
+        // The first instance proves that the component starts. It then waits for the first call.
+        backend.run(async |_| Ok(()))?;
+        Ok(backend)
     }
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    pub(crate) fn new(component: &Component, settings: Settings) -> Result<Self, Error> {
-        let backend = Self {
-            pool: Arc::new(Pool::new(Linked::new(component)?, settings)),
-        };
-        // The first instance shows whether there can be any, and waits for the first call.
-        backend.run(async |_| Ok(()))?;
-        Ok(backend)
-    }
-
-    /// Gives the live entries of a cache. Nothing stored under that name, or an empty cache: no
-    /// entries. Damaged storage: what is intact, and how many entries are lost.
+    /// Gives the live entries of a cache, all at once. A cache that does not exist has no entries.
+    /// If the storage is damaged, the call gives the intact entries and the number of lost ones.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] and [`ErrorKind::UnsupportedVersion`] if nothing of the cache can be
-    /// read; [`ErrorKind::TooLarge`] for more than the memory limit, which [`read`](Self::read)
-    /// gives piece by piece; [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`],
-    /// [`ErrorKind::Unavailable`].
+    /// - [`ErrorKind::Corrupt`] and [`ErrorKind::UnsupportedVersion`] if nothing of the cache can
+    ///   be read.
+    /// - [`ErrorKind::TooLarge`] for a cache larger than the memory limit. [`read`](Self::read)
+    ///   gives such a cache entry by entry.
+    /// - [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`].
     pub fn load(&self, cache: &str) -> Result<Contents, Error> {
         let limit = self.pool.settings.memory_limit;
         let mut source = Entries::open(&self.pool, "load", cache)?;
         let mut entries = Vec::new();
-        // As many as there may be, at most; where there is no room for that, there is for fewer.
+        // Reserves room for all entries. Without that much room, fewer entries may still fit.
         let expected = source.total().min((limit / size_of::<LiveEntry>()) as u64);
         let _ = entries.try_reserve_exact(expected as usize);
         let mut size = 0_usize;
@@ -114,30 +102,47 @@ impl Backend {
         })
     }
 
-    /// Gives the live entries of a cache one by one, and holds some hundred KiB of them at a time,
-    /// whatever the size of the cache; all of it, if the component has no `cache-bulk`.
+    /// Gives the live entries of a cache one by one. It holds some hundred KiB of them at a time,
+    /// whatever the size of the cache. If the component has no `cache-bulk`, it holds all of them.
+    ///
+    /// ```
+    /// # use larder_host::{Backend, Entry};
+    /// # fn main() -> Result<(), larder_host::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let disk = Backend::disk(folder.path())?;
+    /// # disk.save("pages", [Entry::new("/", "<html>")])?;
+    /// let mut entries = disk.read("pages")?;
+    /// for entry in &mut entries {
+    ///     println!("{}", entry?.key);
+    /// }
+    /// println!("{} entries are lost", entries.lost());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// As with [`load`](Self::load), now or from the iterator; [`ErrorKind::TooLarge`] for an entry
-    /// that is larger than the memory limit allows.
+    /// As with [`load`](Self::load), from this call or from the iterator.
+    /// [`ErrorKind::TooLarge`] for a single entry that is larger than the memory limit allows.
     pub fn read(&self, cache: &str) -> Result<Entries, Error> {
         Entries::open(&self.pool, "read", cache)
     }
 
-    /// Stores entries as the whole of a cache, in place of what it held, and creates it if need be.
-    /// No entries: the cache is empty afterwards. A key named twice: the last entry counts.
+    /// Replaces the whole cache by these entries. The cache is created if it does not exist.
+    /// Without entries, the cache is empty afterwards. If a key comes twice, the last entry counts.
     ///
-    /// The entries may come from a list or from any iterator, of which some hundred KiB are held at
-    /// a time; all of it, if the component has no `cache-bulk`. Should the iterator panic, nothing
-    /// is stored. Times to live are counted from its end.
+    /// The entries may come from a list or from any iterator. The call holds some hundred KiB of
+    /// them at a time. If the component has no `cache-bulk`, it holds all of them. If the iterator
+    /// panics, nothing is saved. Times to live count from the end of the iterator.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooLarge`] for an entry that is larger than the memory limit allows, or all of
-    /// them if the component has no `cache-bulk`; [`ErrorKind::NoSpace`], [`ErrorKind::InvalidName`],
-    /// [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`]: the cache is what it was before, but
-    /// for the exceptions at [`Error`].
+    /// After an error, the cache is as before, with the exceptions that [`Error`] describes.
+    ///
+    /// - [`ErrorKind::TooLarge`] for an entry larger than the memory limit allows. If the component
+    ///   has no `cache-bulk`, the limit counts for all entries together.
+    /// - [`ErrorKind::NoSpace`], [`ErrorKind::InvalidName`], [`ErrorKind::AccessDenied`],
+    ///   [`ErrorKind::Unavailable`].
     pub fn save<E: Borrow<Entry>>(
         &self,
         cache: &str,
@@ -153,14 +158,27 @@ impl Backend {
         store().map_err(|error| error.during("save"))
     }
 
-    /// Stores entries as [`save`](Self::save) does, for a caller that may have to give up on the
-    /// way: they are put one by one, and committed or dropped.
+    /// Replaces the whole cache, as [`save`](Self::save) does, by entries that are put one by one.
+    /// The caller commits them, or drops the writer to change nothing.
+    ///
+    /// ```
+    /// # use larder_host::{Backend, Entry};
+    /// # fn main() -> Result<(), larder_host::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let disk = Backend::disk(folder.path())?;
+    /// let mut writer = disk.write("pages");
+    /// writer.put(&Entry::new("/", "<html>"))?;
+    /// writer.put(&Entry::new("/about", "<html>"))?;
+    /// writer.commit()?;
+    /// # assert_eq!(disk.load("pages")?.entries.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write(&self, cache: &str) -> Writer {
         Writer::new(&self.pool, cache)
     }
 
-    /// Removes everything that is stored under a name. A cache that does not exist, or is empty,
-    /// stays so.
+    /// Removes all entries of a cache. It does nothing if the cache is empty or does not exist.
     ///
     /// # Errors
     ///
@@ -172,14 +190,17 @@ impl Backend {
         })
     }
 
-    /// Makes all of these changes, in their order, or none of them, and creates the cache if need
-    /// be. No changes: nothing is done. A key named twice: the last change counts.
+    /// Makes all of these changes in their order, or none of them. The cache is created if it does
+    /// not exist. Without changes, the call does nothing. If a key comes twice, the last change
+    /// counts.
     ///
     /// # Errors
     ///
-    /// As with [`save`](Self::save); [`ErrorKind::Corrupt`] and [`ErrorKind::UnsupportedVersion`]
-    /// if nothing of the cache can be read; [`ErrorKind::MissingInterface`] if the component cannot
-    /// change less than a cache.
+    /// As with [`save`](Self::save). In addition:
+    ///
+    /// - [`ErrorKind::Corrupt`] and [`ErrorKind::UnsupportedVersion`] if nothing of the cache can
+    ///   be read.
+    /// - [`ErrorKind::MissingInterface`] if the component cannot change single entries.
     pub fn apply(&self, cache: &str, changes: impl AsRef<[Change]>) -> Result<(), Error> {
         let changes = changes.as_ref();
         self.call("apply", cache, async |instance| {
@@ -195,13 +216,13 @@ impl Backend {
         })
     }
 
-    /// Names the caches that hold anything, sorted by name: none that was cleared, or saved with no
-    /// entries, but those whose entries have all expired or are damaged.
+    /// Lists the names of the caches that have entries, in order. A cache is not listed after a
+    /// clear or a save without entries. It is listed while all its entries are expired or damaged.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`]; [`ErrorKind::MissingInterface`] if
-    /// the component does not tell about its caches.
+    /// - [`ErrorKind::AccessDenied`], [`ErrorKind::Unavailable`].
+    /// - [`ErrorKind::MissingInterface`] if the component does not export `cache-inspect`.
     pub fn list(&self) -> Result<Vec<String>, Error> {
         self.run(async |instance| {
             let inspect = present(&instance.inspect, CACHE_INSPECT)?;
@@ -210,7 +231,8 @@ impl Backend {
         .map_err(|error| error.during("list"))
     }
 
-    /// Tells the size and age of a cache and hands over no values. Nothing stored: zeros.
+    /// Gives the size and age of a cache, without its values. For a cache that does not exist, all
+    /// numbers are zero.
     ///
     /// # Errors
     ///
@@ -223,8 +245,8 @@ impl Backend {
         })
     }
 
-    /// Reads all of a cache and checks every byte of it. Damage is what the report is about, and
-    /// not an error. Nothing stored: a report of no files.
+    /// Reads a whole cache and checks every byte. Damage is in the report; it is not an error. The
+    /// report about a cache that does not exist has no files.
     ///
     /// # Errors
     ///
@@ -237,12 +259,7 @@ impl Backend {
         })
     }
 
-    /// The same backend for asynchronous callers.
-    pub fn into_async(self) -> AsyncBackend {
-        AsyncBackend::new(self)
-    }
-
-    /// Makes a call that is about a cache.
+    /// Makes a call about a cache.
     fn call<T>(
         &self,
         operation: &'static str,
@@ -253,7 +270,7 @@ impl Backend {
             .map_err(|error| error.during(operation).on_cache(cache))
     }
 
-    /// Makes a call, and lets others use its instance.
+    /// Makes a call, and leaves its instance to other calls.
     fn run<T>(
         &self,
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Failure>,

@@ -1,4 +1,4 @@
-//! The contract as wasmtime sees it, and the way from its types to those of this crate.
+//! The contract as wasmtime sees it, and conversions between its types and those of this crate.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,14 +10,13 @@ mod generated {
         inline: "
             package larder:host;
 
-            /// All that a host calls, and all that it gives.
+            /// The host calls a backend and the cache layer, and gives a backend to the layer.
             world host {
                 include larder:cache/full-backend@0.1.0;
                 export larder:cache/cache@0.1.0;
 
                 import larder:cache/cache-backend@0.1.0;
                 import larder:cache/cache-updates@0.1.0;
-                import larder:cache/cache@0.1.0;
             }
         ",
         world: "larder:host/host",
@@ -28,10 +27,9 @@ mod generated {
             "larder:cache/cache-bulk": async,
             "larder:cache/cache-inspect": async,
         },
-        // Keys and values are borrowed, and copied once: into the component's memory.
+        // Keys and values are borrowed: the only copy is that into the component's memory.
         ownership: Borrowing { duplicate_if_necessary: true },
         with: {
-            "larder:cache/cache.cache": crate::Cache,
             "wasi": wasmtime_wasi::p2::bindings::sync,
         },
     });
@@ -40,7 +38,7 @@ mod generated {
 pub(crate) use generated::exports::larder::cache::{
     cache, cache_backend, cache_bulk, cache_inspect, cache_updates, types,
 };
-/// What components call that the host gives something to.
+/// The interfaces that the host provides for components.
 pub(crate) use generated::larder::cache as given;
 pub(crate) use types::Error;
 
@@ -60,7 +58,7 @@ impl<'a> From<&'a Entry> for types::Entry<'a> {
     }
 }
 
-/// A time to live as the contract has it: less than 2^64 - 1, which in columns stands for none.
+/// A ttl in nanoseconds. It is less than 2^64 - 1, which stands for none in columns.
 pub(crate) fn nanoseconds(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_nanos()).map_or(u64::MAX - 1, |ttl| ttl.min(u64::MAX - 1))
 }
@@ -102,13 +100,32 @@ impl From<ErrorKind> for given::types::Error {
             ErrorKind::NoSpace => Self::NoSpace,
             ErrorKind::Unavailable(why) => Self::Unavailable(why),
             ErrorKind::Other(what) => Self::Other(what),
-            // The contract has no word for what becomes of a component in a host.
+            // The contract has no errors for what happens to a component in a host.
             ErrorKind::BadComponent(_)
             | ErrorKind::MissingInterface(_)
             | ErrorKind::Trapped(_)
             | ErrorKind::TimedOut(_)
             | ErrorKind::OutOfMemory(_)
             | ErrorKind::Folder(_) => Self::Unavailable(kind.to_string()),
+        }
+    }
+}
+
+impl From<given::types::Entry> for Entry {
+    fn from(entry: given::types::Entry) -> Self {
+        Self {
+            key: entry.key,
+            value: entry.value,
+            ttl: entry.ttl.map(Duration::from_nanos),
+        }
+    }
+}
+
+impl From<given::cache_updates::Change> for Change {
+    fn from(change: given::cache_updates::Change) -> Self {
+        match change {
+            given::cache_updates::Change::Put(entry) => Self::Put(entry.into()),
+            given::cache_updates::Change::Remove(key) => Self::Remove(key),
         }
     }
 }
@@ -121,8 +138,8 @@ impl From<cache_inspect::CacheStat> for CacheStat {
             files: stat.files,
             version: stat.version,
             saved_at: stat.saved_at.and_then(|at| {
-                // Whole seconds first: a component may well claim that there are 2^32 nanoseconds
-                // in one, or name a year that the host cannot express.
+                // `Duration::new` would panic: a component may give 2^32 nanoseconds, or a year
+                // that the host cannot express.
                 SystemTime::UNIX_EPOCH
                     .checked_add(Duration::from_secs(at.seconds))?
                     .checked_add(Duration::from_nanos(at.nanoseconds.into()))

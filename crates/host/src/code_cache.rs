@@ -1,4 +1,4 @@
-//! Compiled code, kept in a folder for the processes to come.
+//! Keeps compiled code in a folder, so that later processes need not compile.
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,30 +11,17 @@ use wasmtime::component::Component;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::ENGINE;
-use crate::{Error, component};
 
-/// What a file of code is for: a component, and an engine that compiles as this one does. It is the
-/// beginning of the file, and its name. Nobody can make two components with one key.
-type Key = [u8; 32];
-/// An XXH3 of the code, which follows the key. It is there for damage: whoever could forge it may
-/// write the code as well.
+/// A hash of the component and of the engine's settings. A file of code begins with it and has it
+/// as its name. SHA-256, so that nobody can make two components with one key.
+pub(crate) type Key = [u8; 32];
+/// An XXH3 of the code, which follows the key. It finds damage. It is no protection against
+/// forgery: whoever could forge it may also write the code.
 type Checksum = [u8; 8];
 
 const HEAD: usize = size_of::<Key>() + size_of::<Checksum>();
 
-/// Gives a component compiled: as it is in the folder, or else anew, to be kept there. The folder
-/// saves time where it can be used, and is done without where it cannot.
-pub(crate) fn compile(folder: &Path, bytes: &[u8]) -> Result<Component, Error> {
-    let key = key(bytes);
-    if let Ok(Some(component)) = find(folder, &key) {
-        return Ok(component);
-    }
-    let component = component::compile(bytes)?;
-    let _ = keep(folder, &key, &component);
-    Ok(component)
-}
-
-fn key(bytes: &[u8]) -> Key {
+pub(crate) fn key(bytes: &[u8]) -> Key {
     let mut engine = DefaultHasher::new();
     ENGINE.precompile_compatibility_hash().hash(&mut engine);
     Sha256::new()
@@ -49,7 +36,9 @@ fn name(key: &Key) -> String {
     digits + ".cwasm"
 }
 
-fn find(folder: &Path, key: &Key) -> io::Result<Option<Component>> {
+/// The component with this key; none if the folder has no intact code that only this user may have
+/// written.
+pub(crate) fn find(folder: &Path, key: &Key) -> io::Result<Option<Component>> {
     if !is_ours(&folder.metadata()?) {
         return Ok(None);
     }
@@ -66,16 +55,17 @@ fn find(folder: &Path, key: &Key) -> io::Result<Option<Component>> {
     if head != self::head(key, code) {
         return Ok(None);
     }
-    // SAFETY: the bytes must be what `serialize` gave for an engine like this one, or they could be
-    // any machine code. The file is a file of the user's, which nobody else may write, so a process
-    // of the user's wrote it; that was `keep`, since it carries the key and the checksum; it is
-    // whole, since they are right; and the key stands for the component and all of the engine that
-    // compiled code depends on. What was checked is what is used: it is in memory by now.
+    // SAFETY: `deserialize` needs bytes that `serialize` gave for an equal engine; other bytes
+    // could be any machine code. Only this user may have written the file, so a process of this
+    // user wrote it. That process ran `keep`, since the file has the key and the checksum. The file
+    // is whole, since both are right. The key covers the component and the engine's settings. The
+    // checked bytes are the used bytes: they are in memory by now.
     let component = unsafe { Component::deserialize(&ENGINE, code) };
     Ok(component.ok())
 }
 
-fn keep(folder: &Path, key: &Key, component: &Component) -> io::Result<()> {
+/// Writes the code of a component into the folder, which is created if it is missing.
+pub(crate) fn keep(folder: &Path, key: &Key, component: &Component) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -84,7 +74,7 @@ fn keep(folder: &Path, key: &Key, component: &Component) -> io::Result<()> {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let code = component.serialize().map_err(io::Error::other)?;
-    // Nothing is synced: what a power cut leaves of it does not pass the check.
+    // No sync: the checksum finds a file that a power cut damaged.
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(&head(key, &code))?;
     file.write_all(&code)?;
@@ -101,7 +91,7 @@ fn head(key: &Key, code: &[u8]) -> [u8; HEAD] {
     head
 }
 
-/// Whether nobody but the user of this process may have written it.
+/// Whether only the user of this process may have written the file or folder.
 #[cfg(unix)]
 fn is_ours(metadata: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -110,7 +100,7 @@ fn is_ours(metadata: &Metadata) -> bool {
     metadata.uid() == user && metadata.mode() & OTHERS_MAY_WRITE == 0
 }
 
-/// Elsewhere it is for the caller to see to.
+/// On other systems the caller is responsible for the rights on the folder.
 #[cfg(not(unix))]
 fn is_ours(_: &Metadata) -> bool {
     true

@@ -1,26 +1,26 @@
-//! Entries in columns, as `cache-bulk` takes and gives them.
+//! Batches: entries in columns, as `cache-bulk` takes and gives them.
 
 use std::{mem, slice};
 
 use crate::bindings::cache_bulk::{Batch, LiveBatch};
 use crate::bindings::{nanoseconds, types};
-use crate::instance::Clocks;
+use crate::clocks::Clocks;
 use crate::{Entry, LiveEntry};
 
-/// How many bytes of entries are handed to a component at a time, unless a single one is larger.
+/// The largest batch that a component gets, in bytes. A larger entry gets a batch of its own.
 pub(crate) const BATCH: usize = 256 * 1024;
 
-/// What stands for no time to live, and for no deadline.
+/// Stands for no ttl and for no deadline.
 const NEVER: u64 = u64::MAX;
 
-/// Entries on their way to a component.
+/// A batch for a component.
 #[derive(Default)]
 pub(crate) struct Columns {
     keys: String,
     key_lengths: Vec<u32>,
     values: Vec<u8>,
     value_lengths: Vec<u32>,
-    /// Empty as long as there is no ttl but [`NEVER`].
+    /// Empty as long as every ttl is [`NEVER`].
     ttls: Vec<u64>,
 }
 
@@ -40,7 +40,7 @@ impl Columns {
         self.key_lengths.len()
     }
 
-    /// Adds an entry, of less than 4 GiB.
+    /// Adds an entry of less than 4 GiB.
     pub(crate) fn push(&mut self, entry: &Entry) {
         let ttl = ttl(entry);
         if ttl != NEVER && self.ttls.is_empty() {
@@ -73,7 +73,7 @@ impl Columns {
         }
     }
 
-    /// The entries one by one, for an interface that knows no columns.
+    /// The entries one by one, for a component without `cache-bulk`.
     pub(crate) fn list(&self) -> Vec<types::Entry<'_>> {
         let (mut keys, mut values) = (&*self.keys, &*self.values);
         let lengths = self.key_lengths.iter().zip(&self.value_lengths);
@@ -88,7 +88,7 @@ impl Columns {
     }
 }
 
-/// Hands one entry, of less than 4 GiB, as a batch of its own, and copies nothing.
+/// Makes a batch of one entry of less than 4 GiB, without a copy.
 pub(crate) fn alone<T>(entry: &Entry, give: impl FnOnce(Batch<'_>) -> T) -> T {
     let lengths = [entry.key.len() as u32, entry.value.len() as u32];
     let ttl = ttl(entry);
@@ -105,18 +105,18 @@ fn ttl(entry: &Entry) -> u64 {
     entry.ttl.map_or(NEVER, nanoseconds)
 }
 
-/// Entries that came from a component, which are built as they are asked for.
+/// A batch from a component. Each entry is built when the iterator reaches it.
 pub(crate) struct LiveColumns {
     columns: LiveBatch,
     clocks: Clocks,
-    /// The entry that is next, and where its key and its value begin.
+    /// The index of the next entry, and where its key and its value begin.
     next: usize,
     key: usize,
     value: usize,
 }
 
 impl LiveColumns {
-    /// Takes nothing but what the contract allows.
+    /// Checks that the columns fit each other, as the contract demands.
     pub(crate) fn new(columns: LiveBatch, clocks: Clocks) -> wasmtime::Result<Self> {
         let count = columns.key_lengths.len();
         let sum = |lengths: &[u32]| lengths.iter().map(|length| u64::from(*length)).sum::<u64>();
@@ -143,7 +143,7 @@ impl LiveColumns {
         })
     }
 
-    /// How many bytes of the host's memory the entries take that are left.
+    /// How many bytes of the host's memory the remaining entries take.
     pub(crate) fn size(&self) -> usize {
         let bytes = self.columns.keys.len() - self.key + self.columns.values.len() - self.value;
         bytes + self.len() * size_of::<LiveEntry>()
@@ -158,7 +158,7 @@ impl Iterator for LiveColumns {
         let key_end = self.key + *columns.key_lengths.get(self.next)? as usize;
         let value_end = self.value + columns.value_lengths[self.next] as usize;
         let expires_at = columns.expires_at.get(self.next).copied();
-        // One that has a batch for itself may be large.
+        // A single entry may be large, so it is not copied.
         let (key, value) = match columns.key_lengths.len() {
             1 => (mem::take(&mut columns.keys), mem::take(&mut columns.values)),
             _ => (
@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn taken(batch: LiveBatch) -> Option<Vec<(String, Vec<u8>)>> {
-        let columns = LiveColumns::new(batch, Clocks::at_zero()).ok()?;
+        let columns = LiveColumns::new(batch, Clocks::now(0)).ok()?;
         let entries: Vec<_> = columns.map(|entry| (entry.key, entry.value)).collect();
         Some(entries)
     }

@@ -1,5 +1,4 @@
-//! What all backends of a process share: the compiler, the interfaces that a component may import,
-//! and the way to run a call against the clock.
+//! The engine that all backends of a process share, and the way to run a call with a deadline.
 
 use std::future::pending;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -8,10 +7,7 @@ use std::{io, thread};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep_until, timeout_at};
-use wasmtime::component::Linker;
 use wasmtime::{Config, Engine};
-
-use crate::instance::State;
 
 pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let mut config = Config::new();
@@ -19,15 +15,8 @@ pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(&config).expect("wasmtime compiles for the machine that it runs on")
 });
 
-/// All of WASI 0.2. What a component reaches with it is up to the settings of its backend.
-pub(crate) static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
-    let mut linker = Linker::new(&ENGINE);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("no interface is defined twice");
-    linker
-});
-
-/// For timers and sockets. A runtime of the caller would not do: it may have neither, and the call
-/// may be blocking the only thread that it has.
+/// The runtime for timers and sockets. The caller's runtime is not enough: it may have neither, and
+/// the call may block the only thread of that runtime.
 fn runtime() -> io::Result<Handle> {
     static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
     let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +25,7 @@ fn runtime() -> io::Result<Handle> {
     }
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
-    // On a thread of our own: tokio panics where the operating system has none to spare for it.
+    // A thread of its own: tokio panics if the operating system refuses it a thread.
     let forever = move || runtime.block_on(pending::<()>());
     thread::Builder::new()
         .name("larder".into())
@@ -44,12 +33,15 @@ fn runtime() -> io::Result<Handle> {
     Ok(shared.insert(handle).clone())
 }
 
-/// Runs a call into a component on this thread, whatever thread it is, and stops it at the deadline:
-/// then there is no result. Fails, without a call, where the operating system has no thread or event
-/// queue to spare.
+/// Runs a call into a component on this thread, which may be any thread. A call that is not over at
+/// the deadline is stopped: then there is no result.
 ///
-/// A component that waits for something in the host is left waiting. One that computes is woken by a
-/// new epoch, and its instance stops it.
+/// A component that waits in the host is left there. A component that computes is interrupted by a
+/// new epoch, and its store stops it.
+///
+/// # Errors
+///
+/// If the operating system refuses a thread or an event queue; the call was not made.
 pub(crate) fn run<T>(
     deadline: Option<Instant>,
     call: impl Future<Output = T>,
@@ -67,7 +59,7 @@ pub(crate) fn run<T>(
 }
 
 fn block_on<T>(call: impl Future<Output = T>) -> T {
-    // Where the caller is a tokio task, what is left of its budget must not count: it would not be
-    // renewed for as long as this thread waits.
+    // The caller may be a tokio task with a budget. This thread waits without giving the budget a
+    // chance to be renewed, so the call must not spend it.
     pollster::block_on(tokio::task::unconstrained(call))
 }

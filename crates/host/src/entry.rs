@@ -1,26 +1,36 @@
-//! What goes into a cache and what comes out of it.
+//! Entries and changes, and what a load gives.
 
 use std::time::{Duration, Instant};
 
-/// One thing to keep.
+/// An entry to store: a key, a value, and perhaps a time to live.
 ///
-/// The key may be any string and the value any bytes, the empty ones included. Where one call names
-/// a key twice, the last one counts.
+/// The key may be any string and the value any bytes; both may be empty. If a call has a key twice,
+/// the last entry counts.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use larder_host::Entry;
+///
+/// let entry = Entry::new("user:1", "alice").ttl(Duration::from_secs(600));
+/// assert_eq!(entry.value, b"alice");
+/// ```
+// Exhaustive: programs build it and take it apart, and the contract fixes its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// What the entry is found by.
+    /// The string by which the entry is found.
     pub key: String,
-    /// The bytes to keep, given back exactly as they are.
+    /// The bytes to store. They come back exactly.
     pub value: Vec<u8>,
-    /// How long the entry lives, from the call that stores it; none for as long as the cache does.
+    /// How long the entry lives, from the call that stores it. None: it never expires.
     ///
-    /// An entry that lives for no time at all is not stored, and replaces what its key held. More
-    /// than the contract can express, which is 2^64 nanoseconds or 584 years, counts as that.
+    /// An entry with a ttl of zero is not stored, and removes what its key held. The contract
+    /// allows up to 2^64 nanoseconds (584 years); a longer ttl counts as that.
     pub ttl: Option<Duration>,
 }
 
 impl Entry {
-    /// An entry that lives for as long as the cache does.
+    /// An entry that never expires.
     pub fn new(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self {
             key: key.into(),
@@ -29,24 +39,25 @@ impl Entry {
         }
     }
 
-    /// Makes the entry expire, this long after the call that stores it.
+    /// Sets the time to live, which counts from the call that stores the entry.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// How many bytes it takes, at least, to hand the entry to a component.
+    /// The least number of bytes that it takes to hand the entry to a component.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.key.len() + self.value.len()
     }
 }
 
-/// One change to a cache.
+/// A change to one entry of a cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Change {
-    /// Stores an entry in place of what its key held. With a ttl of zero it removes the key.
+    /// Stores the entry, and replaces what its key held. With a ttl of zero, it removes the key.
     Put(Entry),
-    /// Removes the entry with this key; nothing where there is none.
+    /// Removes the entry with this key. Without such an entry, it does nothing.
     Remove(String),
 }
 
@@ -60,25 +71,26 @@ impl Change {
     }
 }
 
-/// What a load gives back.
+/// The contents of a cache, as [`Backend::load`](crate::Backend::load) gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Contents {
-    /// The live entries, in no order that may be relied upon. No two of them share a key.
+    /// The live entries, in no particular order. No two of them have the same key.
     pub entries: Vec<LiveEntry>,
-    /// How many further entries damage to the storage took away, expired ones included: 0 for a
-    /// cache that is whole. Exact, unless damage hit the records of what was stored as well: then
-    /// it is an estimate, and at least 1.
+    /// How many more entries damage to the storage took, including expired ones. 0: the cache is
+    /// intact. The number is exact, unless the damage also hit the records about what is stored:
+    /// then it is an estimate, and at least 1.
     pub lost: u64,
 }
 
-/// One thing that was kept and had not expired when it was loaded.
+/// An entry that was stored, and had not expired when it was loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct LiveEntry {
-    /// What the entry is found by.
+    /// The string by which the entry is found.
     pub key: String,
-    /// The bytes as they were stored.
+    /// The bytes that were stored.
     pub value: Vec<u8>,
-    /// When the entry expires; none where it does not, or not within what an [`Instant`] can
-    /// express.
+    /// When the entry expires. None: never, or too late for an [`Instant`].
     pub expires_at: Option<Instant>,
 }

@@ -1,16 +1,29 @@
-//! Why a call failed.
+//! The error of a call, and its kinds.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A call that failed: which one, on what, and why.
+/// The error of a call: which call failed, for which cache, and why.
 ///
-/// It has changed nothing in storage, with two exceptions: the storage failed when a change that was
-/// made already was to be made to last, so that the change shows but may not outlive a power cut; or
-/// the kind is one of those of the host, which say what they leave behind.
+/// A call that fails has changed nothing in storage, with two exceptions:
 ///
-/// `Display` tells all of it, such as `save of cache "sessions": no space left`.
+/// - The change is visible, but its sync failed; a power cut may undo it.
+/// - The kind is an error of the host, such as [`ErrorKind::Trapped`]. Its documentation says in
+///   which state the storage is.
+///
+/// `Display` gives all of it, such as `save of cache "sessions": no space left`.
+///
+/// ```
+/// use larder_host::{Backend, ErrorKind};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let disk = Backend::disk(folder.path()).unwrap();
+/// let error = disk.load("a/b").unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::InvalidName(_)));
+/// assert_eq!(error.operation(), "load");
+/// assert_eq!(error.cache(), Some("a/b"));
+/// ```
 #[derive(Debug)]
 pub struct Error {
     operation: &'static str,
@@ -20,46 +33,48 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The reasons for which a call fails.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The storage may not be read, or may not be written: permissions, or a read-only file system.
+    /// The backend may not read or write its storage: permissions, or a read-only file system.
     AccessDenied,
-    /// The cache name breaks the rules of the contract; says which one.
+    /// The cache name breaks a rule of the contract; the text says which.
     InvalidName(String),
-    /// Something else that the caller gave is not acceptable; says what.
+    /// Another argument is not acceptable; the text says which and why.
     InvalidArgument(String),
-    /// Something is stored, and nothing of it can be read; says what was found where. `save` and
-    /// `clear` still work, and replace it.
+    /// Nothing of the cache can be read; the text says what was found where. `save` and `clear`
+    /// still work, and replace the cache.
     Corrupt(String),
-    /// The cache was stored by a newer Larder, in this version of the format. `save` and `clear`
-    /// still work, and replace it.
+    /// A newer Larder stored the cache, in this version of the format. `save` and `clear` still
+    /// work, and replace the cache.
     UnsupportedVersion(u32),
-    /// More than can be handled in one call; the size in bytes.
+    /// The size, in bytes, is too large for one call.
     TooLarge(u64),
     /// The storage is full, or a quota is reached.
     NoSpace,
-    /// The storage failed or did not answer, or others changed the cache too often meanwhile; says
-    /// how. The call may be tried again.
+    /// The storage failed or did not answer, or other writers changed the cache too often
+    /// meanwhile; the text says how. The call may be tried again.
     Unavailable(String),
-    /// Anything else that the component reported; says what.
+    /// Any other error of the component; the text says which.
     Other(String),
-    /// The component cannot be used: its file cannot be read, it is not a component, does not
-    /// export the contract, or needs something that is not there; says which.
+    /// The component cannot be used: its file cannot be read, it is not a component, it does not
+    /// export the contract, or it imports something that is not there. The text says which.
     BadComponent(String),
-    /// The component does not export this optional interface, which the call needs.
+    /// The call needs this optional interface, which the component does not export.
     MissingInterface(&'static str),
-    /// The component trapped, or gave back what the contract does not allow; says how, and ends
-    /// with what the component last wrote to its standard error. As with any of the kinds that
-    /// follow, the storage is as after a crash: the call was made whole, or not at all.
+    /// The component trapped, or its answer breaks the contract. The text says how, and ends with
+    /// the last lines that the component wrote to standard error.
+    ///
+    /// After this error, and after those that follow here, the storage is as after a crash: the
+    /// change was made as a whole, or not at all.
     Trapped(String),
-    /// The component gave no answer within this time, which is the limit, and was stopped.
+    /// The component gave no answer within this time limit, and was stopped.
     TimedOut(Duration),
-    /// The component needs more memory than this limit, in bytes, and was stopped.
+    /// The component needed more memory than this limit, in bytes, and was stopped.
     OutOfMemory(usize),
-    /// A folder that the component is to be given cannot be opened, or created; says why. The
-    /// component was not called.
+    /// A folder for the component cannot be opened or created; the text says why. The component was
+    /// not called.
     Folder(String),
 }
 
@@ -95,18 +110,18 @@ impl Error {
         Self { source, ..self }
     }
 
-    /// Why it failed.
+    /// Why the call failed.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// What failed: the name of the method, or `disk backend` or `component` for one
-    /// that could not be made ready for calls.
+    /// The call that failed, by the name of its method. If a backend or layer could not be built:
+    /// `disk backend`, `component` or `cache layer`.
     pub fn operation(&self) -> &str {
         self.operation
     }
 
-    /// The cache that the call was about, if it was about one.
+    /// The cache of the call, if the call was about a cache.
     pub fn cache(&self) -> Option<&str> {
         self.cache.as_deref()
     }

@@ -1,65 +1,66 @@
-//! What a backend tells about its caches: their size and age, and whether they are whole.
+//! The size, age and state of caches.
 
 use std::fmt;
 use std::time::SystemTime;
 
-/// The size and age of a cache: zeros and none where nothing is stored.
+/// The size and age of a cache. For a cache that does not exist, all numbers are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStat {
-    /// How many entries are stored, expired and lost ones included.
+    /// How many entries are stored, including expired and lost ones.
     pub entries: u64,
-    /// How many bytes of storage they take.
+    /// How many bytes of storage the cache takes.
     pub bytes: u64,
-    /// In how many files, or whatever the backend keeps apart.
+    /// How many files the cache has, or other separate objects of the backend.
     pub files: u64,
-    /// Goes up with every change to the cache; 0 where nothing is stored.
+    /// Goes up with every change to the cache. 0: the cache does not exist.
     pub version: u64,
-    /// When the last change was made; none where that is not known.
+    /// When the last change was made; none if that is not known.
     pub saved_at: Option<SystemTime>,
 }
 
-/// The outcome of a check: nothing stored is a report of no files.
+/// The result of a check. For a cache that does not exist, it has no files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// How many files the cache consists of.
+    /// How many files the cache has.
     pub files: u64,
     /// How many blocks of entries were checked.
     pub blocks: u64,
     /// How many bytes were read and checked.
     pub bytes: u64,
-    /// What is damaged; nothing where the cache is whole.
+    /// The damaged places. Empty: the cache is intact.
     pub damage: Vec<Damage>,
 }
 
-/// One damaged place.
+/// A damaged place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
-    /// The file, by its path from the root of the storage.
+    /// The path of the file from the root of the storage.
     pub file: String,
-    /// What is damaged.
+    /// The damaged part of the file.
     pub part: Part,
-    /// Where it begins in the file, in bytes.
+    /// Where the part begins in the file, in bytes.
     pub offset: u64,
-    /// How many bytes it takes.
+    /// The length of the part, in bytes.
     pub length: u64,
-    /// How many entries, or records of removed ones, cannot be read because of it; 0 where none
-    /// are, or where that is not known.
+    /// How many entries, or records of removed entries, are lost because of it. 0: none, or the
+    /// number is not known.
     pub entries: u64,
 }
 
-/// What a piece of damage hit. Its `Display` is one word in lower case.
+/// A part of a file. Its `Display` is one word in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Part {
     /// The whole file: nothing in it can be read.
     File,
-    /// The beginning of the file, which says what it holds.
+    /// The beginning of the file, which says what the file holds.
     Header,
-    /// A block of entries: these are lost.
+    /// A block of entries: these entries are lost.
     Block,
-    /// The end of the file, which says what is where.
+    /// The end of the file, which says where each block is.
     Index,
 }
 

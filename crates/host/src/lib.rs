@@ -1,8 +1,8 @@
-//! Larder for Rust programs: caches that outlive the process, in storage that the program knows
-//! nothing about.
+//! Larder for Rust programs: caches that outlive the process.
 //!
-//! A [`Backend`] runs a WebAssembly component that exports the contract `larder:cache`. One that
-//! keeps caches as files in a folder is built in, and comes with that folder and nothing else.
+//! A [`Backend`] runs a WebAssembly component that exports the contract `larder:cache`. The disk
+//! backend is built in. It keeps caches as files in one folder, and can use nothing but that
+//! folder.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! Caches may be larger than memory. They are saved from any iterator and read by one:
+//! Caches may be larger than memory. They are saved from any iterator, and read by an iterator:
 //!
 //! ```
 //! # use larder_host::{Backend, Entry};
@@ -42,7 +42,9 @@
 //! # }
 //! ```
 //!
-//! Any other component is given what it needs, and no more than that:
+//! Tasks of tokio use an [`AsyncBackend`], which [`Backend::into_async`] gives.
+//!
+//! Any other component gets only what the [`Builder`] allows:
 //!
 //! ```no_run
 //! # use larder_host::Backend;
@@ -59,44 +61,36 @@
 //! # }
 //! ```
 //!
-//! A [`Layer`] keeps entries in memory above a backend, for this program and for components that it runs
-//! with wasmtime and that import `larder:cache/cache`:
+//! A component that traps, loops, sleeps or asks for too much memory gives an [`Error`]. The
+//! program goes on, and so do later calls.
+//!
+//! A [`Layer`] keeps entries in memory above a backend, for this program:
 //!
 //! ```
 //! # use std::time::Duration;
-//! use larder_host::wasmtime::{Engine, component::Linker};
-//! use larder_host::{Backend, Guest, Layer, Options};
+//! use larder_host::{Backend, Layer, Options};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let ten_minutes = Duration::from_secs(600);
 //! let layer = Layer::new(Backend::disk(&folder)?)?;
-//! let options = Options { capacity: Some(10_000), ..Options::default() };
-//! let sessions = layer.open("sessions", &options)?;
+//! let sessions = layer.open("sessions", &Options::default().capacity(10_000))?;
 //! sessions.set("user:1", "alice", Some(ten_minutes));
 //! assert_eq!(sessions.get("user:1").unwrap(), b"alice");
-//!
-//! struct State {
-//!     larder: Guest,
-//! }
-//! let mut linker = Linker::new(&Engine::default());
-//! Layer::add_to_linker(&mut linker, |state: &mut State| &mut state.larder)?;
-//! // For each instance, in its store:
-//! let state = State { larder: layer.guest("tenant-1")? };
-//! # let _ = state;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A component that traps, loops, sleeps or eats memory gives an [`Error`], and leaves the program
-//! and later calls alone.
+//! A [`Tenant`] gives the same layer to a component that imports `larder:cache/cache`.
 
 mod asynchronous;
 mod backend;
 mod bindings;
 mod builder;
+mod clocks;
 mod code_cache;
 mod columns;
+mod compile;
 mod component;
 mod engine;
 mod entry;
@@ -106,18 +100,32 @@ mod instance;
 mod layer;
 mod read;
 mod session;
+mod settings;
+mod state;
 mod write;
 
-pub use asynchronous::AsyncBackend;
+pub use asynchronous::{AsyncBackend, AsyncEntries, AsyncWriter};
 pub use backend::Backend;
 pub use builder::Builder;
 pub use entry::{Change, Contents, Entry, LiveEntry};
 pub use error::{Error, ErrorKind};
 pub use inspect::{CacheStat, Damage, Part, Report};
-pub use layer::{Cache, Found, Guest, Keys, Layer, Limits, Metrics, Options};
+pub use layer::{Cache, Found, Keys, Layer, Limits, Metrics, Options, Tenant};
 pub use read::Entries;
-/// What [`Layer::add_to_linker`] takes its linker from.
-pub use wasmtime;
-/// What [`Builder::wasi`] takes its settings from.
-pub use wasmtime_wasi;
 pub use write::Writer;
+
+/// Wasmtime, in the version whose types this crate uses.
+///
+/// [`Layer::add_to_linker`] takes a `Linker` of this `wasmtime`, and [`Builder::wasi`] gives a
+/// `WasiCtxBuilder` of this `wasmtime_wasi`. A program that uses them from here always has the
+/// right version. A later version of this crate with another wasmtime has a module of another name,
+/// so that the compiler shows every place that must change.
+pub mod wasmtime_48 {
+    pub use wasmtime;
+    pub use wasmtime_wasi;
+}
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! Reading a cache entry by entry.
+//! Reads a cache entry by entry.
 
 use std::sync::Arc;
 use std::{fmt, mem, vec};
@@ -11,31 +11,31 @@ use crate::instance::{Failure, Instance, present};
 use crate::session::{Pool, Session};
 use crate::{Error, LiveEntry};
 
-/// The live entries of a cache as it was when they were asked for, whatever becomes of it meanwhile;
-/// see [`Backend::read`](crate::Backend::read).
+/// Iterates over the live entries of a cache; [`Backend::read`](crate::Backend::read) gives it.
 ///
-/// They come in no order that may be relied upon, and no two share a key. What expires before its
-/// turn has come is left out, or comes with a deadline that has passed. After an error there are no
-/// more. To drop them early is fine at any time.
+/// The entries are those of the moment of `read`, even if the cache changes later. They come in no
+/// particular order, and no two have the same key. An entry that expires during the reading is left
+/// out, or comes with a deadline in the past. After an error, no more entries come. An iterator may
+/// be dropped at any time.
 pub struct Entries {
     session: Session,
     operation: &'static str,
     cache: String,
-    /// None once it gave all it had.
+    /// None after the last batch.
     reader: Option<ResourceAny>,
     batch: Batch,
     total: u64,
     lost: u64,
 }
 
-/// Entries that a component gave in one call.
+/// The entries of one call.
 pub(crate) enum Batch {
     Columns(LiveColumns),
-    /// All of a cache, from a component without `cache-bulk`.
+    /// The whole cache, from a component without `cache-bulk`.
     List(vec::IntoIter<LiveEntry>),
 }
 
-/// What a call gives that may be the last.
+/// The result of one call to the reader.
 enum Step {
     More(LiveColumns),
     End { lost: u64 },
@@ -56,7 +56,7 @@ impl Entries {
             total: 0,
             lost: 0,
         };
-        // All five calls that a few entries take cost 2 µs more than a plain load.
+        // For a few entries, this takes five calls, and 2 µs more than a plain load.
         match pool.linked.bulk {
             Some(_) => entries.open_reader()?,
             None => entries.load()?,
@@ -64,19 +64,19 @@ impl Entries {
         Ok(entries)
     }
 
-    /// How many entries there are in all, at most, to show progress by: those are counted too that
-    /// were replaced, removed, lost or expired.
+    /// The greatest number of entries that can come, to show progress. It includes replaced,
+    /// removed, lost and expired entries.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many further entries damage to the storage took away, as in
-    /// [`Contents::lost`](crate::Contents::lost): once there are no more; 0 before that.
+    /// How many more entries damage to the storage took, as in
+    /// [`Contents::lost`](crate::Contents::lost). The number is 0 until the last entry has come.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// What is left of the entries at hand, or those of the next call into the component.
+    /// The rest of the present batch, or else the next batch.
     pub(crate) fn next_batch(&mut self) -> Result<Option<Batch>, Error> {
         if self.batch.size_hint().0 == 0 && self.reader.is_some() {
             self.advance()?;
@@ -102,9 +102,9 @@ impl Entries {
         Ok(())
     }
 
-    /// Gets more entries, or none where there are no more.
+    /// Gets the next batch, if there is one.
     fn advance(&mut self) -> Result<(), Error> {
-        // Put back below: after an error there is nothing more to be had from it.
+        // It is put back below. After an error, the reader gives nothing more.
         let Some(reader) = self.reader.take() else {
             return Ok(());
         };
@@ -141,7 +141,7 @@ impl Entries {
             });
             Ok((live.collect::<Vec<_>>(), contents.lost))
         });
-        // Nothing is open in the instance, whatever the answer was.
+        // Whatever the answer was, nothing is open in the instance.
         self.session.end();
         let (entries, lost) = loaded.map_err(|error| self.explain(error))?;
         self.total = entries.len() as u64;
@@ -155,7 +155,7 @@ impl Entries {
     }
 }
 
-/// Asks for more entries. At the end the reader is dropped.
+/// Asks the reader for a batch. After the last batch, drops the reader.
 async fn step(instance: &mut Instance, reader: ResourceAny) -> Result<Step, Failure> {
     let bulk = present(&instance.bulk, CACHE_BULK)?;
     let store = &mut instance.store;
@@ -183,7 +183,8 @@ impl Iterator for Entries {
 }
 
 impl Batch {
-    /// How many bytes of memory the entries take beyond what the component was allowed.
+    /// How many bytes of the host's memory the entries take. A list counts as zero: it came in one
+    /// answer, which the memory limit covers.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Columns(columns) => columns.size(),

@@ -1,21 +1,21 @@
-//! Calls into a component: the instances that they are made in, and how they end.
+//! Calls into a component: the pool of its instances, and sessions of calls in one instance.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::builder::Settings;
 use crate::component::Linked;
 use crate::engine;
 use crate::instance::{Failure, Instance};
+use crate::settings::Settings;
 use crate::{Error, ErrorKind};
 
-/// How many instances wait for calls at most.
+/// How many idle instances are kept.
 const IDLE_INSTANCES: usize = 16;
-/// How many bytes of memory the idle instances of a backend may hold on to. Memory that is new costs
-/// a page fault every 4 KiB: a third of the time of a large load.
+/// How many bytes of memory the idle instances of a backend may have together. New memory costs a
+/// page fault every 4 KiB: a third of the time of a large load.
 const IDLE_MEMORY: usize = 64 * 1024 * 1024;
 
-/// A component, what its instances may use, and those of them that wait for calls.
+/// A component, its settings, and its idle instances.
 pub(crate) struct Pool {
     pub(crate) linked: Linked,
     pub(crate) settings: Settings,
@@ -33,25 +33,27 @@ impl Pool {
 
     fn take(&self) -> Option<Instance> {
         let instance = self.idle().pop()?;
-        instance.is_current(&self.settings).then_some(instance)
+        let state = instance.store.data();
+        state.is_current(&self.settings).then_some(instance)
     }
 
     fn put(&self, instance: Instance) {
-        if instance.is_worth_keeping() {
+        let memory = |instance: &Instance| instance.store.data().memory();
+        if instance.store.data().is_worth_keeping() {
             let mut idle = self.idle();
-            let memory: usize = idle.iter().map(Instance::memory).sum();
-            if idle.len() < IDLE_INSTANCES && memory + instance.memory() <= IDLE_MEMORY {
+            let held: usize = idle.iter().map(memory).sum();
+            if idle.len() < IDLE_INSTANCES && held + memory(&instance) <= IDLE_MEMORY {
                 idle.push(instance);
             }
         }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
-        // A panic elsewhere leaves a list of good instances all the same.
+        // After a panic elsewhere, all instances in the list are still good.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses what could not be handed to the component in one call.
+    /// Refuses a size that does not fit into one call of the component.
     pub(crate) fn check_size(&self, size: usize) -> Result<(), ErrorKind> {
         if u32::try_from(size).is_err() || size > self.settings.memory_limit {
             return Err(ErrorKind::TooLarge(size as u64));
@@ -60,8 +62,8 @@ impl Pool {
     }
 }
 
-/// Calls that are made one after the other in one instance, which is taken from the pool for the
-/// first. Dropped, the session drops the instance, and with it all that this has open.
+/// Calls, one after the other, in one instance. The first call takes the instance from the pool. A
+/// dropped session drops its instance, with everything that is open in it.
 pub(crate) struct Session {
     pool: Arc<Pool>,
     instance: Option<Instance>,
@@ -79,8 +81,8 @@ impl Session {
         &self.pool
     }
 
-    /// Makes a call, within the time limit. Where it was broken off, its instance is gone, and all
-    /// that was open in it: the next call would be made in another.
+    /// Makes a call, within the time limit. A call that is broken off takes the instance with it,
+    /// and everything that was open in it: the next call uses another instance.
     pub(crate) fn call<T>(
         &mut self,
         call: impl AsyncFnOnce(&mut Instance) -> Result<T, Failure>,
@@ -93,7 +95,7 @@ impl Session {
         let result = engine::run(deadline, async {
             let mut instance = match instance {
                 Some(mut instance) => {
-                    instance.ready(deadline);
+                    instance.store.data_mut().ready(deadline);
                     instance
                 }
                 None => Instance::new(linked, settings, deadline).await?,
@@ -118,12 +120,12 @@ impl Session {
         }
     }
 
-    /// Whether no call was broken off since the first.
+    /// Whether the session has an instance: a call was made, and none was broken off since.
     pub(crate) fn has_instance(&self) -> bool {
         self.instance.is_some()
     }
 
-    /// Hands the instance, in which nothing may be open any more, to the calls of others.
+    /// Puts the instance back into the pool. Nothing may be open in it any more.
     pub(crate) fn end(&mut self) {
         if let Some(instance) = self.instance.take() {
             self.pool.put(instance);

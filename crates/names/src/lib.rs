@@ -1,13 +1,36 @@
-//! Which names a cache may have. The rules stand in the WIT package.
+//! The rules for cache names, which the WIT package `larder:cache` sets.
+//!
+//! A backend or a host checks a name before it uses it:
+//!
+//! ```
+//! assert_eq!(larder_names::check("sessions"), Ok(()));
+//! assert_eq!(larder_names::check(""), Err("a cache name is not empty"));
+//! ```
 
-/// The longest name, in bytes: file systems take 255, and the name of a file
-/// from before the store's own format is a few bytes longer than the cache's.
+/// The longest name, in bytes.
+///
+/// File systems allow 255 bytes. The name of a file from before Larder's own format is a few bytes
+/// longer than the cache name.
 pub const LONGEST: usize = 200;
 
-/// What a file from before the store's own format is called after its cache.
+/// The end of the name of a file from before Larder's own format. The beginning is the cache name.
 pub const LEGACY_SUFFIX: &str = ".postcard";
 
-/// Checks a cache name; says which rule it breaks.
+/// Checks a cache name.
+///
+/// # Errors
+///
+/// If the name breaks a rule; the text is the rule.
+///
+/// ```
+/// let longest = "n".repeat(larder_names::LONGEST);
+/// assert!(larder_names::check(&longest).is_ok());
+///
+/// for name in ["", ".hidden", "a/b", "ends with a dot.", "old.postcard", &(longest + "n")] {
+///     let rule = larder_names::check(name).unwrap_err();
+///     println!("{name:?}: {rule}");
+/// }
+/// ```
 pub fn check(name: &str) -> Result<(), &'static str> {
     let is_reserved = |c: char| matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
     let forbidden = |c: char| c.is_control() || is_reserved(c);
@@ -25,6 +48,11 @@ pub fn check(name: &str) -> Result<(), &'static str> {
         Ok(())
     }
 }
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Readers and writers of batches.
+//! Cases about readers and writers.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::{SECOND, live, loaded, seconds};
 use crate::contract::{self, Batch, Entry, Error, LiveEntry, batch, entry, put, remove, sorted};
 use crate::{Feature, Instance, Subject};
 
-/// So many entries, some of which have a ttl; in the order of their keys.
+/// Makes this many entries, some with a ttl, in the order of their keys.
 fn numbered(count: u64) -> Vec<Entry> {
     let ttl = |n: u64| n.is_multiple_of(3).then_some((n + 1) * SECOND);
     (0..count)
@@ -14,7 +14,7 @@ fn numbered(count: u64) -> Vec<Entry> {
         .collect()
 }
 
-/// What entries are when they are loaded, where they were saved at this instant.
+/// The live entries of a load, if these entries were saved at this instant.
 fn lived(entries: &[Entry], saved: u64) -> Vec<LiveEntry> {
     let live_entry = |entry: &Entry| {
         let deadline = entry.ttl.map(|ttl| saved + ttl);
@@ -23,14 +23,14 @@ fn lived(entries: &[Entry], saved: u64) -> Vec<LiveEntry> {
     sorted(entries.iter().map(live_entry).collect())
 }
 
-/// What a reader gives of a cache that is whole, in the order of its keys.
+/// Reads an intact cache with a reader, and sorts its entries by their keys.
 fn read(instance: &mut Box<dyn Instance>, cache: &str) -> Vec<LiveEntry> {
-    let contents = instance.load_in_batches(cache).expect("it can be read");
-    assert_eq!(contents.lost, 0, "nothing was damaged");
+    let contents = instance.load_in_batches(cache).expect("the reader fails");
+    assert_eq!(contents.lost, 0, "the reader reports lost entries");
     sorted(contents.entries)
 }
 
-/// They are two ways to the same.
+/// Lists and batches give the same caches.
 pub(crate) fn what_lists_save_readers_give_and_what_writers_save_lists_give(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = numbered(5_000);
@@ -47,7 +47,7 @@ pub(crate) fn what_lists_save_readers_give_and_what_writers_save_lists_give(s: &
     }
 }
 
-/// In one batch, in the next, and far away; with all that it has.
+/// The others may be in the same batch, in the batch before, or far away.
 pub(crate) fn the_last_entry_of_a_key_counts_however_many_batches_ago_the_others_were(
     s: &dyn Subject,
 ) {
@@ -87,7 +87,7 @@ pub(crate) fn the_last_entry_of_a_key_counts_however_many_batches_ago_the_others
     }
 }
 
-/// Refused as `invalid-argument`, which says what is wrong.
+/// The error is `invalid-argument`, with a text.
 pub(crate) fn a_batch_whose_columns_do_not_fit_adds_nothing_and_the_writer_goes_on(
     s: &dyn Subject,
 ) {
@@ -154,7 +154,7 @@ pub(crate) fn a_batch_whose_columns_do_not_fit_adds_nothing_and_the_writer_goes_
     assert_eq!(loaded(&mut backend, "sessions"), expected);
 }
 
-/// Wherever it is among small ones.
+/// It may come before or after small entries.
 pub(crate) fn an_entry_larger_than_a_batch_is_given_whole(s: &dyn Subject) {
     let mut backend = s.open();
     let large = |n: u32| {
@@ -173,7 +173,7 @@ pub(crate) fn an_entry_larger_than_a_batch_is_given_whole(s: &dyn Subject) {
     assert!(loaded(&mut s.open(), "sessions") == expected);
 }
 
-/// Not even where there was no cache.
+/// The cache may exist or not.
 pub(crate) fn a_writer_that_is_dropped_has_done_nothing(s: &dyn Subject) {
     let mut backend = s.open();
     backend.save("sessions", &[entry("a", "1", None)]).unwrap();
@@ -193,7 +193,7 @@ pub(crate) fn a_writer_that_is_dropped_has_done_nothing(s: &dyn Subject) {
     }
 }
 
-/// Not before, and upon whatever came meanwhile. From then on, its ttls run.
+/// A commit replaces changes that were made since the opening. Its ttls count from the commit.
 pub(crate) fn a_writer_saves_when_it_is_committed(s: &dyn Subject) {
     let mut backend = s.open();
     let mut other = s.open();
@@ -226,7 +226,7 @@ pub(crate) fn a_writer_saves_when_it_is_committed(s: &dyn Subject) {
     );
 }
 
-/// As a save of no entries does; also where all that it got lives for no time.
+/// A writer that got only entries with a ttl of zero empties the cache too.
 pub(crate) fn a_writer_without_entries_empties_the_cache(s: &dyn Subject) {
     let mut backend = s.open();
     let no_time = vec![entry("b", "2", Some(0)), entry("a", "3", Some(0))];
@@ -244,7 +244,7 @@ pub(crate) fn a_writer_without_entries_empties_the_cache(s: &dyn Subject) {
     }
 }
 
-/// Whatever was done to the cache since, by whom, and how much of it was given already.
+/// Later changes do not matter, by this instance or by another, before or after the first batch.
 pub(crate) fn a_reader_gives_the_cache_as_it_was_when_it_was_opened(s: &dyn Subject) {
     let mut backend = s.open();
     let entries: Vec<Entry> = (0..3_000)
@@ -284,7 +284,10 @@ pub(crate) fn a_reader_gives_the_cache_as_it_was_when_it_was_opened(s: &dyn Subj
             let expected = loaded(&mut backend, "sessions");
             let untouched = backend.open_reader("sessions").unwrap();
             let begun = backend.open_reader("sessions").unwrap();
-            let first = backend.next(&begun).unwrap().expect("there are entries");
+            let first = backend
+                .next(&begun)
+                .unwrap()
+                .expect("the reader gives no entries");
             match by_another {
                 true => change(&mut s.open(), s),
                 false => change(&mut backend, s),
@@ -300,7 +303,7 @@ pub(crate) fn a_reader_gives_the_cache_as_it_was_when_it_was_opened(s: &dyn Subj
     }
 }
 
-/// Of each call, not of the opening; and deadlines are instants of the clock.
+/// The time of each call counts, not the time of the opening. Deadlines are instants of the clock.
 pub(crate) fn a_reader_leaves_out_what_has_expired_by_the_call(s: &dyn Subject) {
     let mut backend = s.open();
     let entries: Vec<Entry> = (0..3_000)
@@ -315,14 +318,23 @@ pub(crate) fn a_reader_leaves_out_what_has_expired_by_the_call(s: &dyn Subject) 
     let now = s.clock().instant();
     backend.save("sessions", &entries).unwrap();
     let reader = backend.open_reader("sessions").unwrap();
-    let first = backend.next(&reader).unwrap().expect("there are entries");
+    let first = backend
+        .next(&reader)
+        .unwrap()
+        .expect("the reader gives no entries");
     let first = contract::entries(first);
-    assert!(first.len() < entries.len(), "a batch is not the whole");
+    assert!(
+        first.len() < entries.len(),
+        "the first batch has all entries"
+    );
     let deadlines: BTreeSet<_> = first.iter().map(|entry| entry.expires_at).collect();
     let expected = [Some(now + SECOND), Some(now + 2 * SECOND)];
     assert_eq!(deadlines, BTreeSet::from(expected));
     s.clock().advance(seconds(1));
-    let second = backend.next(&reader).unwrap().expect("there are more");
+    let second = backend
+        .next(&reader)
+        .unwrap()
+        .expect("the reader gives no second batch");
     let deadlines = contract::entries(second);
     let deadlines = deadlines.iter().map(|entry| entry.expires_at);
     assert_eq!(
@@ -331,12 +343,15 @@ pub(crate) fn a_reader_leaves_out_what_has_expired_by_the_call(s: &dyn Subject) 
     );
     s.clock().advance(seconds(1));
     assert_eq!(backend.next(&reader).unwrap(), None);
-    assert_eq!(backend.lost(&reader), 0, "what expired is not lost");
+    assert_eq!(backend.lost(&reader), 0, "expired entries count as lost");
     let count = backend.count(&reader);
-    assert!(count >= entries.len() as u64, "it counts what expired");
+    assert!(
+        count >= entries.len() as u64,
+        "the count leaves out expired entries"
+    );
 }
 
-/// However often it is asked.
+/// Later calls give nothing too.
 pub(crate) fn a_reader_that_gave_everything_gives_nothing_more(s: &dyn Subject) {
     let mut backend = s.open();
     for saved in [vec![], vec![entry("a", "1", None)]] {
@@ -353,7 +368,7 @@ pub(crate) fn a_reader_that_gave_everything_gives_nothing_more(s: &dyn Subject) 
     }
 }
 
-/// From the beginning, and the same all the time.
+/// The count is there from the beginning, and does not change.
 pub(crate) fn a_reader_counts_at_least_what_it_gives(s: &dyn Subject) {
     let mut backend = s.open();
     let mut expect = |given: usize, at_most: u64| {
@@ -379,7 +394,7 @@ pub(crate) fn a_reader_counts_at_least_what_it_gives(s: &dyn Subject) {
     expect(0, 0);
 }
 
-/// Many at once, of many caches and of one; a cache is copied while it is replaced.
+/// Each cache has several readers, and is copied to another cache while that is read.
 pub(crate) fn readers_and_writers_of_one_instance_do_not_touch_each_other(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = |cache: usize| -> Vec<Entry> {

@@ -1,4 +1,4 @@
-//! Instances that run at once on the same storage, a thread each.
+//! Cases about instances that use the same storage at once, each in its own thread.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -6,14 +6,14 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::case::spawn;
 use crate::contract::{Change, Contents, Entry, Error, entry, put, values};
+use crate::panics::spawn;
 use crate::{Instance, Subject};
 
 const WRITERS: usize = 3;
 const READERS: usize = 2;
 
-/// Tells the end of the writers to the readers, in whatever way they ended.
+/// Counts the running writers, also when one panics.
 struct Working<'a>(&'a AtomicUsize);
 
 impl Drop for Working<'_> {
@@ -22,7 +22,7 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Runs writers at once, which begin together, and readers until those have ended.
+/// Runs writers that begin at the same time, and readers until the writers have ended.
 fn at_once(
     s: &dyn Subject,
     write: impl Fn(usize, &mut Box<dyn Instance>) + Sync,
@@ -30,7 +30,7 @@ fn at_once(
 ) {
     let begin = Barrier::new(WRITERS + READERS);
     let working = AtomicUsize::new(WRITERS);
-    // Before anybody writes: what an instance knew at its start it is not to rely upon.
+    // All instances start before the first write: an instance must not rely on what it read then.
     let open = || {
         let opened = catch_unwind(AssertUnwindSafe(|| s.open()));
         begin.wait();
@@ -59,43 +59,43 @@ fn at_once(
     });
 }
 
-/// Makes a call again for as long as the others are in its way, and not forever.
+/// Makes a call again while it is `unavailable`, up to a thousand times.
 fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
     for _ in 0..1000 {
         match call() {
             Err(Error::Unavailable(_)) => thread::yield_now(),
-            answer => return answer.expect("a call works while others are made"),
+            answer => return answer.expect("a call fails while other calls are made"),
         }
     }
-    panic!("a call is unavailable for a thousand times");
+    panic!("a call was unavailable a thousand times");
 }
 
-/// Entries that all say the same, one of which nobody else has.
+/// Makes a version of the cache: its entries have the same value, and one key is its own.
 fn version(stamp: &str) -> Vec<Entry> {
     let same = (0..12).map(|n| entry(format!("key:{n}"), stamp.repeat(300), None));
     let own = entry(format!("only of {stamp}"), stamp.repeat(300), None);
     same.chain([own]).collect()
 }
 
-/// The stamp of what is stored, all of which has to be of one version.
+/// The stamp of the stored version. All entries must be of that version.
 fn stamp(contents: Contents) -> String {
     let values = values(contents);
     let own = values.keys().find_map(|key| key.strip_prefix("only of "));
-    let stamp = own.expect("a version has a stamp").to_owned();
+    let stamp = own.expect("the cache has no version").to_owned();
     let expected = version(&stamp).into_iter();
     let expected: BTreeMap<_, _> = expected.map(|entry| (entry.key, entry.value)).collect();
     assert!(
         values == expected,
-        "it is one version, the whole of {stamp}"
+        "the cache is not one whole version: {stamp}"
     );
     stamp
 }
 
-/// The version that is left is the last of one of the writers.
+/// In the end, the cache is the last version of one of the writers.
 pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
     const SAVES: usize = 15;
     let saved = s.open().save("sessions", &version("before"));
-    saved.expect("nobody is in the way");
+    saved.expect("a save without other calls fails");
     let name = |writer: usize, n: usize| format!("{writer}-{n}");
     at_once(
         s,
@@ -108,12 +108,15 @@ pub(crate) fn saves_at_once_leave_one_whole_version(s: &dyn Subject) {
             stamp(at_last(|| backend.load("sessions")));
         },
     );
-    let left = stamp(s.open().load("sessions").expect("it can be loaded"));
+    let left = stamp(s.open().load("sessions").expect("the load fails"));
     let last: Vec<_> = (0..WRITERS).map(|writer| name(writer, SAVES - 1)).collect();
-    assert!(last.contains(&left), "{left} is not the last of a writer");
+    assert!(
+        last.contains(&left),
+        "{left} is not the last version of a writer"
+    );
 }
 
-/// None that returned is undone by another; and the two halves of one are seen together.
+/// No apply undoes another that has returned. A load gives both changes of an apply, or none.
 pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
     const APPLIES: usize = 25;
     let counted = |contents: Contents| {
@@ -122,10 +125,10 @@ pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
         let mut count = 0;
         for (writer, n) in all {
             let half = |side| values.get(&format!("{side} of {writer}-{n}"));
-            assert_eq!(half("left"), half("right"), "changes of one call");
+            assert_eq!(half("left"), half("right"), "an apply is there in part");
             count += usize::from(half("left").is_some());
         }
-        assert_eq!(values.len(), 2 * count, "nothing else is there");
+        assert_eq!(values.len(), 2 * count, "there are unknown entries");
         count
     };
     at_once(
@@ -142,6 +145,6 @@ pub(crate) fn applies_at_once_all_count(s: &dyn Subject) {
             counted(at_last(|| backend.load("sessions")));
         },
     );
-    let left = counted(s.open().load("sessions").expect("it can be loaded"));
-    assert_eq!(left, WRITERS * APPLIES, "every change counts");
+    let left = counted(s.open().load("sessions").expect("the load fails"));
+    assert_eq!(left, WRITERS * APPLIES, "changes are lost");
 }

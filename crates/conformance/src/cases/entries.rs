@@ -1,15 +1,15 @@
-//! What is saved is what is loaded, until it is replaced or cleared.
+//! Cases about load, save and clear.
 
 use super::{SECOND, live, loaded, seconds};
 use crate::contract::{Entry, Error, LiveEntry, entry, put, sorted};
 use crate::{Feature, Subject};
 
-/// Nothing stored: no entries, which is not an error.
+/// The load is not an error.
 pub(crate) fn a_cache_that_was_never_saved_is_empty(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), []);
 }
 
-/// A cache may be saved empty, over nothing and over something.
+/// The cache may have had entries before, or not.
 pub(crate) fn a_cache_saved_with_no_entries_is_empty(s: &dyn Subject) {
     let mut backend = s.open();
     backend.save("sessions", &[]).unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn a_cache_saved_with_no_entries_is_empty(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), []);
 }
 
-/// The three things that an entry is come back.
+/// Key, value and deadline come back.
 pub(crate) fn save_then_load_gives_the_same_entries(s: &dyn Subject) {
     let mut backend = s.open();
     let now = s.clock().instant();
@@ -38,7 +38,7 @@ pub(crate) fn save_then_load_gives_the_same_entries(s: &dyn Subject) {
     );
 }
 
-/// Another instance, later, sees what the first one saved.
+/// Another instance loads them a hundred years later.
 pub(crate) fn saved_entries_outlive_a_restart(s: &dyn Subject) {
     let entries = [entry("a", "1", None), entry("b", "2", None)];
     s.open().save("sessions", &entries).unwrap();
@@ -49,7 +49,7 @@ pub(crate) fn saved_entries_outlive_a_restart(s: &dyn Subject) {
     );
 }
 
-/// Entries that are not saved again are gone.
+/// Entries that the second save does not have are gone.
 pub(crate) fn save_replaces_all_that_the_cache_held(s: &dyn Subject) {
     let mut backend = s.open();
     let before = [entry("a", "1", None), entry("b", "2", None)];
@@ -61,7 +61,7 @@ pub(crate) fn save_replaces_all_that_the_cache_held(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), expected);
 }
 
-/// Any string is a key and any bytes are a value.
+/// Both may be empty. Keys are not normalized.
 pub(crate) fn keys_and_values_come_back_exactly(s: &dyn Subject) {
     let long = "k".repeat(100_000);
     let keys = [
@@ -94,7 +94,7 @@ pub(crate) fn keys_and_values_come_back_exactly(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), sorted(expected));
 }
 
-/// A value may be larger than any buffer on the way.
+/// The value may be larger than the buffers of the backend.
 pub(crate) fn a_value_of_several_mebibytes_comes_back(s: &dyn Subject) {
     let value: Vec<u8> = (0..5 << 18)
         .flat_map(|n: u32| n.wrapping_mul(2_654_435_761).to_le_bytes())
@@ -106,7 +106,7 @@ pub(crate) fn a_value_of_several_mebibytes_comes_back(s: &dyn Subject) {
     ];
     s.open().save("sessions", &entries).unwrap();
     let found = loaded(&mut s.open(), "sessions");
-    // Not assert_eq: nobody wants to read a difference of that size.
+    // Without `assert_eq`, which would print megabytes.
     assert!(
         found
             == [
@@ -117,7 +117,7 @@ pub(crate) fn a_value_of_several_mebibytes_comes_back(s: &dyn Subject) {
     );
 }
 
-/// So may a key.
+/// The key may be larger than the buffers of the backend.
 pub(crate) fn a_key_of_a_mebibyte_comes_back(s: &dyn Subject) {
     let keys = ["a", "b"].map(|last| "schlüssel".repeat(100_000) + last);
     let entries = keys.each_ref().map(|key| entry(key, "1", None));
@@ -126,9 +126,9 @@ pub(crate) fn a_key_of_a_mebibyte_comes_back(s: &dyn Subject) {
     assert!(found == keys.map(|key| live(key, "1", None)));
 }
 
-/// One or the other; the error says how large it is.
+/// The error gives the size.
 pub(crate) fn a_value_is_kept_whole_or_refused_as_too_large(s: &dyn Subject) {
-    // No power of two, so that a part in the place of another is seen.
+    // The length is no power of two, so that a part in a wrong place is found.
     let pattern: Vec<u8> = (0..65_521_u32).map(|n| (n ^ (n >> 8)) as u8).collect();
     let value = pattern.repeat(700);
     let size = value.len();
@@ -149,7 +149,7 @@ pub(crate) fn a_value_is_kept_whole_or_refused_as_too_large(s: &dyn Subject) {
     assert!(found == [expected], "after a save of {size} bytes");
 }
 
-/// Many entries, each of which is itself.
+/// Each has its own value and deadline.
 pub(crate) fn twenty_thousand_entries_come_back(s: &dyn Subject) {
     let ttl = |n: u64| n.is_multiple_of(3).then_some((n + 1) * SECOND);
     let entries: Vec<Entry> = (0..20_000)
@@ -166,7 +166,7 @@ pub(crate) fn twenty_thousand_entries_come_back(s: &dyn Subject) {
     assert!(loaded(&mut s.open(), "sessions") == expected);
 }
 
-/// The last one wins, with all that it has.
+/// Its value and its ttl count.
 pub(crate) fn the_last_of_several_entries_with_one_key_counts(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [
@@ -183,7 +183,7 @@ pub(crate) fn the_last_of_several_entries_with_one_key_counts(s: &dyn Subject) {
     );
 }
 
-/// A ttl of zero replaces what its key held, within one save too.
+/// Also within one save.
 pub(crate) fn a_last_entry_that_lives_for_no_time_removes_the_ones_before(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [
@@ -195,7 +195,7 @@ pub(crate) fn a_last_entry_that_lives_for_no_time_removes_the_ones_before(s: &dy
     assert_eq!(loaded(&mut backend, "sessions"), [live("b", "other", None)]);
 }
 
-/// Nothing comes back: not at once, not after a restart, not with later changes.
+/// They come back neither at once, nor after a restart, nor with later changes.
 pub(crate) fn clear_removes_every_entry_for_good(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [entry("a", "1", None), entry("b", "2", Some(SECOND))];
@@ -212,7 +212,7 @@ pub(crate) fn clear_removes_every_entry_for_good(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), [live("d", "4", None)]);
 }
 
-/// Clearing is the same done twice, and no cache comes of it.
+/// A second clear does nothing too.
 pub(crate) fn clear_of_an_empty_or_unknown_cache_does_nothing(s: &dyn Subject) {
     let mut backend = s.open();
     backend.clear("unknown").unwrap();
@@ -227,7 +227,7 @@ pub(crate) fn clear_of_an_empty_or_unknown_cache_does_nothing(s: &dyn Subject) {
     }
 }
 
-/// What is done to one cache shows in no other, whatever their names have in common.
+/// Their names may begin alike.
 pub(crate) fn caches_do_not_touch_each_other(s: &dyn Subject) {
     let mut backend = s.open();
     let names = ["a", "aa", "a.b", "a b", "b", "postcard", "ä"];

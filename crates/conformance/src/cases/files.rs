@@ -1,4 +1,4 @@
-//! What is left of damaged files, for a backend that keeps files.
+//! Cases about damaged files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,12 +9,12 @@ use crate::contract::{Contents, Entry, Error, LiveEntry, entry, put, remove};
 use crate::{Feature, Subject, tree};
 
 const CACHE: &str = "sessions";
-/// About how many places of a file are damaged.
+/// About how many places of each file are damaged.
 const PLACES: usize = 100;
-/// How many times the damage is repaired by a save.
+/// How often a save repairs the damage.
 const REPAIRS: usize = 10;
 
-/// A cache, what it holds, and what is in the folder.
+/// A cache, its entries, and the files in the folder.
 struct Sample<'a> {
     subject: &'a dyn Subject,
     current: BTreeMap<String, LiveEntry>,
@@ -24,7 +24,7 @@ struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// Entries of several sizes, some of which were replaced, removed or have expired.
+    /// Makes entries of several sizes. Some were replaced or removed, or have expired.
     fn new(subject: &'a dyn Subject) -> Sample<'a> {
         let mut backend = subject.open();
         let numbered = |version: &str| -> Vec<Entry> {
@@ -36,7 +36,9 @@ impl<'a> Sample<'a> {
         let mut saved = numbered("replaced");
         saved.push(entry("expired", "nobody is to see this", Some(SECOND)));
         for saved in [saved, numbered("current")] {
-            backend.save(CACHE, &saved).expect("storage is in order");
+            backend
+                .save(CACHE, &saved)
+                .expect("a change fails on intact storage");
         }
         if subject.offers(Feature::Updates) {
             for n in 0..5 {
@@ -48,13 +50,13 @@ impl<'a> Sample<'a> {
                     put("expired", "nor this", Some(SECOND)),
                 ];
                 let applied = backend.apply(CACHE, &changes);
-                applied.expect("storage is in order");
+                applied.expect("a change fails on intact storage");
             }
         }
         subject.clock().advance(seconds(2));
         let current = loaded(&mut backend, CACHE).into_iter();
         let current = current.map(|entry| (entry.key.clone(), entry)).collect();
-        let folder = subject.folder().expect("it keeps files");
+        let folder = subject.folder().expect("the subject has a folder");
         let (files, folders) = tree(folder)
             .into_iter()
             .partition::<BTreeMap<_, _>, _>(|(path, _)| folder.join(path).is_file());
@@ -67,7 +69,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Damages every file in turn, at places all over it.
+    /// Damages each file at many places, one at a time.
     fn survives(&self, damage: impl Fn(&mut Vec<u8>, usize)) {
         let every = (self.files.len() * PLACES / REPAIRS).max(1);
         let mut count: usize = 0;
@@ -90,7 +92,7 @@ impl<'a> Sample<'a> {
         assert_eq!(self.missing(self.subject.open().load(CACHE), "repaired"), 0);
     }
 
-    /// What is given is what the cache holds, and a loss is never silent, in whatever way it is looked at.
+    /// Load, reader and verify give only entries of the cache, and report each loss.
     fn looks_right(&self, case: &str) {
         let mut backend = self.subject.open();
         let mut missing = self.missing(backend.load(CACHE), case);
@@ -106,7 +108,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// How many entries are not given. Those that are have to be those of the cache.
+    /// How many entries are missing. All others must be entries of the cache.
     fn missing(&self, outcome: Result<Contents, Error>, case: &str) -> usize {
         let contents = match outcome {
             Ok(contents) => contents,
@@ -134,7 +136,7 @@ impl<'a> Sample<'a> {
         missing
     }
 
-    /// A save works upon damage, and leaves nothing of it.
+    /// A save works in spite of the damage, and removes it.
     fn is_repaired(&self, case: &str) {
         let mut backend = self.subject.open();
         let saved = backend.save(CACHE, &[entry("saved", "anew", None)]);
@@ -151,7 +153,7 @@ impl<'a> Sample<'a> {
                 true => fs::remove_dir_all(path),
                 false => fs::remove_file(path),
             };
-            removed.expect("what is in the folder can be removed");
+            removed.expect("the contents of the folder can be removed");
         }
         for path in &self.folders {
             let made = fs::create_dir_all(self.folder.join(path));
@@ -164,7 +166,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// One byte of one file at a time, in whatever way.
+/// One byte of one file at a time.
 pub(crate) fn a_flipped_byte_gives_no_wrong_value(s: &dyn Subject) {
     Sample::new(s).survives(|bytes, place| {
         if let Some(byte) = bytes.get_mut(place) {
@@ -173,15 +175,15 @@ pub(crate) fn a_flipped_byte_gives_no_wrong_value(s: &dyn Subject) {
     });
 }
 
-/// One file at a time, from nothing to all but its last byte.
+/// One file at a time, to lengths from zero to all but one byte.
 pub(crate) fn a_truncated_file_gives_no_wrong_value(s: &dyn Subject) {
     Sample::new(s).survives(|bytes, place| bytes.truncate(place));
 }
 
-/// Neither what it held nor what was replaced before.
+/// Neither current entries nor replaced ones.
 pub(crate) fn clear_leaves_nothing_of_the_data_in_the_folder(s: &dyn Subject) {
     const SECRET: &str = "a value that is easily found again";
-    let folder = s.folder().expect("it keeps files");
+    let folder = s.folder().expect("the subject has a folder");
     let mut backend = s.open();
     for n in 0..3 {
         let saved = [entry(format!("{SECRET} {n}"), SECRET, Some(SECOND))];

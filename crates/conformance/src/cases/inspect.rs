@@ -1,4 +1,4 @@
-//! What is told of caches, for people.
+//! Cases about the list, size and state of caches.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{SECOND, seconds};
 use crate::contract::{Entry, entry, put, remove};
 use crate::{Feature, Instance, Subject};
 
-/// Sorted by name, with caches that have expired, without cleared and emptied ones.
+/// It has caches whose entries have expired, and no cleared or emptied caches.
 pub(crate) fn list_names_caches_that_hold_something_in_order(s: &dyn Subject) {
     let mut backend = s.open();
     assert_eq!(backend.list_caches().unwrap(), [""; 0]);
@@ -34,7 +34,7 @@ pub(crate) fn list_names_caches_that_hold_something_in_order(s: &dyn Subject) {
     assert_eq!(s.open().list_caches().unwrap(), expected);
 }
 
-/// Nothing stored is not an error, and no cache comes of asking.
+/// The call is not an error, and creates no cache.
 pub(crate) fn stat_of_an_unknown_cache_is_all_zeros(s: &dyn Subject) {
     let mut backend = s.open();
     let stat = backend.stat("unknown").unwrap();
@@ -62,7 +62,7 @@ pub(crate) fn stat_counts_and_dates_what_is_stored(s: &dyn Subject) {
         }
         if let Some(saved_at) = stat.saved_at {
             let saved_at = Duration::new(saved_at.seconds, saved_at.nanoseconds);
-            assert_eq!(saved_at, now, "the time of the last change");
+            assert_eq!(saved_at, now, "saved-at is not the time of the last change");
         }
     };
     let entries = [
@@ -85,7 +85,7 @@ pub(crate) fn stat_counts_and_dates_what_is_stored(s: &dyn Subject) {
     dated(&mut backend, 0);
 }
 
-/// Also from one instance to the next, and through a clear.
+/// Also in other instances, and after a clear.
 pub(crate) fn the_version_goes_up_with_every_change(s: &dyn Subject) {
     let mut version = 0;
     let mut gone_up = |what: &str| {
@@ -113,7 +113,7 @@ pub(crate) fn the_version_goes_up_with_every_change(s: &dyn Subject) {
     }
 }
 
-/// Whatever way it came there.
+/// After saves, changes and a clear.
 pub(crate) fn verify_finds_no_damage_in_what_was_stored(s: &dyn Subject) {
     let mut backend = s.open();
     let entries: Vec<Entry> = (0..500)

@@ -1,4 +1,4 @@
-//! Random calls, and what a map makes of them.
+//! The case that compares random calls with a model.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::{live, loaded};
 use crate::contract::{Change, Entry, put, remove, sorted};
 use crate::{Feature, Subject};
 
-/// The length of a value, and its ttl.
+/// The length of a value, and its ttl in nanoseconds.
 type Value = (u16, Option<u64>);
 
-/// A call, or something that happens between calls.
+/// A call, or an event between calls.
 #[derive(Clone, Debug)]
 enum Step {
     Save(Vec<(u8, Value)>),
-    /// Puts where there is a value, and removes where there is none.
+    /// Puts keys with a value, and removes keys without.
     Apply(Vec<(u8, Option<Value>)>),
     Clear,
     Advance(u64),
@@ -26,7 +26,8 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Few keys, so that they meet; ttls and times of the same size, so that some run out.
+    // Few keys, so that they come again. Ttls are as long as the steps of time, so that some
+    // expire.
     let key = || 0_u8..12;
     let stored = || (0_u16..2000, proptest::option::of(0_u64..50));
     let saved = (key(), stored());
@@ -42,12 +43,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// Random calls, compared with a map after each of them.
+/// After each call, the cache is compared with a map.
 pub(crate) fn any_sequence_of_calls_gives_what_a_model_gives(s: &dyn Subject) {
     let config = Config {
         cases: 32,
         failure_persistence: None,
-        // A call that goes on without end does so in each attempt to find a shorter way there.
+        // If a call runs into the time limit, each attempt to shorten the sequence does too.
         max_shrink_time: 2_000,
         ..Config::default()
     };
@@ -63,7 +64,7 @@ pub(crate) fn any_sequence_of_calls_gives_what_a_model_gives(s: &dyn Subject) {
 
 fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut backend = s.open();
-    // The value, and when it expires by the wall clock.
+    // The value, and its expiry by the wall clock.
     let mut model: HashMap<String, (Vec<u8>, Option<u128>)> = HashMap::new();
     for (n, step) in steps.iter().enumerate() {
         let now = s.clock().wall().as_nanos();
@@ -106,7 +107,7 @@ fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseEr
             Step::Restart => backend = s.open(),
             Step::Reboot => {
                 s.clock().reboot();
-                // No instance lives through that.
+                // No instance outlives a boot.
                 backend = s.open();
             }
         }

@@ -1,10 +1,10 @@
-//! The names of caches.
+//! Cases about the names of caches.
 
 use super::{live, loaded};
 use crate::contract::{Error, entry, put};
 use crate::{Feature, Subject};
 
-/// Refused as `invalid-name`, which says what is wrong, and nothing is touched.
+/// The error is `invalid-name`, with a text. Nothing changes.
 pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn Subject) {
     let names = [
         "".to_owned(),
@@ -50,7 +50,10 @@ pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn S
         let shown: String = name.chars().take(20).collect();
         let refused = |function: &str, outcome: Result<(), Error>| match outcome {
             Err(Error::InvalidName(reason)) => {
-                assert!(!reason.is_empty(), "{function} of {shown:?} says why");
+                assert!(
+                    !reason.is_empty(),
+                    "{function} of {shown:?} does not say why"
+                );
             }
             other => panic!("{function} of {shown:?}: {other:?}"),
         };
@@ -77,7 +80,7 @@ pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn S
     }
 }
 
-/// The rules forbid no more than they say.
+/// A backend must not have stricter rules.
 pub(crate) fn unusual_names_within_the_rules_work(s: &dyn Subject) {
     let mut names = [
         "n".repeat(200),

@@ -1,4 +1,4 @@
-//! Entries live for as long as they are to, by whatever clock.
+//! Cases about times to live and clocks.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{SECOND, live, loaded, seconds};
 use crate::contract::{entry, put};
 use crate::{Feature, Instance, Subject};
 
-/// What remains of a ttl is what was saved less the time since, to the nanosecond.
+/// The deadline does not move, to the nanosecond.
 pub(crate) fn a_ttl_goes_on_running_across_a_restart(s: &dyn Subject) {
     let ttl = 90 * SECOND + 7;
     let saved = s.clock().instant();
@@ -22,7 +22,7 @@ pub(crate) fn a_ttl_goes_on_running_across_a_restart(s: &dyn Subject) {
     }
 }
 
-/// Deadlines are on the monotonic clock of the load, ttls run by the wall clock.
+/// Ttls run by the wall clock. Deadlines are instants of the monotonic clock at the load.
 pub(crate) fn a_ttl_goes_on_running_when_the_monotonic_clock_starts_again(s: &dyn Subject) {
     let entries = [entry("a", "1", Some(90 * SECOND))];
     s.open().save("sessions", &entries).unwrap();
@@ -34,7 +34,7 @@ pub(crate) fn a_ttl_goes_on_running_when_the_monotonic_clock_starts_again(s: &dy
     );
 }
 
-/// Gone at zero, there one nanosecond before.
+/// A nanosecond earlier, it is there.
 pub(crate) fn an_entry_is_dropped_when_its_ttl_has_run_out(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [
@@ -54,7 +54,7 @@ pub(crate) fn an_entry_is_dropped_when_its_ttl_has_run_out(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), [live("c", "3", None)]);
 }
 
-/// Time that the wall clock says has not passed yet counts as no time.
+/// If the wall clock shows a time before the save, no time has passed.
 pub(crate) fn a_wall_clock_set_back_never_lengthens_a_ttl(s: &dyn Subject) {
     let mut backend = s.open();
     let ttl = 100 * SECOND;
@@ -73,14 +73,17 @@ pub(crate) fn a_wall_clock_set_back_never_lengthens_a_ttl(s: &dyn Subject) {
             let changes = [put(format!("other:{n}"), "2", None)];
             backend.apply("sessions", &changes).unwrap();
             let found = loaded(&mut backend, "sessions");
-            let deadline = found[0].expires_at.expect("it has a ttl");
+            let deadline = found[0].expires_at.expect("the entry has no deadline");
             assert_eq!(found[0].key, "a");
-            assert!(deadline <= s.clock().instant() + ttl, "after {n} changes");
+            assert!(
+                deadline <= s.clock().instant() + ttl,
+                "the deadline is later after {n} changes"
+            );
         }
     }
 }
 
-/// Not there at any time.
+/// It never appears.
 pub(crate) fn an_entry_with_a_ttl_of_zero_is_not_saved(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [entry("a", "1", Some(0)), entry("b", "2", Some(1))];
@@ -88,7 +91,7 @@ pub(crate) fn an_entry_with_a_ttl_of_zero_is_not_saved(s: &dyn Subject) {
     let now = s.clock().instant();
     let expected = [live("b", "2", Some(now + 1))];
     assert_eq!(loaded(&mut backend, "sessions"), expected);
-    // Nor when the clock goes back to before it was saved.
+    // Also if the clock goes back to a time before the save.
     s.clock().set_back(seconds(10));
     assert_eq!(loaded(&mut backend, "sessions"), expected);
     if s.offers(Feature::Inspect) {
@@ -96,7 +99,7 @@ pub(crate) fn an_entry_with_a_ttl_of_zero_is_not_saved(s: &dyn Subject) {
     }
 }
 
-/// 584 years and more: the deadline is the last instant there is. In columns, that stands for none at all.
+/// After 584 years, the deadline is the last possible instant. In columns, that stands for none.
 pub(crate) fn the_longest_ttl_does_not_overflow(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [
@@ -113,7 +116,7 @@ pub(crate) fn the_longest_ttl_does_not_overflow(s: &dyn Subject) {
     };
     expires(&mut backend, [u64::MAX; 2]);
     if !s.offers(Feature::Durability) {
-        // Then the clock does not start again.
+        // Without a restart, the monotonic clock does not start again.
         return;
     }
     let passed = s.clock().instant() + 10 * SECOND;

@@ -1,4 +1,4 @@
-//! Changes, in place of a save of everything.
+//! Cases about changes to single entries.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::{SECOND, live, loaded, seconds};
 use crate::contract::{Entry, LiveEntry, entry, put, remove, sorted};
 use crate::{Feature, Subject};
 
-/// The three things that a change can do.
+/// All of them in one apply.
 pub(crate) fn apply_puts_replaces_and_removes(s: &dyn Subject) {
     let mut backend = s.open();
     let entries = [
@@ -32,7 +32,7 @@ pub(crate) fn apply_puts_replaces_and_removes(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), expected);
 }
 
-/// A cache that does not exist, or was cleared, is created.
+/// The cache may never have existed, or may have been cleared.
 pub(crate) fn apply_creates_a_cache(s: &dyn Subject) {
     let mut backend = s.open();
     for _ in 0..2 {
@@ -43,7 +43,7 @@ pub(crate) fn apply_creates_a_cache(s: &dyn Subject) {
     }
 }
 
-/// No changes: nothing is done, and nothing is created.
+/// The version does not change, and no cache appears.
 pub(crate) fn apply_of_no_changes_does_nothing(s: &dyn Subject) {
     let mut backend = s.open();
     backend.apply("unknown", &[]).unwrap();
@@ -82,7 +82,7 @@ pub(crate) fn apply_counts_the_last_change_to_a_key(s: &dyn Subject) {
     assert_eq!(loaded(&mut backend, "sessions"), [live("a", "2", None)]);
 }
 
-/// Putting what lives for no time is removing.
+/// The key may exist or not.
 pub(crate) fn apply_with_a_ttl_of_zero_removes(s: &dyn Subject) {
     let mut backend = s.open();
     backend
@@ -97,7 +97,7 @@ pub(crate) fn apply_with_a_ttl_of_zero_removes(s: &dyn Subject) {
     assert_eq!(loaded(&mut s.open(), "sessions"), [live("b", "2", None)]);
 }
 
-/// Each entry lives from the call that stored it.
+/// Each ttl counts from the call that stored its entry.
 pub(crate) fn apply_leaves_other_entries_and_their_deadlines_alone(s: &dyn Subject) {
     let start = s.clock().instant();
     let ttl = 100 * SECOND;
@@ -126,7 +126,7 @@ pub(crate) fn apply_leaves_other_entries_and_their_deadlines_alone(s: &dyn Subje
     assert_eq!(loaded(&mut s.open(), "sessions"), expected[1..]);
 }
 
-/// Alone and together.
+/// Small and large ones in the same apply.
 pub(crate) fn apply_takes_large_values_and_odd_keys(s: &dyn Subject) {
     let mut backend = s.open();
     let large = |n: u32| -> Vec<u8> {
@@ -155,7 +155,7 @@ pub(crate) fn apply_takes_large_values_and_odd_keys(s: &dyn Subject) {
     assert!(loaded(&mut s.open(), "sessions") == sorted(expected));
 }
 
-/// However a backend keeps its changes, they add up, also when it puts them together.
+/// Also if the backend compacts its files in between.
 pub(crate) fn hundreds_of_applies_add_up(s: &dyn Subject) {
     let mut backend = s.open();
     let mut model: BTreeMap<String, Vec<u8>> = BTreeMap::new();

@@ -1,76 +1,99 @@
-//! A handle to a cache, and the calls that it takes.
+//! A handle to a cache of the layer, and its calls.
 
 use std::borrow::Borrow;
 use std::time::Duration;
 use std::{fmt, vec};
 
-use super::caches::Quota;
+use super::caches::{Quota, Shared};
+use super::contract::{Found, Metrics, Options};
 use super::instance::Call;
-use super::{Found, Layer, Metrics, Options};
 use crate::bindings::nanoseconds;
 use crate::{Entry, Error, ErrorKind};
 
-/// How many bytes of entries go to the instance in one go, or one entry that is larger.
+/// How many bytes of entries go to the instance in one call. A larger entry goes alone.
 const GROUP: usize = 1 << 20;
-/// How many keys are listed in one go.
+/// How many keys a page of a listing has.
 const PAGE: u32 = 1000;
 
-/// A cache that is open; see [`Layer::open`].
+/// A handle to an open cache; [`Layer::open`](crate::Layer::open) gives it.
 ///
-/// Keys may be any strings and values any bytes, the empty ones included. An entry that takes more than a
-/// quarter of the layer's memory is treated as one that is beyond `capacity_bytes`. Any number of
-/// threads may share a handle, and clones of it are further handles to the same cache; calls happen
-/// one after the other.
+/// Keys may be any strings and values any bytes; both may be empty. An entry that takes more than a
+/// quarter of the layer's memory is treated like an entry beyond `capacity_bytes`. Any number of
+/// threads may share a handle, and a clone is another handle to the same cache. Calls run one after
+/// the other.
 ///
-/// Calls do not fail, as the [`Layer`] says; [`metrics`](Self::metrics) and [`flush`](Self::flush) tell
-/// what went wrong.
+/// ```
+/// use std::time::Duration;
+///
+/// use larder_host::{Backend, Found, Layer, Options};
+///
+/// # fn main() -> Result<(), larder_host::Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let layer = Layer::new(Backend::disk(folder.path())?)?;
+/// let pages = layer.open("pages", &Options::default().capacity(10_000))?;
+///
+/// // Of several callers, one computes the missing value.
+/// if let Found::Claimed = pages.get_or_claim("/", Duration::from_secs(5)) {
+///     pages.set("/", "<html>", None);
+/// }
+/// assert_eq!(pages.get("/").unwrap(), b"<html>");
+///
+/// // The last handle flushes too, but only a flush reports an error.
+/// pages.flush()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Most calls cannot fail, as [`Layer`](crate::Layer) says. [`metrics`](Self::metrics) and
+/// [`flush`](Self::flush) report errors.
 pub struct Cache {
-    layer: Layer,
+    caches: Shared,
     name: String,
     place: usize,
     largest: usize,
-    is_guests: bool,
+    is_tenants: bool,
 }
 
 impl Cache {
     pub(super) fn open(
-        layer: &Layer,
+        caches: &Shared,
         name: &str,
         options: Options,
         quota: Option<Quota<'_>>,
     ) -> Result<Self, ErrorKind> {
-        let mut caches = layer.caches();
+        let mut locked = caches.lock();
         let largest = quota.map_or(usize::MAX, |quota| quota.largest);
-        let largest = largest.min(caches.largest());
+        let largest = largest.min(locked.largest());
         Ok(Self {
-            layer: layer.clone(),
+            caches: caches.clone(),
             name: name.to_owned(),
-            place: caches.open(name, options, quota)?,
+            place: locked.open(name, options, quota)?,
             largest,
-            is_guests: quota.is_some(),
+            is_tenants: quota.is_some(),
         })
     }
 
-    /// The value of a key; none where it is missing or has expired. It counts as used.
+    /// Gives the value of a key; none if the key is missing or expired. The key counts as used.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.call(key.len(), |cache, store, this| {
             cache.call_get(store, this, key)
         })?
     }
 
-    /// Those of several keys, in their order; of a key that comes twice, twice.
+    /// Gives the values of several keys, in their order.
     pub fn get_many<K: AsRef<str>>(
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Vec<Option<Vec<u8>>> {
         let keys = keys.into_iter();
-        // One by one: how much several would be is not known before.
+        // One by one, since the size of all values together is not known before.
         keys.map(|key| self.get(key.as_ref())).collect()
     }
 
-    /// As [`get`](Self::get); but where there is no value, one caller claims the key for this long, to
-    /// make one, so that not all do so at once. Others are told to wait, until the key is set or deleted,
-    /// or the time is up. After no time at all, the next caller claims it.
+    /// Gives the value of a key, or lets one caller compute a missing value. The first caller
+    /// claims the key for the time of the lease. Other callers are told to wait, until the key is
+    /// set or deleted, or the lease ends. With a lease of zero, the next caller claims the key
+    /// again.
     pub fn get_or_claim(&self, key: &str, lease: Duration) -> Found {
         let found = self.call(key.len(), |cache, store, this| {
             cache.call_get_or_claim(store, this, key, nanoseconds(lease))
@@ -78,8 +101,8 @@ impl Cache {
         found.map_or(Found::Claimed, Found::from)
     }
 
-    /// Stores a value in place of what the key held, for its time to live or the default one; with a time
-    /// to live of zero it removes the key.
+    /// Stores a value, and replaces what the key held. Without a ttl, the default ttl of the
+    /// [`Options`] counts. With a ttl of zero, it removes the key.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) {
         let (value, ttl) = (value.as_ref(), ttl.map(nanoseconds));
         let size = key.len().saturating_add(value.len());
@@ -92,8 +115,9 @@ impl Cache {
         });
     }
 
-    /// Stores several, in their order: of a key that comes twice, the last counts. They may come from a
-    /// list or from any iterator. Other callers may see some of them before all are stored.
+    /// Stores several entries in their order. If a key comes twice, the last entry counts. The
+    /// entries may come from a list or from any iterator. Other callers may see some of them before
+    /// all are stored.
     pub fn set_many<E: Borrow<Entry>>(&self, entries: impl IntoIterator<Item = E>) {
         let most = GROUP.min(self.largest);
         let (mut group, mut size) = (Vec::new(), 0_usize);
@@ -110,7 +134,7 @@ impl Cache {
         self.set_group(&group);
     }
 
-    /// Removes a key; false where there was none that lives.
+    /// Removes a key. Gives whether the key had a live value.
     pub fn delete(&self, key: &str) -> bool {
         let deleted = self.call(key.len(), |cache, store, this| {
             cache.call_delete(store, this, key)
@@ -118,7 +142,8 @@ impl Cache {
         deleted.unwrap_or(false)
     }
 
-    /// Whether a key has a value that lives. That does not count as used, nor as a hit or a miss.
+    /// Whether a key has a live value. The key does not count as used, and the call counts neither
+    /// as a hit nor as a miss.
     pub fn contains(&self, key: &str) -> bool {
         let contained = self.call(key.len(), |cache, store, this| {
             cache.call_contains(store, this, key)
@@ -126,8 +151,9 @@ impl Cache {
         contained.unwrap_or(false)
     }
 
-    /// The keys that live, in no order, some at a time. Keys that are there all the while come once
-    /// each; of those that come or go meanwhile, some.
+    /// Iterates over the keys with live values, in no order. It asks for some keys at a time. Keys
+    /// that exist all the time come exactly once. Keys that are added or removed during the
+    /// iteration may come or not.
     pub fn keys(&self) -> Keys<'_> {
         Keys {
             cache: self,
@@ -136,46 +162,47 @@ impl Cache {
         }
     }
 
-    /// Removes everything, from the backend too, now.
+    /// Removes all entries at once, from memory and from the backend.
     ///
     /// # Errors
     ///
-    /// What the backend gives, or what the instance broke down over. The cache is empty all the same;
-    /// if it was the backend, a later group tries again.
+    /// The error of the backend, or the error that ended the instance. The cache is empty in any
+    /// case. After an error of the backend, a later flush tries again.
     pub fn clear(&self) -> Result<(), Error> {
         let cleared = self.try_clear();
         cleared.map_err(|kind| Error::new(kind).during("clear").on_cache(&self.name))
     }
 
-    /// Hands what changed to the backend, now. With no error, all that was set before is there, unless
-    /// an error told otherwise since.
+    /// Hands all changes to the backend now. Without an error, the backend has everything that was
+    /// set before, unless an earlier call reported a loss.
     ///
     /// # Errors
     ///
-    /// What the backend gives: nothing is lost by it, and a later group tries again. Or what the instance
-    /// broke down over since the last flush, once: what changed before that is lost.
+    /// - The error of the backend. Nothing is lost, and a later flush tries again.
+    /// - The error that ended the instance since the last flush. Changes before it that were not
+    ///   flushed are lost. Only one flush reports it.
     pub fn flush(&self) -> Result<(), Error> {
         let flushed = self.try_flush();
         flushed.map_err(|kind| Error::new(kind).during("flush").on_cache(&self.name))
     }
 
-    /// What became of the cache since it was opened, or since the instance broke down.
+    /// Counts of the cache since it was opened, or since the instance was started again.
     pub fn metrics(&self) -> Metrics {
-        self.layer.caches().metrics(self.place)
+        self.caches.lock().metrics(self.place)
     }
 
     pub(super) fn try_clear(&self) -> Result<(), ErrorKind> {
-        let mut caches = self.layer.caches();
+        let mut caches = self.caches.lock();
         Ok(caches.call(self.place, |cache, store, this| {
             cache.call_clear(store, this)
         })??)
     }
 
     pub(super) fn try_flush(&self) -> Result<(), ErrorKind> {
-        self.layer.caches().flush(self.place)
+        self.caches.lock().flush(self.place)
     }
 
-    /// Some of the keys that live, and where the next page begins.
+    /// A page of keys with live values, and where the next page begins.
     pub(super) fn page(&self, after: Option<u64>, limit: u32) -> (Vec<String>, Option<u64>) {
         let page = self.call(0, |cache, store, this| {
             cache.call_keys(store, this, after, limit.min(PAGE))
@@ -186,7 +213,7 @@ impl Cache {
     fn set_group<E: Borrow<Entry>>(&self, group: &[E]) {
         match group {
             [] => {}
-            // It may be too large by itself.
+            // A single entry may be too large. `set` checks that.
             [entry] => {
                 let Entry { key, value, ttl } = entry.borrow();
                 self.set(key, value, *ttl);
@@ -200,18 +227,19 @@ impl Cache {
         }
     }
 
-    /// Makes a call with so many bytes of keys and values; none where it failed, or takes too many.
+    /// Makes a call with this many bytes of keys and values. None: the call failed, or there are
+    /// too many bytes.
     fn call<T>(&self, size: usize, call: impl Call<T>) -> Option<T> {
         let fits = size <= self.largest;
-        fits.then(|| self.layer.caches().call(self.place, call).ok())?
+        fits.then(|| self.caches.lock().call(self.place, call).ok())?
     }
 }
 
 impl Clone for Cache {
     fn clone(&self) -> Self {
-        self.layer.caches().share(self.place);
+        self.caches.lock().share(self.place);
         Self {
-            layer: self.layer.clone(),
+            caches: self.caches.clone(),
             name: self.name.clone(),
             ..*self
         }
@@ -220,7 +248,7 @@ impl Clone for Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.layer.caches().close(self.place, self.is_guests);
+        self.caches.lock().close(self.place, self.is_tenants);
     }
 }
 
@@ -232,7 +260,7 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// The keys of a cache that live; see [`Cache::keys`].
+/// Iterates over the keys of a cache; [`Cache::keys`] gives it.
 pub struct Keys<'a> {
     cache: &'a Cache,
     page: vec::IntoIter<String>,

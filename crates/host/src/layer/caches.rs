@@ -1,60 +1,76 @@
-//! The caches that are open, in whichever instance has them now.
+//! The open caches of a layer, which outlive its instance.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::ResourceAny;
 
+use super::contract::{Metrics, Options};
 use super::instance::{Call, Instance, Linked};
-use super::{Metrics, Options};
 use crate::bindings::cache;
 use crate::instance::Failure;
 use crate::{Error, ErrorKind};
 
-/// How many caches of guests are kept in memory that no guest has open.
+/// How many caches of tenants stay in memory while no guest has them open.
 const IDLE_CACHES: usize = 64;
-/// What an entry takes in memory besides its key and its value, in bytes, or not much more.
+/// About how many bytes of memory an entry takes besides its key and its value.
 const ENTRY: u64 = 256;
 
-/// The caches of a layer. A call that is broken off takes its instance, and what is in memory, with it;
-/// the next one starts another, in which a cache is opened again when it is used.
+/// The caches of a layer, which its handles share.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Caches>>);
+
+impl Shared {
+    pub(super) fn new(linked: Linked) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Mutex::new(Caches::new(linked)?))))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Caches> {
+        // A call that panicked has taken the instance with it; the next call starts another.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The caches of a layer. A call that is broken off takes the instance with it, and everything that
+/// is in memory. The next call starts another instance. There, each cache is opened again when it
+/// is used.
 pub(super) struct Caches {
     linked: Linked,
-    /// None while a call is made, and so after one that did not return.
+    /// None during a call, and so after a call that panicked.
     instance: Option<Instance>,
     open: Vec<Option<Open>>,
     places: BTreeMap<Arc<str>, usize>,
-    /// Those without handles, the longest idle first.
+    /// The caches without handles; the longest idle is first.
     idle: VecDeque<usize>,
 }
 
-/// A cache that has handles, or is idle.
+/// A cache that has handles or is idle.
 struct Open {
     name: Arc<str>,
     options: Options,
     handles: usize,
-    /// Its handle in the instance, once it was used there.
+    /// Its handle in the instance; none if the instance has not used the cache.
     resource: Option<ResourceAny>,
-    /// Why what was in memory was lost, until a flush told of it.
+    /// Why the entries in memory were lost, until a flush has reported it.
     loss: Option<ErrorKind>,
-    /// What it took in memory when it became idle.
+    /// How many bytes of memory it took when it became idle.
     size: u64,
 }
 
-/// What somebody may have whose caches have names that begin like this.
+/// The limits of a tenant, whose cache names have this prefix.
 #[derive(Clone, Copy)]
 pub(super) struct Quota<'a> {
     pub(super) prefix: &'a str,
     /// How many caches may be in memory at once.
     pub(super) caches: usize,
-    /// How many bytes may go into one or come out of it in one go.
+    /// How many bytes may go into a cache, or come out of it, in one call.
     pub(super) largest: usize,
 }
 
 impl Caches {
-    pub(super) fn new(linked: Linked) -> Result<Self, Error> {
+    fn new(linked: Linked) -> Result<Self, Error> {
         Ok(Self {
             instance: Some(linked.start()?),
             linked,
@@ -69,7 +85,7 @@ impl Caches {
         self.linked.largest()
     }
 
-    /// Opens a cache under one more handle; says at which place it is.
+    /// Opens a handle to a cache, and gives the place of the cache.
     pub(super) fn open(
         &mut self,
         name: &str,
@@ -79,7 +95,7 @@ impl Caches {
         if let Some(quota) = quota {
             self.make_room(quota, name)?;
         }
-        // Even where it is open, so that the options become these.
+        // A cache that is open is opened again, so that it gets these options.
         let resource = self.run(|instance| instance.open(name, &options))?;
         let known = self.places.get(name).copied();
         let place = known.unwrap_or_else(|| self.add(name));
@@ -94,13 +110,13 @@ impl Caches {
         Ok(place)
     }
 
-    /// Opens a cache that is open under one more handle.
+    /// Opens one more handle to an open cache.
     pub(super) fn share(&mut self, place: usize) {
         self.at(place).handles += 1;
     }
 
-    /// Closes a handle. With the last one, what changed is handed over; then the cache stays in memory
-    /// where it is to be kept, for as long as there is room.
+    /// Closes a handle. The last handle flushes the cache. With `keep`, the cache then stays in
+    /// memory while there is room.
     pub(super) fn close(&mut self, place: usize, keep: bool) {
         let open = self.at(place);
         open.handles -= 1;
@@ -108,11 +124,12 @@ impl Caches {
             return;
         }
         let measured = keep.then(|| {
-            // What fails is tried again when the cache is removed. Nobody is left to hear of it.
+            // A flush that fails is tried again when the cache is removed. No caller is left to get
+            // the error.
             let _ = self.hand_over(place);
             self.call(place, |cache, store, this| cache.call_metrics(store, this))
         });
-        // One that the backend failed to load is loaded anew when it is opened again.
+        // A cache that the backend failed to load must be loaded when it is opened again.
         let is_whole = |told: &cache::Metrics| told.backend_error.is_none() || told.unflushed > 0;
         let Some(metrics) = measured.and_then(Result::ok).filter(is_whole) else {
             return self.remove(place);
@@ -137,13 +154,13 @@ impl Caches {
         self.run(|instance| instance.call(resource, call))
     }
 
-    /// Hands what changed to the backend. Fails once if anything was lost before.
+    /// Flushes a cache. The first flush after a loss reports it.
     pub(super) fn flush(&mut self, place: usize) -> Result<(), ErrorKind> {
         let flushed = self.hand_over(place);
         self.at(place).loss.take().map_or(flushed, Err)
     }
 
-    /// What became of a cache.
+    /// The metrics of a cache, with a loss that no flush has reported.
     pub(super) fn metrics(&mut self, place: usize) -> Metrics {
         let told = self.call(place, |cache, store, this| cache.call_metrics(store, this));
         match told {
@@ -193,23 +210,23 @@ impl Caches {
         place
     }
 
-    /// Lets go of a cache that has no handles.
+    /// Removes a cache without handles from memory.
     fn remove(&mut self, place: usize) {
         self.idle.retain(|idle| *idle != place);
         let Some(open) = self.open[place].take() else {
             return;
         };
         self.places.remove(&open.name);
-        // Without an instance, nothing of it is anywhere.
+        // Without an instance, there is nothing to close.
         if let Some(resource) = open.resource
             && self.instance.is_some()
         {
-            // Nobody is left to hear of it; the others hear of what they lost.
+            // No caller is left to get the error. The handles of other caches report their losses.
             let _ = self.run(|instance| instance.close(resource));
         }
     }
 
-    /// Sees to it that the cache of this name may be in memory.
+    /// Makes room in the tenant's quota for the cache of this name.
     fn make_room(&mut self, quota: Quota<'_>, name: &str) -> Result<(), ErrorKind> {
         let Quota { prefix, caches, .. } = quota;
         loop {
@@ -242,7 +259,7 @@ impl Caches {
         Ok(resource)
     }
 
-    /// Makes a call into the instance, or into another if it is gone.
+    /// Makes a call into the instance, and starts another one if it is gone.
     fn run<T>(
         &mut self,
         call: impl FnOnce(&mut Instance) -> Result<T, Failure>,
@@ -270,12 +287,12 @@ impl Caches {
 
     /// Starts another instance, in which nothing is open.
     fn start(&mut self) -> Result<Instance, ErrorKind> {
-        // There is nothing more to lose, unless a call did not return.
+        // Losses are noted already, unless a call panicked.
         self.lose(&ErrorKind::Trapped("a call panicked".into()));
         self.linked.start().map_err(|error| error.kind().clone())
     }
 
-    /// Notes that all that was in memory is gone, and why.
+    /// Notes that everything in memory is lost, and why.
     fn lose(&mut self, why: &ErrorKind) {
         for place in mem::take(&mut self.idle) {
             if let Some(open) = self.open[place].take() {

@@ -1,65 +1,114 @@
-//! What a cache is asked for and what it tells: the types of the contract's `cache` interface.
+//! What a cache is asked for and what it tells: options, claims and metrics.
 
 use std::time::Duration;
 
-use crate::bindings::{cache, given, nanoseconds};
-use crate::{Change, Entry, ErrorKind};
+use crate::ErrorKind;
+use crate::bindings::{cache, nanoseconds};
 
-/// How a cache is kept. Whatever is none has no limit, or no such rule.
+/// How a cache is kept. By default, it has no limits and no rules.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use larder_host::Options;
+///
+/// let options = Options::default()
+///     .capacity(10_000)
+///     .default_ttl(Duration::from_secs(600))
+///     .flush_every(100);
+/// assert_eq!(options.capacity, Some(10_000));
+/// assert_eq!(options.capacity_bytes, None);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Options {
-    /// How many entries there are at most; the least recently used ones make room. Zero: nothing is
-    /// stored, and every `get` misses.
+    /// The most entries. The least recently used entries are evicted to make room. Zero: the cache
+    /// stores nothing, and every `get` misses.
     pub capacity: Option<u64>,
-    /// How many bytes their keys and values take at most, in the same way. An entry that takes more
-    /// by itself is not stored.
+    /// The most bytes of keys and values, with the same evictions. An entry that is larger by
+    /// itself is not stored.
     pub capacity_bytes: Option<u64>,
-    /// The time to live of an entry that is set without one.
+    /// The ttl of entries that are set without one.
     pub default_ttl: Option<Duration>,
-    /// Hands changes to the backend when this many keys have changed. One makes every change last
-    /// before its call returns; zero counts as one.
+    /// Flushes when this many keys have changed. One: every change is flushed before its call
+    /// returns. Zero counts as one.
     pub flush_every: Option<u32>,
-    /// Hands them over in the first call after the oldest has waited for this long; without a call,
+    /// Flushes in the first call after the oldest change has waited for this long. Without a call,
     /// nothing happens.
     pub flush_after: Option<Duration>,
 }
 
-/// What [`Cache::get_or_claim`](crate::Cache::get_or_claim) found.
+impl Options {
+    /// Sets [`capacity`](Self::capacity).
+    pub fn capacity(mut self, entries: u64) -> Self {
+        self.capacity = Some(entries);
+        self
+    }
+
+    /// Sets [`capacity_bytes`](Self::capacity_bytes).
+    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
+        self.capacity_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`default_ttl`](Self::default_ttl).
+    pub fn default_ttl(mut self, ttl: Duration) -> Self {
+        self.default_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets [`flush_every`](Self::flush_every).
+    pub fn flush_every(mut self, keys: u32) -> Self {
+        self.flush_every = Some(keys);
+        self
+    }
+
+    /// Sets [`flush_after`](Self::flush_after).
+    pub fn flush_after(mut self, wait: Duration) -> Self {
+        self.flush_after = Some(wait);
+        self
+    }
+}
+
+/// The result of [`Cache::get_or_claim`](crate::Cache::get_or_claim).
+// Exhaustive: a caller must handle each case, and a wildcard arm would have no right answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
     /// The value.
     Hit(Vec<u8>),
-    /// No value, and nobody makes one: the caller is to set it within the time that it asked for.
+    /// There is no value, and this caller has the claim: it must set the value before the lease
+    /// ends.
     Claimed,
-    /// No value that lives, but another caller makes one. The one that has expired meanwhile.
+    /// The value has expired, and another caller has the claim. This is the expired value.
     Stale(Vec<u8>),
-    /// No value, but another caller makes one, and has this much time left.
+    /// There is no value, and another caller has the claim for this much more time.
     Wait(Duration),
 }
 
-/// What became of a cache since it was opened.
+/// Counts of a cache since it was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Metrics {
-    /// Values that were asked for and found.
+    /// How many values were asked for and found.
     pub hits: u64,
-    /// Values that were asked for and not found.
+    /// How many values were asked for and not found.
     pub misses: u64,
-    /// `hits` out of both; zero where nothing was asked for.
+    /// The part of hits in both; zero if no value was asked for.
     pub hit_rate: f64,
-    /// Entries that made room for others.
+    /// How many entries were evicted.
     pub evictions: u64,
-    /// Entries that were found expired.
+    /// How many entries were found expired.
     pub expirations: u64,
-    /// Entries in memory now.
+    /// How many entries are in memory now.
     pub entries: u64,
-    /// What their keys and values take, in bytes.
+    /// How many bytes their keys and values take.
     pub bytes: u64,
-    /// Keys whose changes the backend does not have yet.
+    /// How many keys have changes that the backend does not have yet.
     pub unflushed: u64,
-    /// Entries that the backend had lost to damage when the cache was opened.
+    /// How many entries the backend had lost to damage when the cache was opened.
     pub lost: u64,
-    /// Why the backend failed the last time; none if it never did, or did what it was asked to since.
-    /// Or why all that was in memory was lost, until a flush has told of it.
+    /// The last error of the backend; none if it never failed, or has succeeded since. Or why
+    /// everything in memory was lost, until a flush has reported it.
     pub backend_error: Option<ErrorKind>,
 }
 
@@ -75,18 +124,6 @@ impl From<&Options> for cache::Options {
     }
 }
 
-impl From<given::cache::Options> for Options {
-    fn from(options: given::cache::Options) -> Self {
-        Self {
-            capacity: options.capacity,
-            capacity_bytes: options.capacity_bytes,
-            default_ttl: options.default_ttl.map(Duration::from_nanos),
-            flush_every: options.flush_every,
-            flush_after: options.flush_after.map(Duration::from_nanos),
-        }
-    }
-}
-
 impl From<cache::Found> for Found {
     fn from(found: cache::Found) -> Self {
         match found {
@@ -94,17 +131,6 @@ impl From<cache::Found> for Found {
             cache::Found::Claimed => Self::Claimed,
             cache::Found::Stale(value) => Self::Stale(value),
             cache::Found::Wait(left) => Self::Wait(Duration::from_nanos(left)),
-        }
-    }
-}
-
-impl From<Found> for given::cache::Found {
-    fn from(found: Found) -> Self {
-        match found {
-            Found::Hit(value) => Self::Hit(value),
-            Found::Claimed => Self::Claimed,
-            Found::Stale(value) => Self::Stale(value),
-            Found::Wait(left) => Self::Wait(nanoseconds(left)),
         }
     }
 }
@@ -122,42 +148,6 @@ impl From<cache::Metrics> for Metrics {
             unflushed: metrics.unflushed,
             lost: metrics.lost,
             backend_error: metrics.backend_error.map(ErrorKind::from),
-        }
-    }
-}
-
-impl From<Metrics> for given::cache::Metrics {
-    fn from(metrics: Metrics) -> Self {
-        Self {
-            hits: metrics.hits,
-            misses: metrics.misses,
-            hit_rate: metrics.hit_rate,
-            evictions: metrics.evictions,
-            expirations: metrics.expirations,
-            entries: metrics.entries,
-            bytes: metrics.bytes,
-            unflushed: metrics.unflushed,
-            lost: metrics.lost,
-            backend_error: metrics.backend_error.map(given::types::Error::from),
-        }
-    }
-}
-
-impl From<given::types::Entry> for Entry {
-    fn from(entry: given::types::Entry) -> Self {
-        Self {
-            key: entry.key,
-            value: entry.value,
-            ttl: entry.ttl.map(Duration::from_nanos),
-        }
-    }
-}
-
-impl From<given::cache_updates::Change> for Change {
-    fn from(change: given::cache_updates::Change) -> Self {
-        match change {
-            given::cache_updates::Change::Put(entry) => Self::Put(entry.into()),
-            given::cache_updates::Change::Remove(key) => Self::Remove(key),
         }
     }
 }

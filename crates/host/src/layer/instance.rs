@@ -1,22 +1,26 @@
-//! The one instance of the cache layer, and the backend that it imports.
+//! The instance of the cache layer, and the backend that it imports.
 
 use std::sync::LazyLock;
 
+use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker, ResourceAny};
-use wasmtime::{Store, UpdateDeadline};
-use wasmtime_wasi::{WasiCtxView, WasiView};
 
-use super::Options;
+use super::contract::Options;
 use crate::bindings::given::types::{Contents, LiveEntry};
 use crate::bindings::{CACHE, cache, given};
-use crate::builder::Settings;
-use crate::component::{self, unlike, unusable};
+use crate::clocks::Clocks;
+use crate::compile::{self, unlike, unusable};
 use crate::engine::ENGINE;
-use crate::instance::{self, Clocks, Failure};
+use crate::instance::Failure;
+use crate::settings::Settings;
+use crate::state;
 use crate::{Backend, Change, Entry, Error, ErrorKind};
 
-/// Unlike that of backends, its functions do not wait by way of a future: the component is our own,
-/// computes for microseconds, and waits for nothing but the backend, which has a time limit.
+/// The host's side of the layer's instance.
+type State = state::State<Below>;
+
+/// Calls of the layer are synchronous, unlike those of backends: the component is our own, computes
+/// for microseconds, and waits only for the backend, which has a time limit.
 static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
     let mut linker = Linker::new(&ENGINE);
     let mut link = || {
@@ -28,7 +32,7 @@ static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
     linker
 });
 
-/// The component, and what its instances may use.
+/// The linked component, its settings, and the backend below.
 pub(super) struct Linked {
     instance: InstancePre<State>,
     cache: cache::GuestIndices,
@@ -42,19 +46,19 @@ pub(super) struct Instance {
     cache: cache::Guest,
 }
 
-/// What belongs to an instance on the side of the host.
-pub(super) struct State {
-    wasi: instance::State,
+/// The backend below the layer.
+pub(super) struct Below {
     backend: Backend,
+    /// The largest cache that it loads, in bytes.
     largest: usize,
 }
 
 impl Linked {
     pub(super) fn new(backend: Backend, memory_limit: usize) -> Result<Self, Error> {
-        let code_cache = backend.pool().settings.code_cache();
-        let mut settings = Settings::new(code_cache.map(Into::into));
+        let code_cache = backend.pool().settings.code_cache.as_deref();
+        let component = compile::CACHE.compiled(code_cache)?;
+        let mut settings = Settings::new();
         settings.memory_limit = memory_limit;
-        let component = component::CACHE.compiled(&settings)?;
         let instance = LINKER.instantiate_pre(&component).map_err(unusable)?;
         Ok(Self {
             cache: cache::GuestIndices::new(&instance).map_err(unlike(CACHE))?,
@@ -64,25 +68,19 @@ impl Linked {
         })
     }
 
-    /// How many bytes may go into an instance or come out of it in one go: they are in memory several
-    /// times over then.
+    /// How many bytes may go into an instance, or come out of it, in one call. During the call,
+    /// they are in memory several times.
     pub(super) fn largest(&self) -> usize {
         self.settings.memory_limit / 4
     }
 
     /// Starts an instance.
     pub(super) fn start(&self) -> Result<Instance, Error> {
-        let state = State {
-            wasi: instance::State::new(&self.settings, None)?,
+        let below = Below {
             backend: self.backend.clone(),
             largest: self.largest(),
         };
-        let mut store = Store::new(&ENGINE, state);
-        store.limiter(|state| &mut state.wasi);
-        store.set_hostcall_fuel(self.settings.memory_limit);
-        store.set_epoch_deadline(1);
-        // Epochs are there for calls that have a deadline.
-        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Continue(1)));
+        let mut store = State::store(&self.settings, None, below)?;
         let instance = match self.instance.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => return Err(self.explain(&store, error)),
@@ -92,24 +90,24 @@ impl Linked {
         Ok(Instance { store, cache })
     }
 
-    /// Says why a call was broken off in this instance.
+    /// The reason why a call into this instance was broken off.
     pub(super) fn why(&self, instance: &Instance, error: wasmtime::Error) -> ErrorKind {
         self.explain(&instance.store, error).kind().clone()
     }
 
     fn explain(&self, store: &Store<State>, error: wasmtime::Error) -> Error {
-        store.data().wasi.explain(error, &self.settings)
+        store.data().explain(error, &self.settings)
     }
 }
 
 impl Instance {
-    /// Opens a cache. Where it is open, the options become these.
+    /// Opens a cache. If it is open already, it gets these options.
     pub(super) fn open(&mut self, name: &str, options: &Options) -> Result<ResourceAny, Failure> {
         let cache = self.cache.cache();
         Ok(cache.call_open(&mut self.store, name, options.into())??)
     }
 
-    /// Closes a cache, which hands over what changed where no other handle to it is open.
+    /// Closes a handle to a cache. The last handle flushes the cache.
     pub(super) fn close(&mut self, cache: ResourceAny) -> Result<(), Failure> {
         Ok(cache.resource_drop(&mut self.store)?)
     }
@@ -120,7 +118,7 @@ impl Instance {
     }
 }
 
-/// A call of a method of a cache.
+/// A call to a method of a cache.
 pub(super) trait Call<T>:
     FnOnce(cache::GuestCache<'_>, &mut Store<State>, ResourceAny) -> wasmtime::Result<T>
 {
@@ -135,8 +133,8 @@ impl given::types::Host for State {}
 
 impl given::cache_backend::Host for State {
     fn load(&mut self, cache: String) -> wasmtime::Result<Result<Contents, given::types::Error>> {
-        let clocks = self.wasi.tell_time()?;
-        Ok(self.read(&cache, clocks).map_err(answer))
+        let clocks = self.tell_time()?;
+        Ok(self.extra.read(&cache, clocks).map_err(answer))
     }
 
     fn save(
@@ -145,11 +143,11 @@ impl given::cache_backend::Host for State {
         entries: Vec<given::types::Entry>,
     ) -> wasmtime::Result<Result<(), given::types::Error>> {
         let entries = entries.into_iter().map(Entry::from);
-        Ok(self.backend.save(&cache, entries).map_err(answer))
+        Ok(self.extra.backend.save(&cache, entries).map_err(answer))
     }
 
     fn clear(&mut self, cache: String) -> wasmtime::Result<Result<(), given::types::Error>> {
-        Ok(self.backend.clear(&cache).map_err(answer))
+        Ok(self.extra.backend.clear(&cache).map_err(answer))
     }
 }
 
@@ -160,12 +158,13 @@ impl given::cache_updates::Host for State {
         changes: Vec<given::cache_updates::Change>,
     ) -> wasmtime::Result<Result<(), given::types::Error>> {
         let changes: Vec<_> = changes.into_iter().map(Change::from).collect();
-        Ok(self.backend.apply(&cache, changes).map_err(answer))
+        Ok(self.extra.backend.apply(&cache, changes).map_err(answer))
     }
 }
 
-impl State {
-    /// More than the instance could hold is none of its errors, which would be the end of it.
+impl Below {
+    /// Loads a cache. A cache that the instance could not hold gives an error: loading it would end
+    /// the instance.
     fn read(&self, cache: &str, clocks: Clocks) -> Result<Contents, Error> {
         let mut loaded = self.backend.read(cache)?;
         let (mut entries, mut size) = (Vec::new(), 0_usize);
@@ -189,10 +188,4 @@ impl State {
 
 fn answer(error: Error) -> given::types::Error {
     error.kind().clone().into()
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.ctx()
-    }
 }

@@ -1,136 +1,147 @@
-//! The cache layer above a backend, for this program and for components that it runs.
+//! The cache layer above a backend, for this program and for the components that it runs.
 
+mod bindings;
 mod cache;
 mod caches;
 mod contract;
-mod guest;
 mod instance;
+mod tenant;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::Linker;
 
 pub use cache::{Cache, Keys};
-use caches::Caches;
+use caches::Shared;
 pub use contract::{Found, Metrics, Options};
-pub use guest::{Guest, Limits};
 use instance::Linked;
+pub use tenant::{Limits, Tenant};
 
 use crate::bindings::CACHE_UPDATES;
 use crate::{Backend, Error, ErrorKind};
 
-/// What an error names if a layer cannot be made.
+/// The operation that an error names if a layer cannot be made.
 const LAYER: &str = "cache layer";
 
-/// The cache layer above a backend: entries in memory, of which the backend is told in groups.
+/// The cache layer above a backend. It keeps entries in memory and hands changes to the backend in
+/// groups.
 ///
-/// There is one instance of it, whoever calls. Any number of threads may share it, clones of it are the
-/// same layer, and calls wait for one another: a `get` takes about a microsecond, and one that
-/// hands changes over, or opens a cache, as long as the backend does. That blocks the thread, which may be
-/// one that runs asynchronous tasks; where it must not, calls belong on a thread for blocking ones.
+/// ```
+/// use larder_host::{Backend, Layer, Options};
 ///
-/// The memory is what counts, and the backend is best effort: where it fails, caches go on
-/// without it. [`Cache::metrics`] and [`Cache::flush`] tell of it.
+/// # fn main() -> Result<(), larder_host::Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path();
+/// let layer = Layer::new(Backend::disk(folder)?)?;
+/// let sessions = layer.open("sessions", &Options::default().flush_every(100))?;
+/// sessions.set("user:1", "alice", None);
+/// assert_eq!(sessions.get("user:1").unwrap(), b"alice");
+/// # Ok(())
+/// # }
+/// ```
 ///
-/// If the instance breaks down, which it does when it runs out of memory, all that is in memory
-/// is gone, and so is what was not handed over. In the call that this happened to, `get` finds nothing and
-/// `set` does nothing; the next call starts another instance, which opens each cache again when it is used.
+/// All callers use one instance of the layer's component. Any number of threads may share a layer,
+/// and a clone is the same layer. Calls wait for one another. A `get` takes about a microsecond. A
+/// call that flushes changes or opens a cache takes as long as the backend. Calls block the thread,
+/// which may run asynchronous tasks. If it must not be blocked, call from a thread for blocking
+/// work.
 ///
-/// What another process changes in the storage while a cache is open is not seen.
+/// The memory decides, and the backend is best effort: if the backend fails, caches go on without
+/// it. [`Cache::metrics`] and [`Cache::flush`] report its errors.
+///
+/// The instance can break down, for example when it has no more memory. Then everything in memory
+/// is lost, and so are changes that were not flushed. In the call that broke down, `get` finds
+/// nothing and `set` does nothing. The next call starts another instance. There, each cache is
+/// opened again when it is used.
+///
+/// While a cache is open, the layer does not see changes that another process makes in the storage.
 #[derive(Clone)]
 pub struct Layer {
-    caches: Arc<Mutex<Caches>>,
+    caches: Shared,
 }
 
 impl Layer {
-    /// A layer above this backend, with 1 GiB of memory.
+    /// Makes a layer above this backend, with 1 GiB of memory.
     ///
-    /// The component is compiled once in a process, and kept where the backend's
-    /// [`code_cache`](crate::Builder::code_cache) is.
+    /// A process compiles the component once. It keeps the code in the
+    /// [`code_cache`](crate::Builder::code_cache) of the backend.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MissingInterface`] if the backend cannot change less than a cache.
+    /// [`ErrorKind::MissingInterface`] if the backend cannot change single entries.
     pub fn new(backend: Backend) -> Result<Self, Error> {
         Self::with_memory_limit(backend, 1 << 30)
     }
 
-    /// A layer above this backend that may use this many bytes of memory. What takes more than
-    /// a quarter of that is neither stored nor loaded.
+    /// Makes a layer above this backend, with this many bytes of memory. An entry or a cache that
+    /// takes more than a quarter of that is neither stored nor loaded.
     ///
     /// # Errors
     ///
-    /// As with [`new`](Self::new), and [`ErrorKind::OutOfMemory`] for less than it needs to begin
-    /// with.
+    /// As with [`new`](Self::new), and [`ErrorKind::OutOfMemory`] if the component cannot start
+    /// with that little memory.
     pub fn with_memory_limit(backend: Backend, bytes: usize) -> Result<Self, Error> {
         let make = || {
             if backend.pool().linked.updates.is_none() {
                 return Err(Error::new(ErrorKind::MissingInterface(CACHE_UPDATES)));
             }
-            Caches::new(Linked::new(backend, bytes)?)
+            Shared::new(Linked::new(backend, bytes)?)
         };
         let caches = make().map_err(|error| error.during(LAYER))?;
-        Ok(Self {
-            caches: Arc::new(Mutex::new(caches)),
-        })
+        Ok(Self { caches })
     }
 
-    /// Opens a cache, warmed by what the backend has of it. Where it is open, it is shared, and its
-    /// options become these. When the last handle is dropped, what changed is handed over.
+    /// Opens a cache with the entries that the backend has of it. If the cache is open already, the
+    /// handles share it, and it gets these options. The last handle that is dropped flushes it.
     ///
-    /// A backend that fails is in the [`metrics`](Cache::metrics): the cache begins empty then, and what is
-    /// set is handed over all the same. So it is with a cache that takes more than a quarter of the
-    /// layer's memory. One that is corrupt is replaced as soon as something is
-    /// changed; one that a newer Larder stored is left alone.
+    /// If the backend fails, the error is in the [`metrics`](Cache::metrics), and the cache begins
+    /// empty. Changes are still flushed. The same happens with a cache that takes more than a
+    /// quarter of the layer's memory. A corrupt cache is replaced at the first change. A cache that
+    /// a newer Larder stored is left alone.
     ///
-    /// What a tenant's guest knows as `pages` is `tenant+pages` here.
+    /// The cache `pages` of the tenant `one` has the name `one+pages` here.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidName`]; [`ErrorKind::OutOfMemory`] and [`ErrorKind::Trapped`] if the instance
-    /// breaks down over it.
+    /// [`ErrorKind::InvalidName`]; [`ErrorKind::OutOfMemory`] and [`ErrorKind::Trapped`] if the
+    /// instance breaks down.
     pub fn open(&self, cache: &str, options: &Options) -> Result<Cache, Error> {
-        let opened = check(cache).and_then(|()| Cache::open(self, cache, options.clone(), None));
+        let opened = tenant::check(cache)
+            .and_then(|()| Cache::open(&self.caches, cache, options.clone(), None));
         opened.map_err(|kind| Error::new(kind).during("open").on_cache(cache))
     }
 
-    /// What an instance of a component gets that calls this layer: its caches are those of the tenant,
-    /// within [`Limits::default`] unless [others](Guest::limits) are set.
+    /// Makes the tenant's side of the layer, for one instance of a component that imports
+    /// `larder:cache/cache`. Its limits are [`Limits::default`], unless [`Tenant::limits`] sets
+    /// others.
     ///
-    /// Guests of one tenant share its caches, and nobody else has them: the names that a guest uses are
-    /// prefixed with the tenant, be it that caches are opened, listed, measured or cleared.
+    /// Instances of one tenant share its caches, and no other tenant can reach them: the layer puts
+    /// the tenant's name in front of every cache name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidName`] for a tenant that is not 1 to 100 of the characters `a` to `z`, `0` to
-    /// `9`, `-`, `_` and `.`, or begins with a dot. Others are not the same to every file system.
-    pub fn guest(&self, tenant: impl Into<String>) -> Result<Guest, Error> {
-        Guest::new(self, tenant.into())
+    /// [`ErrorKind::InvalidName`] unless the name of the tenant has 1 to 100 characters, all of
+    /// them `a` to `z`, `0` to `9`, `-`, `_` or `.`, and does not begin with a dot. Some file
+    /// systems change or confuse other names.
+    pub fn tenant(&self, name: impl Into<String>) -> Result<Tenant, Error> {
+        Tenant::new(&self.caches, name.into())
     }
 
-    /// Gives components what they import as `larder:cache/cache`, from the guest that is in the data of
-    /// their store. Stores may be synchronous or not; calls block either way, as described above.
+    /// Gives components the import `larder:cache/cache`. The function finds the tenant in the data
+    /// of the store. The store may be synchronous or not; calls block in both cases, as described
+    /// above.
+    ///
+    /// The module [`wasmtime_48`](crate::wasmtime_48) has the type `Linker`.
     ///
     /// # Errors
     ///
-    /// If the linker has something of that name.
+    /// If the linker already has an import of that name.
     pub fn add_to_linker<T: 'static>(
         linker: &mut Linker<T>,
-        guest: fn(&mut T) -> &mut Guest,
+        tenant: fn(&mut T) -> &mut Tenant,
     ) -> wasmtime::Result<()> {
-        guest::add_to_linker(linker, guest)
+        tenant::add_to_linker(linker, tenant)
     }
-
-    fn caches(&self) -> MutexGuard<'_, Caches> {
-        // A call that panicked has left no instance behind, which is seen to.
-        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Checks a name before anything else is done: a backend that fails would not say.
-fn check(cache: &str) -> Result<(), ErrorKind> {
-    larder_names::check(cache).map_err(|why| ErrorKind::InvalidName(why.into()))
 }
 
 impl fmt::Debug for Layer {

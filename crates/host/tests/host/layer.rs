@@ -105,11 +105,7 @@ fn the_options_are_those_of_the_last_open() {
     let disk = Layered::default();
     let cache = disk.open("cache");
     cache.set_many((0..10).map(|n| Entry::new(n.to_string(), "")));
-    let options = Options {
-        capacity: Some(3),
-        flush_every: Some(1),
-        ..Options::default()
-    };
+    let options = Options::default().capacity(3).flush_every(1);
     let _other = disk.layer.open("cache", &options).unwrap();
     assert_eq!(cache.metrics().entries, 3);
     assert_eq!(disk.stored("cache"), strings(["7", "8", "9"]));
@@ -274,12 +270,12 @@ fn tenants_that_not_every_storage_tells_apart_are_refused() {
     let disk = Layered::default();
     let long = "x".repeat(101);
     for tenant in ["", ".", ".x", "A", "é", "a+b", "a/b", "a b", "a\0", &long] {
-        let error = disk.layer.guest(tenant).unwrap_err();
-        let expected = "guest: invalid name: a tenant ";
+        let error = disk.layer.tenant(tenant).unwrap_err();
+        let expected = "tenant: invalid name: a tenant ";
         assert!(error.to_string().starts_with(expected), "{error}");
     }
     for tenant in ["a", "tenant-1", "example.com", "_", &long[1..]] {
-        disk.layer.guest(tenant).unwrap();
+        disk.layer.tenant(tenant).unwrap();
     }
 }
 

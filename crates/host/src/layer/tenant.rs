@@ -1,59 +1,112 @@
-//! What a component is given that calls the layer: the caches of one tenant, within limits.
+//! A tenant of the layer: its caches, and their limits.
 
 use std::fmt;
 use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 
-use super::caches::Quota;
-use super::{Cache, Layer, Options, check};
-use crate::bindings::given::cache::{self as contract, Host, HostCache};
+use super::bindings::cache::{self as contract, Host, HostCache};
+use super::cache::Cache;
+use super::caches::{Quota, Shared};
+use super::contract::Options;
 use crate::bindings::given::types;
 use crate::{Entry, Error, ErrorKind};
 use larder_names::LONGEST;
 
-/// What stands between tenant and name: any name may have it, no tenant, and none of the short names of Windows.
+/// Stands between the names of tenant and cache. Cache names may have it; names of tenants and the
+/// short names of Windows may not.
 const SEPARATOR: char = '+';
+/// In bytes.
 const LONGEST_TENANT: usize = 100;
-/// How many handles a guest may have open, which take no more than a few bytes each of the host's memory.
+/// How many handles an instance may have open. Each takes a few bytes of the host's memory.
 const HANDLES: usize = 1000;
 
-/// The layer as one instance of a component sees it; see [`Layer::guest`].
+/// A tenant's side of the layer, for one instance of a component; [`Layer::tenant`] gives it.
 ///
-/// It belongs into the data of that instance's store, where [`Layer::add_to_linker`] finds it. Dropped
-/// with the store, it closes whatever the instance left open. A cache of which the last handle was closed
-/// hands over what changed, and stays in memory for the guests to come: until its room is needed, or
-/// until it is opened with [`Layer::open`] and dropped there.
-pub struct Guest {
-    layer: Layer,
-    /// The tenant and the separator.
+/// It belongs into the data of the instance's store, where [`Layer::add_to_linker`] finds it. When
+/// it is dropped with the store, it closes all handles that the instance left open.
+///
+/// A cache whose last handle is closed is flushed, and stays in memory for later instances of the
+/// tenant. It leaves the memory when its room is needed, or when a handle from [`Layer::open`] to
+/// it is dropped.
+///
+/// ```
+/// use larder_host::wasmtime_48::wasmtime::{Engine, Store, component::Linker};
+/// use larder_host::{Backend, Layer, Limits, Tenant};
+///
+/// struct State {
+///     larder: Tenant,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let layer = Layer::new(Backend::disk(folder.path())?)?;
+/// let engine = Engine::default();
+/// let mut linker = Linker::new(&engine);
+/// Layer::add_to_linker(&mut linker, |state: &mut State| &mut state.larder)?;
+///
+/// // For each instance:
+/// let larder = layer.tenant("tenant-1")?.limits(Limits::default().caches(2));
+/// let store = Store::new(&engine, State { larder });
+/// # let _ = store;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`Layer::tenant`]: crate::Layer::tenant
+/// [`Layer::add_to_linker`]: crate::Layer::add_to_linker
+/// [`Layer::open`]: crate::Layer::open
+pub struct Tenant {
+    caches: Shared,
+    /// The name of the tenant, and the separator.
     prefix: String,
     limits: Limits,
     open: ResourceTable,
 }
 
-/// How much of the layer's memory a tenant may have. At worst, a cache takes four times its
-/// `capacity_bytes`, 256 bytes for each entry, and 4 MiB: what is in it, the keys of what is not any more,
-/// one that is claimed, and what is on its way in or out.
+/// How much of the layer's memory a tenant may use.
 ///
-/// It is for the host to see to it that all tenants together get no more than the layer has. Storage is
-/// not limited, nor is time: a tenant that opens large caches, or flushes without a pause, makes others
-/// wait.
+/// At most, a cache takes four times its `capacity_bytes`, 256 bytes for each entry, and 4 MiB.
+/// That covers its entries, the keys of removed entries, a claimed key, and one call.
+///
+/// The host must see to it that all tenants together fit into the layer's memory. Storage and time
+/// have no limits: a tenant that opens large caches, or flushes all the time, makes others wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Limits {
-    /// How many caches may be in memory at once. One that no guest has open makes room for another;
-    /// where there is none, the guest's `open` fails, with `other`.
+    /// How many caches may be in memory at once. A cache that no instance has open makes room for
+    /// another. If there is none, `open` gives the error `other`.
     pub caches: usize,
-    /// The most that a guest gets as a cache's `capacity`. Changes of this many keys are always
-    /// handed over.
+    /// The largest `capacity` of a cache. When this many keys have changed, they are flushed in any
+    /// case.
     pub capacity: u64,
-    /// The most that a guest gets as a cache's `capacity-bytes`. A guest traps that asks for more
-    /// with one `get-many`, which takes the same large keys many times.
+    /// The largest `capacity-bytes` of a cache. An instance traps if it asks for more in one
+    /// `get-many`, with the same large keys many times.
     pub capacity_bytes: u64,
 }
 
+impl Limits {
+    /// Sets [`caches`](Self::caches).
+    pub fn caches(mut self, caches: usize) -> Self {
+        self.caches = caches;
+        self
+    }
+
+    /// Sets [`capacity`](Self::capacity).
+    pub fn capacity(mut self, entries: u64) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// Sets [`capacity_bytes`](Self::capacity_bytes).
+    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
+        self.capacity_bytes = bytes;
+        self
+    }
+}
+
 impl Default for Limits {
-    /// 8 caches of 16,384 entries in 4 MiB: 128 MiB at worst.
+    /// 8 caches, each with 16,384 entries in 4 MiB: 192 MiB at most.
     fn default() -> Self {
         Self {
             caches: 8,
@@ -63,8 +116,8 @@ impl Default for Limits {
     }
 }
 
-impl Guest {
-    pub(super) fn new(layer: &Layer, tenant: String) -> Result<Self, Error> {
+impl Tenant {
+    pub(super) fn new(caches: &Shared, tenant: String) -> Result<Self, Error> {
         let is_allowed = |c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.');
         let why = if tenant.is_empty() {
             "a tenant is not empty"
@@ -78,17 +131,17 @@ impl Guest {
             let mut open = ResourceTable::new();
             open.set_max_capacity(HANDLES);
             return Ok(Self {
-                layer: layer.clone(),
+                caches: caches.clone(),
                 prefix: tenant + &SEPARATOR.to_string(),
                 limits: Limits::default(),
                 open,
             });
         };
         let why = format!("{why}: {tenant:?}");
-        Err(Error::new(ErrorKind::InvalidName(why)).during("guest"))
+        Err(Error::new(ErrorKind::InvalidName(why)).during("tenant"))
     }
 
-    /// Sets limits, which count for what is opened from then on.
+    /// Sets other limits. They count for caches that are opened later.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -96,7 +149,7 @@ impl Guest {
 
     fn open(&self, name: &str, options: Options) -> Result<Cache, ErrorKind> {
         check(name)?;
-        let most = LONGEST - self.prefix.len();
+        let most = larder_names::LONGEST - self.prefix.len();
         if name.len() > most {
             let why = format!("a cache name has at most {most} bytes here");
             return Err(ErrorKind::InvalidName(why));
@@ -115,7 +168,7 @@ impl Guest {
             ..options
         };
         let name = format!("{}{name}", self.prefix);
-        Cache::open(&self.layer, &name, options, Some(quota))
+        Cache::open(&self.caches, &name, options, Some(quota))
     }
 }
 
@@ -126,24 +179,29 @@ fn within<N: Ord>(asked: Option<N>, most: N) -> Option<N> {
     })
 }
 
-pub(super) fn add_to_linker<T: 'static>(
-    linker: &mut Linker<T>,
-    guest: fn(&mut T) -> &mut Guest,
-) -> wasmtime::Result<()> {
-    contract::add_to_linker::<T, HasSelf<Guest>>(linker, guest)
+/// Checks a cache name before the backend is asked: a backend that fails would not report the name.
+pub(super) fn check(cache: &str) -> Result<(), ErrorKind> {
+    larder_names::check(cache).map_err(|why| ErrorKind::InvalidName(why.into()))
 }
 
-impl types::Host for Guest {}
+pub(super) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    tenant: fn(&mut T) -> &mut Tenant,
+) -> wasmtime::Result<()> {
+    contract::add_to_linker::<T, HasSelf<Tenant>>(linker, tenant)
+}
 
-impl Host for Guest {}
+impl types::Host for Tenant {}
 
-impl HostCache for Guest {
+impl Host for Tenant {}
+
+impl HostCache for Tenant {
     fn open(
         &mut self,
         name: String,
         options: contract::Options,
     ) -> wasmtime::Result<Result<Resource<Cache>, types::Error>> {
-        Ok(match Guest::open(self, &name, options.into()) {
+        Ok(match Tenant::open(self, &name, options.into()) {
             Ok(cache) => self.open.push(cache).map_err(|_| {
                 let why = format!("no more than {HANDLES} handles may be open at once");
                 types::Error::Other(why)
@@ -243,11 +301,11 @@ impl HostCache for Guest {
     }
 }
 
-impl fmt::Debug for Guest {
+impl fmt::Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenant = self.prefix.trim_end_matches(SEPARATOR);
-        f.debug_struct("Guest")
-            .field("tenant", &tenant)
+        f.debug_struct("Tenant")
+            .field("name", &tenant)
             .finish_non_exhaustive()
     }
 }

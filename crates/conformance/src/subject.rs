@@ -1,0 +1,58 @@
+//! The subject of a case: a backend with storage of its own.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::{Clock, Instance};
+
+/// A backend with storage of its own, which is empty at first.
+pub trait Subject: Sync {
+    /// Starts an instance, beside the running ones. It knows only what is in storage. If the
+    /// instance itself is the storage, the call gives another handle to the running instance.
+    ///
+    /// # Panics
+    ///
+    /// If the instance does not start.
+    fn open(&self) -> Box<dyn Instance>;
+
+    /// The clocks of all instances.
+    fn clock(&self) -> &Clock;
+
+    /// Whether the backend has an optional feature. For [`Feature::Files`], a case also looks
+    /// whether the folder has files.
+    fn offers(&self, feature: Feature) -> bool;
+
+    /// The folder of the backend's storage; none if the storage is not a folder.
+    fn folder(&self) -> Option<&Path>;
+}
+
+/// A feature that a backend may have or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Feature {
+    /// The interface `cache-updates`.
+    Updates,
+    /// The interface `cache-bulk`.
+    Bulk,
+    /// The interface `cache-inspect`.
+    Inspect,
+    /// Storage that outlives an instance.
+    Durability,
+    /// Storage that several instances may use at once.
+    Concurrency,
+    /// Files in a folder of the host. The backend survives damage to them.
+    Files,
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Feature::Updates => "cache-updates",
+            Feature::Bulk => "cache-bulk",
+            Feature::Inspect => "cache-inspect",
+            Feature::Durability => "storage that outlives an instance",
+            Feature::Concurrency => "storage for several instances at once",
+            Feature::Files => "files in a folder",
+        })
+    }
+}

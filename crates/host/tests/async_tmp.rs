@@ -1,0 +1,2 @@
+#[path = "host/asynchronous.rs"]
+mod asynchronous;

@@ -11,7 +11,6 @@ use super::caches::{Quota, Shared};
 use super::contract::Options;
 use crate::bindings::given::types;
 use crate::{Entry, Error, ErrorKind};
-use larder_names::LONGEST;
 
 /// Stands between the names of tenant and cache. Cache names may have it; names of tenants and the
 /// short names of Windows may not.

@@ -1,5 +1,6 @@
 //! `larder-host`, as a program sees it that embeds backends.
 
+mod asynchronous;
 mod code_cache;
 mod embedding;
 mod layer;

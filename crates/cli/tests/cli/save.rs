@@ -119,7 +119,7 @@ fn load_into_save_is_a_copy() {
         }
         assert_eq!(a["ttl"].is_null(), b["ttl"].is_null());
     }
-    // The deadlines are apart by what the pipe took, and no more than that.
+    // The deadlines differ only by the time that the pipe took.
     let apart = ttl(&a[1]).abs_diff(ttl(&b[1]));
     assert!(apart < Duration::from_secs(3600), "{apart:?}");
 }

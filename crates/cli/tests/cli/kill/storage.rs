@@ -60,7 +60,7 @@ impl Storage {
     }
 }
 
-/// The files in a folder; none where it is missing.
+/// The files in a folder; none if the folder is missing.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();

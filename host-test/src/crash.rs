@@ -11,7 +11,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
 use crate::scenarios::{Past, pasts, second_writes, writes};
-use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up};
+use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, check_leftovers, give_up};
 use crate::write::shown;
 use crate::{Effort, Instance, Killed, SimDisk, Subject, Values, When, Write, entry, put};
 
@@ -207,7 +207,9 @@ impl Attack<'_> {
                 self.write(&mut instance, &disk, &last, &mut values);
             }
         }
-        self.check_files(&disk);
+        if let Err(broken) = check_leftovers(&disk, self.durability) {
+            self.fail(&disk, &broken);
+        }
     }
 
     /// A load gives one of the allowed contents.
@@ -240,21 +242,6 @@ impl Attack<'_> {
             outcome => self.fail(disk, &format!("a write gave {outcome:?}")),
         }
         self.load_one_of(instance, disk, std::slice::from_ref(values));
-    }
-
-    /// The crash has left no file that is not needed.
-    fn check_files(&self, disk: &SimDisk) {
-        let paths = disk.tree().into_keys();
-        let files: Vec<String> = paths.map(|path| path.display().to_string()).collect();
-        let count = |suffix: &str| files.iter().filter(|file| file.ends_with(suffix)).count();
-        let most = match self.durability {
-            Durability::Full => 1,
-            Durability::Atomic => MOST_SUPERSEDED + 1,
-        };
-        let unpublished = count(".tmp") + count(".part");
-        if unpublished > 0 || count(".postcard") > 0 || count(".larder") > most {
-            self.fail(disk, &format!("files are left over: {files:?}"));
-        }
     }
 
     fn fail(&self, disk: &SimDisk, broken: &str) -> ! {

@@ -16,7 +16,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
 use crate::scenarios::pasts;
-use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up};
+use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, give_up, temporaries};
 use crate::{
     Call, Effort, Error, ErrorCode, Faults, Instance, Made, SimDisk, Subject, Values, When, entry,
     values,
@@ -227,7 +227,7 @@ impl Attack<'_> {
         }
         instance.faults().clear();
         let failed = |made: &Made| made.call == Call::Unlink && made.fault.is_some();
-        if !calls.iter().any(failed) && has_temporaries(&disk) {
+        if !calls.iter().any(failed) && !temporaries(&disk).is_empty() {
             self.broken(&disk, "it left a temporary that it could have removed");
         }
         let is_untouched = disk.fingerprint() == case.world.disk.fingerprint();
@@ -305,7 +305,7 @@ impl Attack<'_> {
         if self.stored(disk) != case.after {
             self.broken(disk, "the second run has another outcome");
         }
-        if !has_temporaries(disk) {
+        if temporaries(disk).is_empty() {
             return;
         }
         disk.clock().advance(GRACE);
@@ -317,7 +317,7 @@ impl Attack<'_> {
                 );
             }
         }
-        if has_temporaries(disk) {
+        if !temporaries(disk).is_empty() {
             self.broken(disk, "temporaries are left over");
         }
     }
@@ -345,12 +345,4 @@ fn may_show(case: &Case, calls: &[Made]) -> bool {
     let mut later = calls.iter().skip(published.unwrap_or(calls.len()));
     case.operation.is_clear() && published.is_some()
         || later.any(|made| made.call == Call::Sync && made.fault.is_some())
-}
-
-fn has_temporaries(disk: &SimDisk) -> bool {
-    let mut paths = disk.tree().into_keys();
-    paths.any(|path| {
-        let suffix = path.extension();
-        suffix.is_some_and(|suffix| suffix == "tmp" || suffix == "part")
-    })
 }

@@ -16,7 +16,7 @@ use rand::{Rng, RngExt, SeedableRng};
 
 use crate::history::{Event, Operation, explain};
 use crate::schedule::{Schedule, Turn};
-use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED};
+use crate::world::{CACHE, Durability, GRACE, check_leftovers, temporaries};
 use crate::{Contents, Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
 use past::{Past, pasts};
 use plan::{Action, Plan};
@@ -160,7 +160,7 @@ impl Race {
             let mut instance = self.subject.open();
             move |turn| follow(&mut instance, &turn, program)
         });
-        let before = self.unpublished();
+        let before = temporaries(&self.disk);
         let mut killed = false;
         for followed in schedule.run(programs.collect()) {
             let (history, was_killed) = followed.unwrap_or_else(|panic| Err(text_of(&*panic)))?;
@@ -177,13 +177,11 @@ impl Race {
         }
         self.time += schedule.now();
         tally.steps += schedule.now();
-        let mut temporaries = self.unpublished();
-        temporaries.retain(|name| !before.contains(name));
-        match killed || temporaries.is_empty() {
+        let mut left = temporaries(&self.disk);
+        left.retain(|path| !before.contains(path));
+        match killed || left.is_empty() {
             true => Ok(()),
-            false => Err(format!(
-                "all instances have ended, and left {temporaries:?}"
-            )),
+            false => Err(format!("all instances have ended, and left {left:?}")),
         }
     }
 
@@ -227,33 +225,11 @@ impl Race {
     fn check_leftovers(&self) -> Result<(), String> {
         self.disk.clock().advance(GRACE);
         let mut instance = self.subject.open();
-        let most = match self.durability {
-            Durability::Full => 1,
-            Durability::Atomic => MOST_SUPERSEDED + 1,
-        };
-        for _ in 0..most {
+        for _ in 0..self.durability.most_versions() {
             let saved = instance.save(CACHE, &[entry("last", "last", None)]);
             saved.map_err(|error| format!("the last save failed: {error:?}"))?;
         }
-        let (temporaries, versions) = (self.unpublished(), self.files(".larder"));
-        match temporaries.is_empty() && versions.len() <= most && self.files(".postcard").is_empty()
-        {
-            true => Ok(()),
-            false => Err(format!(
-                "{temporaries:?}, {versions:?} and more are left over"
-            )),
-        }
-    }
-
-    /// Temporaries, and the parts that become temporaries.
-    fn unpublished(&self) -> Vec<String> {
-        [self.files(".tmp"), self.files(".part")].concat()
-    }
-
-    fn files(&self, suffix: &str) -> Vec<String> {
-        let paths = self.disk.tree().into_keys();
-        let names = paths.map(|path| path.to_string_lossy().into_owned());
-        names.filter(|name| name.ends_with(suffix)).collect()
+        check_leftovers(&self.disk, self.durability)
     }
 
     fn failure(&self, why: &str) -> String {

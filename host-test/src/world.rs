@@ -31,6 +31,14 @@ impl Durability {
             Durability::Atomic => "atomic",
         }
     }
+
+    /// The most files of versions that a cache may have.
+    pub(crate) fn most_versions(self) -> usize {
+        match self {
+            Durability::Full => 1,
+            Durability::Atomic => MOST_SUPERSEDED + 1,
+        }
+    }
 }
 
 /// A disk, and the contents that a cache on it may have.
@@ -95,6 +103,29 @@ impl World {
         let mut hasher = DefaultHasher::new();
         self.after_cut.hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+/// The paths on a disk that end like this.
+fn files(disk: &SimDisk, ending: &str) -> Vec<String> {
+    let paths = disk.tree().into_keys();
+    let paths = paths.map(|path| path.to_string_lossy().into_owned());
+    paths.filter(|path| path.ends_with(ending)).collect()
+}
+
+/// The temporaries on a disk, and the parts that become temporaries.
+pub(crate) fn temporaries(disk: &SimDisk) -> Vec<String> {
+    [files(disk, ".tmp"), files(disk, ".part")].concat()
+}
+
+/// Checks that a disk has only the files that its one cache needs.
+pub(crate) fn check_leftovers(disk: &SimDisk, durability: Durability) -> Result<(), String> {
+    let needed = temporaries(disk).is_empty()
+        && files(disk, ".larder").len() <= durability.most_versions()
+        && files(disk, ".postcard").is_empty();
+    match needed {
+        true => Ok(()),
+        false => Err(format!("files are left over: {:?}", files(disk, ""))),
     }
 }
 

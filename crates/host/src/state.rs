@@ -23,8 +23,8 @@ const STDERR: usize = 64 * 1024;
 /// How many of the last lines on standard error an error shows.
 const STDERR_LINES: usize = 4;
 
-/// The host's side of an instance: WASI, limits, and `extra`, the data of the functions that the host
-/// provides besides WASI.
+/// The host's side of an instance: WASI, limits, and `extra`, the data of everything else that the
+/// host provides.
 pub(crate) struct State<T = ()> {
     wasi: WasiCtx,
     table: ResourceTable,

@@ -31,9 +31,9 @@ pub use write::AsyncWriter;
 /// # }).unwrap();
 /// ```
 ///
-/// Once its future was polled, a call is made even if the future is dropped. There is one exception:
-/// the runtime is shut down before the call begins. Then the call is not made, and its future gives
-/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
+/// Once its future was polled, a call is made even if the future is dropped. There is one
+/// exception: the runtime is shut down before the call begins. Then the call is not made, and its
+/// future gives [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
 ///
 /// # Panics
 ///

@@ -27,12 +27,11 @@ mutants:
 
 # Run what takes hours, and look at what no change is checked for
 nightly:
-    LARDER_MUTANTS=all cargo test --test mutants -- --ignored --nocapture
-    cargo test --workspace -- --ignored nightly
+    LARDER_MUTANTS=all cargo test -- --ignored --nocapture
     cargo check --manifest-path benches/Cargo.toml --all-targets
     cargo deny check
 
-# Replay a random test with the seed that it printed: just replay 42 races
+# Replay a random test with the seed that it printed: just replay 42 interleavings::
 replay seed test:
     LARDER_SEED={{ seed }} cargo test {{ test }} -- --nocapture
 

@@ -9,16 +9,6 @@
 //!   cache;
 //! - `format`: the bytes of one file;
 //! - `abi`: the border between the component and its host: bindings, lowered values, memory.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unreachable,
-        clippy::unwrap_used
-    )
-)]
 
 mod abi;
 mod bulk;

@@ -87,6 +87,33 @@ fn every_mutant_is_a_change_of_the_source_as_it_is() {
     }
 }
 
+/// The table of `docs/durability.md`.
+fn table_for_docs() -> String {
+    let mut table = String::from("| mutant | fault | caught by |\n| --- | --- | --- |\n");
+    for mutant in MUTANTS {
+        let (name, fault, test) = (mutant.name, mutant.fault, mutant.caught_by);
+        table += &format!("| `{name}` | {fault} | `{test}` |\n");
+    }
+    table
+}
+
+#[test]
+fn the_docs_have_the_table_of_all_mutants() {
+    const MARKERS: [&str; 2] = ["<!-- mutants -->\n", "<!-- /mutants -->"];
+    let path = Path::new(WORKSPACE).join("docs/durability.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(MARKERS[0]).expect("the marker is there");
+    let (table, after) = rest.split_once(MARKERS[1]).expect("the marker is there");
+    if env::var_os("LARDER_WRITE_DOCS").is_some() {
+        let [begin, end] = MARKERS;
+        let page = [before, begin, &table_for_docs(), end, after].concat();
+        fs::write(&path, page).unwrap();
+    } else {
+        let how = "LARDER_WRITE_DOCS=1 cargo test --test mutants docs";
+        assert!(table == table_for_docs(), "write the table anew: {how}");
+    }
+}
+
 #[test]
 #[ignore = "builds the component for every mutant, which takes minutes"]
 fn every_mutant_is_caught() {

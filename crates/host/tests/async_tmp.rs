@@ -1,2 +1,0 @@
-#[path = "host/asynchronous.rs"]
-mod asynchronous;

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx};
+
+pub use larder_conformance::Inside;
 
 use crate::Clock;
 
@@ -21,34 +23,6 @@ pub struct Surroundings {
     arguments: Vec<String>,
     clock: Clock,
     stdout: MemoryOutputPipe,
-}
-
-/// The data of an instance's store: WASI, and `extra` for what else a test links.
-pub struct Inside<T = ()> {
-    wasi: WasiCtx,
-    /// The resources of the instance.
-    pub table: ResourceTable,
-    /// The test's own data.
-    pub extra: T,
-}
-
-impl<T: Send> WasiView for Inside<T> {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl<T> Inside<T> {
-    pub(crate) fn new(wasi: WasiCtx, extra: T) -> Inside<T> {
-        Inside {
-            wasi,
-            table: ResourceTable::new(),
-            extra,
-        }
-    }
 }
 
 /// Compiles a component.
@@ -138,11 +112,6 @@ impl Surroundings {
             wasi.preopened_dir(folder, "/", self.access)
                 .expect("the folder can be opened");
         }
-        let inside = Inside {
-            wasi: wasi.build(),
-            table: ResourceTable::new(),
-            extra,
-        };
-        Store::new(&ENGINE, inside)
+        Store::new(&ENGINE, Inside::new(wasi.build(), extra))
     }
 }

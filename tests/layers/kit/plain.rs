@@ -12,8 +12,6 @@ use larder_conformance::{Clock, Feature, Instance, Subject};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::name;
-
 /// The promise that it breaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

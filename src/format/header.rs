@@ -44,7 +44,8 @@ pub struct Header {
     /// The wall clock when the file was written, in nanoseconds since 1970.
     #[serde(with = "postcard::fixint::le")]
     pub saved_at: u64,
-    /// How many records store an entry. Includes those that were lost before this file was written.
+    /// How many records store an entry. Includes entries that were lost before this file was
+    /// written.
     #[serde(with = "postcard::fixint::le")]
     pub puts: u64,
     /// How many records remove an entry.

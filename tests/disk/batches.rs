@@ -1,6 +1,5 @@
-//! Readers and writers of batches: what they leave on the disk, how much memory they take, and what
-//! a reader gives of damaged files. What every backend promises of them is in the conformance
-//! cases.
+//! Readers and writers of batches: their files on the disk, their memory, and the entries that a
+//! reader gives of damaged files. The conformance cases have the promises of every backend.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -239,7 +238,7 @@ fn a_commit_syncs_the_file_before_it_has_its_name_and_the_folder_after() {
         let linked = place(&|made| made.call == Call::Link);
         let folder = place(&|made| made.call == Call::Sync && made.path == CACHE);
         assert!(last_write < Some(synced) && synced < linked && linked < folder);
-        // Whoever acts upon a listing has a temporary in the folder at that time.
+        // A writer that acts upon a listing has a temporary in the folder at that time.
         let renamed = calls.iter().position(|made| made.call == Call::Rename);
         assert!(renamed < Some(linked) && listed > renamed);
     }
@@ -588,7 +587,7 @@ fn memory_stays_bounded_while_a_cache_is_written_and_read() {
     assert_no_leftovers(&s);
 }
 
-/// The keys are so long that a reader compares those of the changes a share after the other.
+/// The keys are so long that a reader compares the changed keys a share after the other.
 #[test]
 fn changes_with_long_keys_are_merged_a_share_after_the_other() {
     let s = Subject::disk();

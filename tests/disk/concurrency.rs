@@ -320,7 +320,7 @@ fn interrupt(
         step.run(&mut b).expect("nothing is in the way of b");
         count.fetch_add(1, Ordering::Relaxed);
     };
-    // A listing is read as a whole when it begins. What comes between its entries changes nothing.
+    // A listing is read as a whole when it begins. Calls between its entries change nothing.
     let when = |nth| When::any().except(Call::NextEntry).nth(nth);
     match pace {
         Pace::AtOnce => {

@@ -212,9 +212,9 @@ fn atomic_changes_upon_a_first_version_that_was_not_synced_leave_the_cache_whole
     }
 }
 
-/// Stops this write before each of its calls, and at last lets it return. Whatever a power cut then
-/// leaves is one of these states, or, once the write has returned, the state that it makes of the
-/// last one.
+/// Stops this write before each of its calls, and at last lets it return. A power cut then leaves
+/// one of these states, or the state that the write makes of the last one. Once the write has
+/// returned, only the latter is possible.
 fn stop_at_every_call(s: &Subject, disk: &SimDisk, write: &Write, before: &[Values]) {
     let after = write.on(before.last().unwrap());
     for nth in 1.. {

@@ -185,7 +185,7 @@ fn every_version_is_read() {
             entries,
             ..
         } = disk.stat(cache).unwrap();
-        // The entries that were lost and those that have expired are on the disk.
+        // The lost entries and the expired entries are on the disk.
         assert_eq!((version, files, entries), (9, 2, 6), "{cache}");
         let report = disk.verify(cache).unwrap();
         assert_eq!(report.files, 2);

@@ -1,4 +1,5 @@
-//! Under names of the store: what is no file, what is no folder, and what this user may not open.
+//! Foreign things under names of the store: they are no files or no folders, or this user may not
+//! open them.
 
 use std::env;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -81,7 +82,7 @@ fn refuse_to_open(backend: &Instance, name: &'static str) {
     backend.faults().fail(open, ErrorCode::Io);
 }
 
-/// The kind of what is at a path, without a look into it.
+/// The kind of thing at a path, without a look into it.
 fn kind(path: &Path) -> fs::FileType {
     fs::symlink_metadata(path).unwrap().file_type()
 }

@@ -201,7 +201,7 @@ fn a_version_of_nothing_or_of_zeros_is_corrupt_however_long_it_is() {
 fn a_file_that_claims_to_be_huge_is_too_large_and_not_read() {
     let whole = forged(header(Kind::Snapshot), &[PUT]);
     let head = &whole[..100];
-    // An index that is nearly all of the file, and one that begins where none can.
+    // An index that is nearly all of the file, and an index in an impossible place.
     for offset in [0, 8, 100, GIB, 5 * GIB - 17, 5 * GIB, u64::MAX] {
         let end = [&offset.to_le_bytes(), &whole[..8]].concat();
         for (start, name) in [(head, "header"), (&[0; 100], "zeros")] {

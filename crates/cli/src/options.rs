@@ -46,8 +46,8 @@ enum Durability {
 /// A backend with its folder.
 pub struct Storage {
     pub backend: Backend,
-    /// An empty folder in place of one that does not exist. So the component itself answers for an
-    /// empty store and for invalid names, and a look does not create the folder.
+    /// An empty folder in place of a folder that does not exist. So the component itself answers
+    /// for an empty store and for invalid names, and a look does not create the folder.
     _stand_in: Option<TempDir>,
 }
 

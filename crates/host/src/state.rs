@@ -109,7 +109,7 @@ impl<T> State<T> {
         self.memory
     }
 
-    /// Whether the instance's folders are still those that the settings name.
+    /// Whether the settings still name the folders of the instance.
     pub(crate) fn is_current(&self, settings: &Settings) -> bool {
         settings.still_name(&self.folders)
     }

@@ -1,4 +1,4 @@
-//! Components that are written as text, for what a compiler would not do.
+//! Components that are written as text, for faults that no compiler would produce.
 
 use std::sync::LazyLock;
 

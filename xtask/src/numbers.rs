@@ -79,7 +79,7 @@ fn is_test(path: &Path) -> bool {
     parts.any(|part| matches!(part, "tests" | "tests.rs"))
 }
 
-/// The files that git tracks, as far as they are text of the project, by their paths.
+/// The text files of the project that git tracks, by their paths.
 fn tracked() -> Outcome<Vec<(PathBuf, String)>> {
     let listed = Command::new("git")
         .current_dir(workspace())

@@ -1,4 +1,5 @@
-//! The files, folders and links on a simulated disk: as programs see them, and what is durable.
+//! The files, folders and links on a simulated disk: the state that programs see, and the durable
+//! state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub(super) struct Name {
     pub(super) pending: Vec<Step>,
 }
 
-/// A change of what a name stands for.
+/// A change of the node that a name stands for.
 #[derive(Clone)]
 pub(super) struct Step {
     pub(super) to: Option<Ino>,
@@ -317,8 +318,8 @@ impl Nodes {
         }
     }
 
-    /// Makes the pending steps durable, except renames whose new name was not kept; removes what no
-    /// name leads to.
+    /// Makes the pending steps durable, except renames whose new name was not kept. Removes nodes
+    /// without a name.
     pub(super) fn settle(&mut self) {
         for ino in self.reachable() {
             let Kind::Folder(folder) = &self.get(ino).kind else {

@@ -90,7 +90,8 @@ struct Attack<'a> {
     durability: Durability,
     effort: &'a Effort,
     random: Xoshiro256PlusPlus,
-    /// The fingerprints of the disks that were tried, each with that of the contents it may have.
+    /// The fingerprints of the disks that were tried, each with the fingerprint of the contents
+    /// that it may have.
     tried: HashSet<(u64, u64)>,
     tally: Tally,
 }

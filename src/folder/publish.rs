@@ -60,7 +60,7 @@ pub fn temporary(
 /// The version that a file may become.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// The next version, whichever it is. For a file that builds on no other file.
+    /// The next version, with any number. For a file that builds on no other file.
     Next,
     /// The next version, directly after a published version. For changes. The version given is
     /// settled.

@@ -33,8 +33,8 @@ pub enum Kind {
     },
 }
 
-/// What a file contains, and how much. A field that is known only at the end always takes the same
-/// number of bytes.
+/// The kind and the amount of a file's contents. A field that is known only at the end always takes
+/// the same number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The random number that tells this file from every other file.

@@ -40,7 +40,7 @@ macro_rules! section {
 }
 
 thread_local! {
-    /// What the counters were when they were last told.
+    /// The counters when they were last written.
     static TOLD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 

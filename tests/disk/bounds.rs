@@ -1,6 +1,6 @@
-//! Whatever is planted in the store, looking at it takes time and memory in proportion to its size.
-//! Time is counted in instructions of the compiled component, and memory is the component's own.
-//! Both are the same on every machine.
+//! A look at planted files takes time and memory in proportion to their size. Time is counted in
+//! instructions of the compiled component, and memory is the component's own. Both are the same on
+//! every machine.
 
 use std::collections::BTreeMap;
 use std::fs;

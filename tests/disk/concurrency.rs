@@ -161,7 +161,7 @@ fn a_clear_among_threads_lets_no_older_change_come_back() {
     }
 }
 
-/// What one instance may do while another one is between two of its calls.
+/// The deeds of an instance while another instance is between two of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
     Save,
@@ -394,7 +394,7 @@ fn write_is_atomic(write: Step, changes: &[usize]) {
     );
 }
 
-/// With the latter number, the next change is compacted with them.
+/// With the second number, the next change is compacted with them.
 const CHANGES: [usize; 2] = [0, UNCOMPACTED];
 
 #[test]

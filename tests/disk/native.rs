@@ -132,7 +132,7 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-/// What a load gives for these entries.
+/// The result of a load of these entries.
 fn expected(entries: &[Entry]) -> BTreeMap<String, (Vec<u8>, Option<Duration>)> {
     let live = entries
         .iter()

@@ -1,4 +1,4 @@
-//! The file format: whatever is encoded is read, and whatever is damaged is lost and counted, never
+//! The file format: all encoded records are read, and damaged records are lost and counted, never
 //! wrong. Small blocks make small files have many blocks, in many segments.
 
 use std::collections::BTreeMap;
@@ -306,7 +306,7 @@ proptest! {
         prop_assert_eq!(hashes, LostKeys { puts: hashes_of(true), removes: hashes_of(false) });
     }
 
-    /// Whatever is in the batches, and wherever they end.
+    /// With any batches.
     #[test]
     fn batches_make_the_file_that_single_records_make(
         entries in proptest::collection::vec(

@@ -1,9 +1,9 @@
 //! Whether all mutants were caught already in the source as it is.
 //!
-//! `tests/mutants/passed` holds the digest of the source in which they were last. It covers the
-//! code that mutants change, and all that judges them. It leaves out the dependencies, the compiler
-//! and `larder-host`: these change often, and a change there that hides a mutant is unlikely. The
-//! nightly run finds it all the same.
+//! `tests/mutants/passed` holds the digest of the source in which all were last caught. It covers
+//! the code that mutants change, and the code that judges them. It leaves out the dependencies, the
+//! compiler and `larder-host`: these change often, and a change there that hides a mutant is
+//! unlikely. The nightly run finds it all the same.
 
 use std::collections::BTreeMap;
 use std::fs;

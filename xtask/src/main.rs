@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use clap::{Parser, Subcommand};
 
-/// What maintainers run that is more than one cargo call.
+/// Tasks of maintainers that take more than one cargo call.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Task {

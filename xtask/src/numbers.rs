@@ -14,7 +14,8 @@ const LONGEST_TESTS: usize = 200;
 /// The most columns of a comment.
 const WIDEST_COMMENT: usize = 100;
 
-/// Prints each figure with its limit and the places that count, and fails where one is exceeded.
+/// Prints each figure with its limit and the places that count, and fails where a limit is
+/// exceeded.
 pub fn print() -> Outcome {
     let files = tracked()?;
     let sources: Vec<_> = files

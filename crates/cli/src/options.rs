@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "FILE.wasm")]
     backend: Option<PathBuf>,
 
-    /// What a finished change survives [default: $LARDER_DURABILITY, or else full]
+    /// The crashes that a finished change survives [default: $LARDER_DURABILITY, or else full]
     #[arg(long, global = true, value_name = "LEVEL")]
     durability: Option<Durability>,
 

@@ -141,7 +141,7 @@ impl Entries {
             });
             Ok((live.collect::<Vec<_>>(), contents.lost))
         });
-        // Whatever the answer was, nothing is open in the instance.
+        // After any answer, nothing is open in the instance.
         self.session.end();
         let (entries, lost) = loaded.map_err(|error| self.explain(error))?;
         self.total = entries.len() as u64;

@@ -60,7 +60,7 @@ impl SimDisk {
         &self.0.clock
     }
 
-    /// What happened on the disk since it was new.
+    /// The events on the disk since it was new.
     pub fn run(&self) -> &Run {
         &self.0.run
     }

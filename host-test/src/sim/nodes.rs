@@ -60,7 +60,7 @@ pub(super) struct Folder {
     removed: bool,
 }
 
-/// What a name stood for at the last sync of its folder, and the changes since.
+/// The node of a name at the last sync of its folder, and the changes since.
 #[derive(Clone, Default)]
 pub(super) struct Name {
     pub(super) durable: Option<Ino>,
@@ -87,7 +87,7 @@ impl Name {
         steps.chain(self.durable)
     }
 
-    /// What the name stands for after a power cut that kept the steps that are still pending.
+    /// The node of the name after a power cut that kept all steps in `pending`.
     fn settled(&self, names: &BTreeMap<String, Name>) -> Option<Ino> {
         let lasts = |step: &&Step| match &step.moved {
             Some((new, count)) => names[new].pending.len() >= *count,
@@ -139,7 +139,7 @@ impl Nodes {
         }
     }
 
-    /// What a name in a folder stands for, as programs see it.
+    /// The node of a name in a folder, as programs see it.
     pub(super) fn look_up(&self, folder: Ino, name: &str) -> Result<Option<Ino>, ErrorCode> {
         if name.len() > LONGEST_NAME {
             return Err(ErrorCode::NameTooLong);
@@ -225,7 +225,7 @@ impl Nodes {
         self.set(folder, name, None, now)
     }
 
-    /// Renames a node within its folder. What has the new name is replaced.
+    /// Renames a node within its folder. An earlier node with the new name is replaced.
     pub(super) fn rename(
         &mut self,
         folder: Ino,

@@ -1,4 +1,4 @@
-//! What a power cut has to decide on a simulated disk, and the options that it has.
+//! The decisions of a power cut on a simulated disk, and the options that it has.
 //!
 //! A name whose folder was not synced since the name changed keeps its target of the last sync, or
 //! of any later change. A file that was not synced since it was written keeps the old bytes, the

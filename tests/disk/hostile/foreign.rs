@@ -11,7 +11,7 @@ use larder_host_test::{Call, ErrorCode};
 use super::*;
 use crate::again;
 
-/// What a name can stand for that is not a file of Larder.
+/// Things under a name that are no files of Larder.
 #[derive(Clone, Copy, Debug)]
 enum Foreign {
     Folder,
@@ -76,7 +76,8 @@ fn outside() -> tempfile::TempDir {
     outside
 }
 
-/// Refuses to open this path, where that may wait for ever. The faults show whether it was tried.
+/// Refuses to open this path, where that may wait without end. The faults show whether it was
+/// tried.
 fn refuse_to_open(backend: &Instance, name: &'static str) {
     let open = When::call(Call::Open).ending(name);
     backend.faults().fail(open, ErrorCode::Io);

@@ -25,7 +25,7 @@ lint:
 mutants:
     cargo test --test mutants -- --ignored --nocapture
 
-# Run what takes hours, and look at what no change is checked for
+# Run the checks that take hours, and the checks that no single change needs
 nightly:
     LARDER_MUTANTS=all cargo test -- --ignored --nocapture
     cargo check --manifest-path benches/Cargo.toml --all-targets

@@ -16,7 +16,7 @@ pub fn nanoseconds(time: Datetime) -> u64 {
 
 /// The rest at `now` of a time to live that began at `saved_at`, all in nanoseconds. Returns none
 /// if nothing is left. A clock that was stepped back counts as stopped, so that no entry lives
-/// longer than it was saved for.
+/// longer than its ttl.
 pub fn remaining(ttl: u64, saved_at: u64, now: u64) -> Option<u64> {
     let elapsed = now.saturating_sub(saved_at);
     ttl.checked_sub(elapsed).filter(|remaining| *remaining > 0)

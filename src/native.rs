@@ -11,7 +11,7 @@ pub use crate::bulk::{Reader, Writer};
 use crate::folder::Dir;
 use crate::store::Cache;
 
-/// The caches in a directory. The functions are those of the contract. `LARDER_DURABILITY` is read
+/// The caches in a directory. It has the functions of the contract. `LARDER_DURABILITY` is read
 /// from the environment of the process.
 pub struct Store(Dir);
 

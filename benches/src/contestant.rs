@@ -22,8 +22,8 @@ pub trait Contestant {
     /// closes the store. Returns the time of all that.
     fn persist(&mut self, data: &Data, folder: &Path) -> Result<Duration>;
 
-    /// Opens the store that `persist` left in this folder, reads every entry into memory, and closes
-    /// the store. Returns the time of all that. Then verifies the entries.
+    /// Opens the store that `persist` left in this folder, reads every entry into memory, and
+    /// closes the store. Returns the time of these three steps. Then verifies the entries.
     fn load(&mut self, data: &Data, folder: &Path) -> Result<Duration>;
 }
 
@@ -45,8 +45,8 @@ pub fn verify(data: &Data, loaded: &[Owned]) -> Result<()> {
     )
 }
 
-/// The deadline of an entry that is stored now, in nanoseconds of the wall clock. Peers that know no
-/// ttl store it with the value, as a cache above them would.
+/// The deadline of an entry that is stored now, in nanoseconds of the wall clock. Peers that know
+/// no ttl store it with the value, as a cache above them would.
 pub fn deadline(now: u64, ttl: Option<Duration>) -> Option<u64> {
     ttl.map(|ttl| now + ttl.as_nanos() as u64)
 }

@@ -249,8 +249,8 @@ fn uniform(count: usize, size: usize) -> Vec<Entry> {
     (0..count).map(entry).collect()
 }
 
-/// Entries with sizes from a Pareto distribution: most have some hundred bytes, a few have some MiB.
-/// Keys share prefixes and have no order. Half of the entries expire.
+/// Entries with sizes from a Pareto distribution: most have some hundred bytes, a few have some
+/// MiB. Keys share prefixes and have no order. Half of the entries expire.
 fn mixture(count: usize) -> Vec<Entry> {
     const SMALLEST: f64 = 64.0;
     const LARGEST: f64 = 4.0 * 1024.0 * 1024.0;

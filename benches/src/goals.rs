@@ -6,9 +6,9 @@ use crate::results::Row;
 
 type Name = &'static str;
 
-/// Case, contestant, parameter (empty: any), metric, and the most that the median may be. Names at the
-/// end are contestants, or parameters of the same contestant: the smallest of their medians is the
-/// unit of the goal.
+/// Case, contestant, parameter (empty: any), metric, and the most that the median may be. Names at
+/// the end are contestants, or parameters of the same contestant: the smallest of their medians is
+/// the unit of the goal.
 struct Goal(Name, Name, Name, Name, f64, &'static [Name]);
 
 /// In memory, an fsync costs nothing: these cases are judged on the disk only.

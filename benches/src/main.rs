@@ -32,8 +32,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Compares Larder with other stores.
 ///
-/// A run replaces the rows of its cases in results.json, and prints tables of all rows in that file.
-/// Remove the file to measure everything again.
+/// A run replaces the rows of its cases in results.json, and prints tables of all rows in that
+/// file. Remove the file to measure everything again.
 #[derive(Parser)]
 struct Options {
     /// A folder on a real disk

@@ -31,8 +31,8 @@ impl Place {
         })
     }
 
-    /// A new folder. All earlier writes are on the disk, so that no contestant pays for the writes of
-    /// another contestant.
+    /// A new folder. All earlier writes are on the disk, so that no contestant pays for the writes
+    /// of another contestant.
     pub fn fresh(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.join(name);
         remove(&folder)?;

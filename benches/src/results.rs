@@ -115,7 +115,7 @@ impl Results {
         self.rows
             .retain(|old| (&*old.case, &*old.place) != replaced);
         self.rows.extend(new.rows);
-        // Tables show one place after the other, in whatever order they were measured.
+        // Tables show one place after the other. The order of the measurements does not matter.
         self.rows.sort_by(|a, b| a.place.cmp(&b.place));
     }
 }

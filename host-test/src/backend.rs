@@ -28,12 +28,12 @@ pub(crate) static DISK: LazyLock<Backend> = LazyLock::new(|| match env::var_os(D
 /// The data of an instance's store.
 pub(crate) type State = Inside<Host>;
 
-/// What a backend's host has besides WASI.
+/// The state of a backend's host, besides WASI.
 pub(crate) struct Host {
     pub(crate) faults: Faults,
     /// The simulated disk, if the storage is one.
     pub(crate) disk: Option<SimDisk>,
-    /// What the instance may do on the simulated disk.
+    /// The rights of the instance on the simulated disk.
     pub(crate) access: FsPerms,
     pub(crate) limits: StoreLimits,
 }

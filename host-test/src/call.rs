@@ -157,7 +157,7 @@ pub struct Made {
     pub call: Call,
     /// The path of the file or folder, from the preopened folder on.
     pub path: String,
-    /// What a fault did to the call, if one did.
+    /// The effect of a fault on the call, if there was a fault.
     pub fault: Option<&'static str>,
 }
 

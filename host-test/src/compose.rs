@@ -41,9 +41,9 @@ pub struct Part<'a> {
 ///
 /// # Errors
 ///
-/// If something is not a component, a plug has no export that the socket imports, an export differs
-/// from the import of the same name (`wac plug` ignores this), or an import stays open that the
-/// host does not provide.
+/// If something is not a component, or a plug has no export that the socket imports. If an export
+/// differs from the import of the same name (`wac plug` ignores this). If an import stays open that
+/// the host does not provide.
 pub fn plug(socket: &[u8], plugs: &[&[u8]]) -> Result<Vec<u8>, Unfit> {
     let mut composition = Composition::new(socket)?;
     for plug in plugs {

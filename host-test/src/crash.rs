@@ -2,7 +2,7 @@
 //!
 //! An operation is stopped before each of its calls to the host, and after the last. Then fresh
 //! instances open the disk that the process leaves, and every disk that a power cut may leave. They
-//! have to find what was promised, and everything has to work from there.
+//! have to find the promised entries, and everything has to work from there.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::world::{CACHE, Durability, GRACE, MOST_SUPERSEDED, World, check_lefto
 use crate::write::shown;
 use crate::{Effort, Instance, Killed, SimDisk, Subject, Values, When, Write, entry, put};
 
-/// Counts what an attack tried.
+/// Counts the tries of an attack.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     operations: u64,
@@ -90,7 +90,8 @@ struct Attack<'a> {
     durability: Durability,
     effort: &'a Effort,
     random: Xoshiro256PlusPlus,
-    /// The fingerprints of the disks that were tried, each with that of the contents it may have.
+    /// The fingerprints of the disks that were tried, each with the fingerprint of the contents
+    /// that it may have.
     tried: HashSet<(u64, u64)>,
     tally: Tally,
 }

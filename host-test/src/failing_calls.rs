@@ -1,11 +1,12 @@
 //! Makes every call of the disk backend fail.
 //!
 //! Each call of an operation fails with each error that it may give: once, from then on, or
-//! together with another call; and reads and writes are cut short. The caller has to learn the
+//! together with another call. Reads and writes are also cut short. The caller has to learn the
 //! reason, stored entries have to stay stored, and everything has to work again once the disk does.
 //!
-//! WASI 0.2 has no code for too many open files. wasmtime gives `io` for it, and also for a used-up
-//! quota and a file system that is mounted read-only. Other hosts may give the codes of these two.
+//! WASI 0.2 has no code for too many open files. wasmtime gives `io` for it. It gives `io` also for
+//! a used-up quota, and for a file system that is mounted read-only. Other hosts may give the codes
+//! of these two.
 
 mod operation;
 
@@ -120,7 +121,7 @@ pub fn short_reads_and_writes(subject: &Subject, durability: Durability, effort:
     attack.tally
 }
 
-/// Counts what an attack tried.
+/// Counts the tries of an attack.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     operations: u64,
@@ -280,8 +281,8 @@ impl Attack<'_> {
         faults.fired() > 0
     }
 
-    /// A power cut leaves the contents of before or after; those of after if the operation
-    /// returned.
+    /// A power cut leaves the contents before or after the operation. If the operation returned, it
+    /// leaves the contents after it.
     fn cut_power(&mut self, case: &Case, disk: &SimDisk, returned: bool) {
         let mut allowed = vec![case.after.clone()];
         if !(returned && self.durability == Durability::Full) {
@@ -294,7 +295,7 @@ impl Attack<'_> {
         }
     }
 
-    /// The disk works again: so does every operation, and saves remove what is left over.
+    /// The disk works again. Then every operation works, and saves remove leftovers.
     fn go_on(&self, case: &Case, disk: &SimDisk, instance: &mut Instance) {
         if let Err(error) = case.operation.run(instance) {
             self.broken(
@@ -335,9 +336,8 @@ impl Attack<'_> {
     }
 }
 
-/// Whether a failed operation may have made its change, the exception to "a failed call changes
-/// nothing": the change is visible but its sync failed, or a clear could not remove the other
-/// files.
+/// Whether a failed operation may have made its change: its sync failed, or a clear could not
+/// remove the other files. These are the exceptions to "a failed call changes nothing".
 fn may_show(case: &Case, calls: &[Made]) -> bool {
     let is_published =
         |made: &Made| matches!(made.call, Call::Link | Call::Rename) && made.fault.is_none();

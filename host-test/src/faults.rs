@@ -44,7 +44,7 @@ struct Fault {
 
 enum Effect {
     Fail(ErrorCode),
-    /// Reads and writes do half of what was asked of them.
+    /// Reads and writes do half of their work.
     Short,
     /// The instance is stopped.
     Kill,
@@ -66,7 +66,7 @@ impl Faults {
         self.add(when, Effect::Fail(code));
     }
 
-    /// Makes these reads and writes do half of what is asked of them, and report that.
+    /// Makes these reads and writes do half of their work, and report that.
     ///
     /// Other calls, and reads and writes of a single byte, work as always.
     pub fn shorten(&self, when: When) {

@@ -3,8 +3,8 @@
 //!
 //! A power cut is part of a history, which makes it durable linearizability (Izraelevitz and
 //! others). There is one exception: a reader may see a write that has not returned yet, and a cut
-//! may take that write back. So a state of the search is what readers see, and what a cut may
-//! leave:
+//! may take that write back. So a state of the search has the contents that readers see, and the
+//! contents that a cut may leave:
 //!
 //! - [`Durability::Full`]: a cut leaves every write that returned, in its place in the order. A
 //!   write that had not returned may be left or not, whether a reader saw it or not.

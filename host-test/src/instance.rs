@@ -13,7 +13,7 @@ use crate::call::Killed;
 use crate::faults::Faults;
 use crate::write::Write;
 
-/// A running component. Its functions are those of the contract, as the conformance kit calls them.
+/// A running component. It has the functions of the contract, as the conformance kit calls them.
 ///
 /// They panic if the component traps, with the file system calls that led to the trap, and if it
 /// does not export the interface.

@@ -4,16 +4,17 @@
 //! starting it again is a restart. Only the test moves the [`Clock`]. Files of this crate:
 //!
 //! The component under test:
-//! - `subject`: its storage, environment and clock. [`conformance!`] makes a test of each case of the
-//!   conformance kit for a subject.
+//! - `subject`: its storage, environment and clock. [`conformance!`] makes a test of each case of
+//!   the conformance kit for a subject.
 //! - `backend`: the component, compiled and linked.
 //! - `instance`: a running component, and the calls to it.
 //!
 //! Its file system:
 //! - `call`: a call to the file system: which function, which calls a fault selects.
-//! - `faults`: what a test injects into these calls: errors, short reads, a kill, an action before.
+//! - `faults`: errors, short reads, a kill or an action before, which a test injects into these
+//!   calls.
 //! - `faulty_filesystem`: the file system that obeys the faults.
-//! - `sim`: a simulated disk ([`SimDisk`]) that knows what a power cut may leave of it.
+//! - `sim`: a simulated disk ([`SimDisk`]) that knows the disks that a power cut may leave.
 //! - `legacy`: files from before the store's own format.
 //!
 //! Attacks on the disk backend:
@@ -32,7 +33,7 @@
 //! - [`mod@components`]: components that only tests use.
 //! - [`mod@compose`]: composes components.
 //! - [`mod@surroundings`]: the host of a component that is not a backend.
-//! - [`mod@metered`]: what a call costs, in instructions and memory.
+//! - [`mod@metered`]: the cost of a call, in instructions and memory.
 
 mod backend;
 mod call;

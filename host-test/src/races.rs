@@ -1,7 +1,7 @@
 //! Lets several instances use one cache at once, in interleavings that seeds choose.
 //!
-//! One order of the operations has to explain all that the instances saw. In some races an instance
-//! is killed, or the power is cut, and new instances go on with what is left.
+//! One order of the operations has to explain all observations of the instances. In some races an
+//! instance is killed, or the power is cut, and new instances go on with the remaining disk.
 
 mod past;
 mod plan;
@@ -24,12 +24,13 @@ use plan::{Action, Plan};
 /// After a power cut, a race goes on with this many of the disks that the cut may leave.
 const IMAGES: u64 = 4;
 
-/// Runs 1,000 races (10,000 in a nightly run), each with a seed of its own, from the effort's on.
+/// Runs 1,000 races (10,000 in a nightly run), each with a seed of its own, beginning with the seed
+/// of the effort.
 ///
 /// # Panics
 ///
-/// If a call fails, no order explains what was seen, or files are left over: with the run of the
-/// disk, and the command that repeats the race.
+/// If a call fails, if no order explains the observations, or if files are left over. The text has
+/// the run of the disk, and the command that repeats the race.
 pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tally {
     let subject = subject.clone().env("LARDER_DURABILITY", durability.name());
     let pasts = pasts(&subject);
@@ -46,7 +47,7 @@ pub fn races(subject: &Subject, durability: Durability, effort: &Effort) -> Tall
     tally
 }
 
-/// Counts what the races tried.
+/// Counts the tries of the races.
 #[derive(Default)]
 pub struct Tally {
     races: usize,
@@ -83,7 +84,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs a race after one of these pasts. An error is what is wrong, with the run of the disk.
+/// Runs a race after one of these pasts. An error names the fault, with the run of the disk.
 fn race(
     subject: &Subject,
     durability: Durability,
@@ -185,7 +186,7 @@ impl Race {
         }
     }
 
-    /// Checks the contents at the end, and whether an order explains what was seen before.
+    /// Checks the contents at the end, and whether an order explains the earlier observations.
     fn end(&mut self, tally: &mut Tally) -> Result<(), String> {
         self.load()?;
         if explain(self.durability, &self.start, &self.history).is_none() {

@@ -3,7 +3,7 @@
 use crate::world::{CACHE, Durability, World};
 use crate::{Change, Entry, SimDisk, Subject, UNCOMPACTED, Write, entry, put, remove};
 
-/// What happened to a cache before the attack.
+/// The events of a cache before the attack.
 pub(crate) struct Past {
     /// The entries of a file from before the store's own format.
     legacy: Option<Vec<Entry>>,

@@ -182,7 +182,7 @@ impl Subject {
         &self.clock
     }
 
-    /// Starts an instance, which knows only what is in storage.
+    /// Starts an instance, which knows only the storage.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! A simulated disk under attack, and what a cache on it may hold by the promises.
+//! A simulated disk under attack, and the contents that a cache on it may have by the promises.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Lowers the results of `load` and `reader.next` by hand: entries are passed to the host from
 //! where they were read. wit-bindgen would copy each key and each value into an allocation of its
-//! own, and free each of them later.
+//! own. Later it would free each of them.
 //!
-//! The layouts are those of the [canonical
+//! The layouts follow the [canonical
 //! ABI](https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md), for
 //! memories of 32 bits.
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code))] // Only the component calls it.
@@ -165,8 +165,8 @@ impl LiveBatch {
 /// for as long as the return area exists.
 #[repr(C, align(8))]
 pub struct ReturnArea {
-    /// The first word tells whether the result is an error. The third word and those after it hold
-    /// the payload.
+    /// The first word tells whether the result is an error. The words from the third on hold the
+    /// payload.
     words: [u32; 14],
     _contents: Option<Contents>,
     _batch: Option<LiveBatch>,

@@ -35,8 +35,8 @@ pub fn reserve_in(buffer: &mut Vec<u8>, bytes: u64) -> Result<(), Error> {
 /// and two allocations.
 const PER_RECORD: u64 = 160;
 
-/// How many bytes are needed however little there is to do: for the buffers of blocks, and the
-/// index of a segment of the smallest records, while they grow.
+/// How many bytes even the smallest call needs. They hold the buffers of blocks, and the index of a
+/// segment of the smallest records, while these grow.
 const FIXED: u64 = 4 * 1024 * 1024;
 
 /// Reserves memory for `records` records that take `bytes` bytes together. The memory is free again

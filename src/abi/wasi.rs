@@ -1,5 +1,5 @@
-//! WASI for the native build, on top of the operating system. The types are those of the bindings,
-//! and the functions behave alike: names are single path components, and links are never followed.
+//! WASI for the native build, on top of the operating system. It has the types of the bindings, and
+//! the functions behave alike: names are single path components, and links are never followed.
 
 /// `wasi:cli`
 pub mod cli {

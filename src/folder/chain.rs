@@ -38,7 +38,7 @@ pub struct Published {
     /// The content of the file. A file that one call can read is read at once. So a chain of very
     /// many files needs no more open files than a process may have.
     pub bytes: Bytes,
-    /// Every writer syncs this file before it publishes the file, whatever the durability.
+    /// With either durability, every writer syncs this file before it publishes the file.
     is_synced: bool,
 }
 
@@ -180,7 +180,7 @@ impl Chain {
         self.files.last().map_or(0, |file| file.version)
     }
 
-    /// Whether every writer syncs the last file of the chain, whatever the durability.
+    /// Whether every writer syncs the last file of the chain, with either durability.
     pub fn is_settled(&self) -> bool {
         self.files.last().is_some_and(|file| file.is_synced)
     }

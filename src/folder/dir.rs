@@ -75,7 +75,7 @@ impl Dir {
     /// Opens a directory in this one. Returns none if the name does not exist.
     pub fn open_dir(&self, name: &str) -> Result<Option<Dir>, Error> {
         let failed = |code| error("opening the folder", name, code);
-        // A host may open first and check later, and opening a pipe may wait for ever.
+        // A host may open first and check later, and opening a pipe may wait without end.
         match self.stat(name)?.map(|stat| stat.type_) {
             Some(DescriptorType::Directory) => {}
             Some(_) => return Err(failed(ErrorCode::NotDirectory)),
@@ -192,8 +192,7 @@ impl Dir {
             .map_err(|code| error("looking at", name, code))
     }
 
-    /// Makes the names in the directory survive a power cut, if the host and its file system can do
-    /// so.
+    /// Syncs the names in the directory, if the host and its file system can sync them.
     pub fn sync(&self) -> Result<(), Error> {
         match self.0.sync() {
             Ok(()) | Err(ErrorCode::Unsupported | ErrorCode::Invalid) => Ok(()),

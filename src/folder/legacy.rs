@@ -32,7 +32,7 @@ pub fn file_name(cache: &str) -> String {
 /// Reads the file of a cache. Returns none if there is no such file.
 pub fn read(root: &Dir, cache: &str) -> Result<Option<Vec<u8>>, Error> {
     let name = file_name(cache);
-    // Only a regular file is opened: opening anything else could wait for ever.
+    // Only a regular file is opened: opening anything else could wait without end.
     let file = match root.has_file(&name)? {
         true => root.open(&name)?,
         false => None,

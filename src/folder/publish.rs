@@ -8,9 +8,9 @@
 //!
 //! Deleting a version frees its name. A writer that listed the folder before could take that name
 //! and publish into the past. Therefore a temporary stays in the folder for as long as its writer
-//! acts on a listing, and a version is deleted only while there is no other temporary. If writers
-//! never pause, the temporaries of the others are deleted first. Their link then finds no file, and
-//! they start over.
+//! acts on a listing. A version is deleted only while there is no other temporary. If writers never
+//! pause, the temporaries of the others are deleted first. Their link then finds no file, and they
+//! start over.
 
 use std::cell::Cell;
 
@@ -60,7 +60,7 @@ pub fn temporary(
 /// The version that a file may become.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// The next version, whichever it is. For a file that builds on no other file.
+    /// The next version, with any number. For a file that builds on no other file.
     Next,
     /// The next version, directly after a published version. For changes. The version given is
     /// settled.
@@ -167,7 +167,7 @@ pub fn busy() -> Error {
 }
 
 /// Deletes temporaries and drafts whose writers died. Returns the temporaries whose writers may be
-/// at work, including those that cannot be examined or deleted.
+/// at work. Temporaries that cannot be examined or deleted count among them.
 pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
     let is_gone = |name: &&String| match folder.modified(name) {
         Ok(Modified::At(time)) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {

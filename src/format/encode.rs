@@ -285,7 +285,8 @@ pub fn encode<'a>(
         pushed = pushed.and_then(|()| encoder.push(record, sink));
     }
     let encoded = pushed.and_then(|()| encoder.finish(saved_at, lost, unknown, sink));
-    // Memory takes all bytes. The error type is that of files, so that there is only one encoder.
+    // Memory takes all bytes. The error type is the same as for files, so that there is only one
+    // encoder.
     debug_assert!(encoded.is_ok());
     file
 }

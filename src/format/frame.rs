@@ -5,8 +5,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub(super) const FRAME: usize = 4 + 8;
 
-/// The checksums of different parts of a file have different seeds, and so have different versions
-/// of the format. So no part passes for another one.
+/// The checksums of different parts of a file have different seeds, and each version of the format
+/// has seeds of its own. So no part passes for another part.
 pub(super) fn header_seed(version: u8) -> u64 {
     2 * u64::from(version) - 1
 }

@@ -33,8 +33,8 @@ pub enum Kind {
     },
 }
 
-/// What a file contains, and how much. A field that is known only at the end always takes the same
-/// number of bytes.
+/// The kind and the amount of a file's contents. A field that is known only at the end always takes
+/// the same number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The random number that tells this file from every other file.
@@ -44,7 +44,8 @@ pub struct Header {
     /// The wall clock when the file was written, in nanoseconds since 1970.
     #[serde(with = "postcard::fixint::le")]
     pub saved_at: u64,
-    /// How many records store an entry. Includes those that were lost before this file was written.
+    /// How many records store an entry. Includes entries that were lost before this file was
+    /// written.
     #[serde(with = "postcard::fixint::le")]
     pub puts: u64,
     /// How many records remove an entry.

@@ -1,4 +1,4 @@
-//! The index of a segment, and the directory of a file: they tell what is where.
+//! The index of a segment, and the directory of a file: they tell where the records are.
 
 use std::iter;
 
@@ -76,8 +76,7 @@ impl BlockEntry {
 #[derive(Default, Serialize, Deserialize)]
 pub struct Index {
     pub(super) blocks: Vec<BlockEntry>,
-    /// One `u64` for each record, block by block: first the records of the block that store an
-    /// entry, then those that remove one.
+    /// One `u64` for each record, block by block: first the puts of the block, then its removes.
     #[serde(with = "serde_bytes")]
     pub(super) hashes: Vec<u8>,
 }

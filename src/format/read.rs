@@ -134,7 +134,7 @@ impl Progress {
 }
 
 impl<S: Source> Reader<S> {
-    /// Begins to read a file, as far as it can be read.
+    /// Begins to read a file. Damaged parts are left out.
     pub fn open(source: S) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
         Reader::begin(source, false)
     }
@@ -351,7 +351,7 @@ impl<S: Source> Reader<S> {
         Ok(is_whole.then_some(Block(bytes)))
     }
 
-    /// Reads block after block without an index, as far as their frames lead.
+    /// Reads block after block without an index, until a frame does not lead to another.
     fn walk(&mut self, mut progress: Progress) -> Result<(), S::Error> {
         while progress.position < progress.end() {
             self.blocks += 1;

@@ -7,11 +7,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub struct Record<'a> {
     /// The key.
     pub key: &'a str,
-    /// What is stored under the key; none if the record removes the key.
+    /// The value and its ttl; none if the record removes the key.
     pub put: Option<Put<'a>>,
 }
 
-/// What is stored under a key.
+/// The value and the ttl under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Put<'a> {
     /// The value.
@@ -31,7 +31,7 @@ pub struct LostKeys {
 
 /// The hash of a key in an index.
 pub fn key_hash(key: impl AsRef<[u8]>) -> u64 {
-    // Seed 0 is plain XXH3; the plain function would be in the component besides.
+    // Seed 0 is plain XXH3. The plain function would make the component larger.
     xxh3_64_with_seed(key.as_ref(), 0)
 }
 

@@ -43,7 +43,7 @@ pub fn deduplicate(folder: &Rc<Dir>, snapshot: Written) -> Result<Written, Error
     draft.finish(header.saved_at, &LostKeys::default(), 0)
 }
 
-/// The hashes of those keys of a share that occur more than once. May contain a few other hashes.
+/// The hashes of the keys of a share that occur more than once. May contain a few other hashes.
 fn repeated(snapshot: &Written, shares: Shares, share: u64, count: u64) -> Result<HashSet, Error> {
     let mut repeated = HashSet::new(get_random_u64());
     let mut marks = Marks::new(count / shares.of)?;

@@ -32,8 +32,8 @@ impl Lost {
 pub struct Merge {
     lost: Lost,
     seen: KeySet,
-    /// The hashes of the keys that were seen and of those that were lost. Filled only after the
-    /// first loss.
+    /// The hashes of the keys that were seen, and of the lost keys. Filled only after the first
+    /// loss.
     settled: HashSet,
     is_lossy: bool,
     share: Share,

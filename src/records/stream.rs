@@ -60,8 +60,8 @@ impl Stream {
         }
     }
 
-    /// The highest possible number of entries. Includes those that were replaced, removed, lost or
-    /// expired since.
+    /// The highest possible number of entries. Includes entries that were replaced, removed, lost
+    /// or expired since.
     pub fn count(&self) -> u64 {
         let headers = self.files.iter().flat_map(|file| &file.header);
         headers.fold(0, |puts, header| puts.saturating_add(header.puts))

@@ -1,8 +1,9 @@
-//! Tells which code ran, for `tests/coverage/coverage.py` only. Never part of a component that ships.
+//! Tells which code ran, for `tests/coverage/coverage.py` only. Never part of a component that
+//! ships.
 //!
-//! The compiler counts how often each region of the code runs. At the end of a call, and wherever else a directory is
-//! closed, what was counted since is told on standard error. On request, everything else that LLVM's tools ask of a
-//! profile is told too.
+//! The compiler counts how often each region of the code runs. At the end of a call, and wherever
+//! else a directory is closed, this module writes the new counts to standard error. On request, it
+//! also writes everything else that LLVM's tools ask of a profile.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -32,14 +33,14 @@ unsafe extern "C" {
 macro_rules! section {
     ($start:ident, $stop:ident) => {{
         let start = &raw const $start;
-        // SAFETY: the linker puts both around one section. The counters change, but not while they are looked at:
-        // there is one thread, and what looks at them is not compiled into a call that counts meanwhile.
+        // SAFETY: the linker puts both around one section. The counters change, but not while this
+        // code reads them: there is one thread, and no code that counts runs during the read.
         unsafe { slice::from_raw_parts(start, (&raw const $stop).addr() - start.addr()) }
     }};
 }
 
 thread_local! {
-    /// What the counters were when they were last told.
+    /// The counters when they were last written.
     static TOLD: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 

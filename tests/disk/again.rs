@@ -3,7 +3,7 @@
 use std::env;
 use std::process::{Command, Output};
 
-/// The command that runs only this test, within what the wrapper makes of the process.
+/// The command that runs only this test, in a process that the wrapper starts.
 pub fn command(wrapper: &[&str], test: &str) -> Command {
     let program = env::current_exe().expect("a test is a program");
     let mut command = match wrapper {

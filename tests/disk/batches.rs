@@ -1,6 +1,5 @@
-//! Readers and writers of batches: what they leave on the disk, how much memory they take, and what
-//! a reader gives of damaged files. What every backend promises of them is in the conformance
-//! cases.
+//! Readers and writers of batches: their files on the disk, their memory, and the entries that a
+//! reader gives of damaged files. The conformance cases have the promises of every backend.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -239,7 +238,7 @@ fn a_commit_syncs_the_file_before_it_has_its_name_and_the_folder_after() {
         let linked = place(&|made| made.call == Call::Link);
         let folder = place(&|made| made.call == Call::Sync && made.path == CACHE);
         assert!(last_write < Some(synced) && synced < linked && linked < folder);
-        // Whoever acts upon a listing has a temporary in the folder at that time.
+        // A writer that acts on a listing has a temporary in the folder at that time.
         let renamed = calls.iter().position(|made| made.call == Call::Rename);
         assert!(renamed < Some(linked) && listed > renamed);
     }
@@ -354,7 +353,7 @@ fn a_reader_of_nothing_readable_is_not_opened() {
     assert_holds(&s, &much("healed"));
 }
 
-/// A cache of several segments with changes upon it, some of them compacted, and its contents.
+/// A cache of several segments with changes on top, some of them compacted, and its contents.
 fn chain() -> (Subject, BTreeMap<String, Vec<u8>>) {
     let s = Subject::disk();
     let mut backend = s.open();
@@ -564,7 +563,7 @@ fn memory_stays_bounded_while_a_cache_is_written_and_read() {
     // A fifth of the keys comes twice, far from each other.
     stream(&mut backend, (0..COUNT).chain((0..COUNT).step_by(5)), TIMES);
     assert_eq!(sum(&mut backend, TIMES), all);
-    // Changes are put upon them, half of which remove a key.
+    // Changes are made on top of them; half of the changes remove a key.
     let (mut count, mut total) = all;
     for n in 0..10 {
         let numbers = (n * 700..(n + 1) * 700).map(|n| n * 7);
@@ -588,7 +587,7 @@ fn memory_stays_bounded_while_a_cache_is_written_and_read() {
     assert_no_leftovers(&s);
 }
 
-/// The keys are so long that a reader compares those of the changes a share after the other.
+/// The keys are so long that a reader compares the changed keys a share after the other.
 #[test]
 fn changes_with_long_keys_are_merged_a_share_after_the_other() {
     let s = Subject::disk();

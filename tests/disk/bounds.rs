@@ -1,6 +1,6 @@
-//! Whatever is planted in the store, looking at it takes time and memory in proportion to its size.
-//! Time is counted in instructions of the compiled component, and memory is the component's own.
-//! Both are the same on every machine.
+//! A look at planted files takes time and memory in proportion to their size. Time is counted in
+//! instructions of the compiled component, and memory is the component's own. Both are the same on
+//! every machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -335,7 +335,7 @@ fn claiming_more(header: &impl serde::Serialize, bytes: usize) -> Vec<u8> {
     claiming
 }
 
-/// A file that begins like one that claims much, and goes on with only this byte.
+/// A file whose header claims very many entries, and which goes on with only this byte.
 fn filled(bytes: usize, byte: u8) -> Vec<u8> {
     let mut file = head(&header(Kind::Snapshot, u64::MAX));
     file.resize(bytes, byte);
@@ -350,7 +350,7 @@ fn plant(planted: &Planted, root: &Path) {
     }
 }
 
-/// How many bytes are planted, with those that a file system keeps for each file.
+/// How many bytes are planted, with the bytes that a file system keeps for each file.
 fn size(planted: &Planted) -> usize {
     let files = planted.iter();
     files
@@ -364,7 +364,7 @@ const DURABILITIES: [&str; 2] = ["full", "atomic"];
 /// The functions that look at one cache.
 const ONE_CACHE: &[Look] = &[Look::Load, Look::Stat, Look::Verify];
 
-/// How many instructions a byte may cost, beyond those of a call that finds nothing.
+/// How many instructions a byte may cost, beyond the instructions of a call that finds nothing.
 const FUEL_PER_BYTE: u64 = 600;
 const FUEL: u64 = 1 << 20;
 
@@ -377,7 +377,7 @@ const MEMORY: usize = 8 << 20;
 /// The same for a file from before Larder's own format, in which 3 bytes can be an entry.
 const MEMORY_PER_OLD_BYTE: usize = 60;
 
-/// What is planted, and the cost of looking at it.
+/// The planted files, and the cost of looking at them.
 struct Looked {
     name: String,
     size: usize,

@@ -1,5 +1,5 @@
-//! Saves and loads in pieces, where the pieces matter: files of several segments, keys that come
-//! again in other batches, files that are removed while they are written, and damage.
+//! Saves and loads in pieces, where the pieces matter. Files have several segments, keys come again
+//! in other batches, files are removed while they are written, and files are damaged.
 
 use std::env;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The built component from outside: what it exports and imports.
+//! The built component from outside: its exports and imports.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;

@@ -161,7 +161,7 @@ fn a_clear_among_threads_lets_no_older_change_come_back() {
     }
 }
 
-/// What one instance may do while another one is between two of its calls.
+/// The deeds of an instance while another instance is between two of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
     Save,
@@ -320,7 +320,7 @@ fn interrupt(
         step.run(&mut b).expect("nothing is in the way of b");
         count.fetch_add(1, Ordering::Relaxed);
     };
-    // A listing is read as a whole when it begins. What comes between its entries changes nothing.
+    // A listing is read as a whole when it begins. Calls between its entries change nothing.
     let when = |nth| When::any().except(Call::NextEntry).nth(nth);
     match pace {
         Pace::AtOnce => {
@@ -394,7 +394,7 @@ fn write_is_atomic(write: Step, changes: &[usize]) {
     );
 }
 
-/// With the latter number, the next change is compacted with them.
+/// With the second number, the next change is compacted with them.
 const CHANGES: [usize; 2] = [0, UNCOMPACTED];
 
 #[test]

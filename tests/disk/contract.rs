@@ -1,5 +1,5 @@
-//! The conformance cases, for the disk backend: with both durabilities, with saves and loads in
-//! batches, on a real file system and on the simulated disk.
+//! The conformance cases, for the disk backend: with both durabilities, and with saves and loads in
+//! batches. They run on a real file system and on the simulated disk.
 
 mod full {
     larder_host_test::conformance!(larder_host_test::Subject::disk());

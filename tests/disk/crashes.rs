@@ -85,7 +85,7 @@ fn disk(is_old: bool) -> SimDisk {
     disk
 }
 
-/// The disks that a writer leaves when it dies before each of its calls, and at last the one where
+/// The disks that a writer leaves when it dies before each of its calls, and at last the disk where
 /// it returns.
 fn deaths(s: &Subject, disk: &SimDisk, write: &Write) -> Vec<SimDisk> {
     let mut disks = Vec::new();
@@ -187,7 +187,7 @@ fn write_and_die_before_the_sync(s: &Subject, write: &Write) {
     assert_eq!(instance.write(CACHE, write), Err(Killed));
 }
 
-/// Whatever a power cut leaves of a disk is one of these.
+/// Every disk that a power cut leaves has one of these contents.
 fn assert_a_cut_leaves_one_of(s: &Subject, disk: &SimDisk, allowed: &[Values]) {
     let cuts = disk.power_cuts(2_000, 0);
     assert!(cuts.is_exhaustive());
@@ -212,9 +212,9 @@ fn atomic_changes_upon_a_first_version_that_was_not_synced_leave_the_cache_whole
     }
 }
 
-/// Stops this write before each of its calls, and at last lets it return. Whatever a power cut then
-/// leaves is one of these states, or, once the write has returned, the state that it makes of the
-/// last one.
+/// Stops this write before each of its calls, and at last lets it return. A power cut then leaves
+/// one of these states, or the state that the write makes of the last one. Once the write has
+/// returned, the cut leaves the state that the write makes.
 fn stop_at_every_call(s: &Subject, disk: &SimDisk, write: &Write, before: &[Values]) {
     let after = write.on(before.last().unwrap());
     for nth in 1.. {

@@ -66,8 +66,7 @@ impl Sample {
         missing.len() as u64
     }
 
-    /// Whichever byte of a file is damaged, the entries that are given and those that are lost are
-    /// all there were.
+    /// If any byte of a file is damaged, each entry is given or counted as lost.
     fn survives_flips_of(&self, file: &Path, positions: impl Iterator<Item = usize>) {
         let mut backend = self.subject.open();
         let bytes = &self.files[file];

@@ -1,5 +1,5 @@
-//! Whatever call to the file system fails, and for whatever reason: the error is typed, and nothing
-//! that was stored is gone.
+//! If any call to the file system fails, for any reason, the error is typed, and no stored entry is
+//! gone.
 
 use larder_host_test::Durability::{self, Atomic, Full};
 use larder_host_test::failing_calls::{

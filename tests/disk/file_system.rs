@@ -1,5 +1,5 @@
-//! What an operation does to the file system, and what it finds there: in which order it syncs,
-//! what it removes, no hard links, no permissions, links and foreign files.
+//! The effects of an operation on the file system: the order of its syncs, and the files that it
+//! removes. Also file systems without hard links or permissions, or with links and foreign files.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -300,7 +300,7 @@ fn outside() -> tempfile::TempDir {
     outside
 }
 
-/// Uses a cache in every way: no call gives or changes what is outside.
+/// Uses a cache in every way: no call gives or changes anything outside.
 #[cfg(unix)]
 fn use_with_links(s: &Subject, outside: &Path) {
     let before = tree(outside);

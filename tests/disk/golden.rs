@@ -185,7 +185,7 @@ fn every_version_is_read() {
             entries,
             ..
         } = disk.stat(cache).unwrap();
-        // The entries that were lost and those that have expired are on the disk.
+        // The lost entries and the expired entries are on the disk.
         assert_eq!((version, files, entries), (9, 2, 6), "{cache}");
         let report = disk.verify(cache).unwrap();
         assert_eq!(report.files, 2);
@@ -203,7 +203,7 @@ fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
             let whole = fs::read(&path).unwrap();
             for at in 0..whole.len() {
                 let mut damaged = whole.clone();
-                // A flip of these bits makes the one version the other.
+                // A flip of these bits turns version 1 into version 2, and 2 into 1.
                 damaged[at] ^= 0x03;
                 fs::write(&path, &damaged).unwrap();
                 let case = format!("{cache}/{name}, byte {at}");
@@ -228,7 +228,7 @@ fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
     }
 }
 
-/// Changes of today are put upon files of then, and both are compacted.
+/// Changes of today build on old files, and both are compacted.
 #[test]
 fn every_version_is_built_upon_and_compacted() {
     for cache in ["v1", "v2"] {

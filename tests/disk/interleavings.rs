@@ -1,4 +1,5 @@
-//! Whatever several instances do to one cache at once looks as if it was done in some order.
+//! The concurrent changes and loads of several instances on one cache look as if made in some
+//! order.
 
 use larder_host_test::Durability;
 use larder_host_test::{Effort, SimDisk, Subject, races};

@@ -9,10 +9,10 @@
 //! | `failing_calls` | one or two calls to the file system return an error, or do only a part |
 //! | `file_system` | the file system lacks something, or holds links and files of others |
 //! | `damage` | bytes of Larder's own files change or go |
-//! | `hostile` | somebody plants files: forged ones, and what is no file |
+//! | `hostile` | somebody plants forged files, and things that are no files |
 //! | `crowded` | a folder holds very many files |
 //! | `concurrency` | threads and processes use one cache; another call comes between any two |
-//! | `interleavings` | instances overtake each other in an order drawn by lot |
+//! | `interleavings` | instances overtake each other in a random order |
 //! | `memory_limits` | the component runs out of memory |
 //! | `bounds` | nothing: forged files cost time and memory in proportion to their size |
 //! | `batches`, `bulk` | any of these, to readers and writers of batches |

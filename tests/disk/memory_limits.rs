@@ -1,5 +1,5 @@
 //! Data that does not fit into the memory of the component is an error that says so, and never a
-//! trap. What is stored stays stored.
+//! trap. Stored entries stay stored.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -144,8 +144,8 @@ fn read(backend: &Backend) -> Result<(usize, u64), Error> {
     Ok((count, entries.lost()))
 }
 
-/// Whatever the limit, the outcome is the expected one, or the error that there is too little
-/// memory; never a trap. Gives the smallest limit that is enough.
+/// Under every limit, the outcome is as expected, or the error that there is too little memory. It
+/// is never a trap. Gives the smallest limit that is enough.
 fn check_reads(folder: &Path, shape: &str, expected: (usize, u64)) -> usize {
     let mut enough = None;
     for limit in limits() {

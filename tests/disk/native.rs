@@ -1,5 +1,5 @@
-//! The native build of the storage and the component are the same storage: each reads and continues
-//! what the other wrote, and both report damage and obstacles alike.
+//! The native build of the storage and the component are the same storage. Each reads and continues
+//! the files of the other, and both report damage and obstacles alike.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -132,7 +132,7 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-/// What a load gives for these entries.
+/// The result of a load of these entries.
 fn expected(entries: &[Entry]) -> BTreeMap<String, (Vec<u8>, Option<Duration>)> {
     let live = entries
         .iter()

@@ -1,4 +1,4 @@
-//! The file format: whatever is encoded is read, and whatever is damaged is lost and counted, never
+//! The file format: all encoded records are read, and damaged records are lost and counted, never
 //! wrong. Small blocks make small files have many blocks, in many segments.
 
 use std::collections::BTreeMap;
@@ -157,8 +157,8 @@ fn keys(file: &[u8]) -> Option<LostKeys> {
     }
 }
 
-/// What several files say together, the newest first: the newest record of every key, whether each
-/// key comes once, and what is lost.
+/// The merge of several files, the newest first: the newest record of every key, whether each key
+/// comes once, and the losses.
 fn merged(files: &[impl AsRef<[u8]>], shares: u64, seed: u64) -> Option<(Owned, bool, Lost)> {
     let mut merge = Merge::new(
         Share {
@@ -306,7 +306,7 @@ proptest! {
         prop_assert_eq!(hashes, LostKeys { puts: hashes_of(true), removes: hashes_of(false) });
     }
 
-    /// Whatever is in the batches, and wherever they end.
+    /// With any batches.
     #[test]
     fn batches_make_the_file_that_single_records_make(
         entries in proptest::collection::vec(
@@ -418,8 +418,8 @@ proptest! {
         prop_assert_eq!(lost, Lost::default());
     }
 
-    /// The heart of salvage, over several files, each damaged or not: no record shows that was
-    /// replaced or removed; and where the indexes are intact, every entry is given or counted.
+    /// The heart of salvage, over several files, each damaged or not. No replaced or removed record
+    /// shows. Where the indexes are intact, every entry is given or counted.
     #[test]
     fn a_merge_of_damaged_files_gives_or_counts_every_entry(
         files in proptest::collection::vec(

@@ -9,9 +9,9 @@
 //!   `` `tests/disk/bulk.rs`: `one_test`, `another_test`; `tests/disk/golden.rs`: `a_third_test` ``
 //!
 //! A cell holds nothing else, and no `|`. A conformance case is named with the file of its module,
-//! such as `crates/conformance/src/cases/ttl.rs`. In the text around the tables, whatever is in
-//! backticks with a slash and no space in it is a path, unless it has a colon; and so is the target
-//! of a link.
+//! such as `crates/conformance/src/cases/ttl.rs`. In the text around the tables, a text in
+//! backticks is a path if it has a slash, no space and no colon. The target of a link is a path
+//! too.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn exists(path: &str) -> bool {
     Path::new(WORKSPACE).join(path).exists()
 }
 
-/// What is in backticks and separated by commas. None where anything else is there.
+/// The parts in backticks, separated by commas. None if there is anything else.
 fn quoted(list: &str) -> Option<Vec<&str>> {
     let parts = list.split(", ").map(|part| {
         let inside = part.strip_prefix('`')?.strip_suffix('`')?;
@@ -111,7 +111,7 @@ fn check_row(row: &str) -> Result<(), String> {
     check_tests(tests)
 }
 
-/// What is wrong with the text around the tables: paths that lead nowhere.
+/// The faults of the text around the tables: paths that lead nowhere.
 fn dead_paths(line: &str) -> Vec<String> {
     let ticked = line.split('`').skip(1).step_by(2);
     let is_path = |text: &&str| text.contains('/') && !text.contains([' ', ':']);
@@ -126,7 +126,7 @@ fn dead_paths(line: &str) -> Vec<String> {
     paths.chain(here).filter(|path| !exists(path)).collect()
 }
 
-/// What is wrong in the document, and how many rows its tables have.
+/// The faults of the document, and how many rows its tables have.
 fn check(document: &str) -> (Vec<String>, usize) {
     let (mut wrong, mut rows) = (Vec::new(), 0);
     let mut lines = document.lines().peekable();

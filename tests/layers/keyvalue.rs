@@ -553,7 +553,7 @@ fn a_value_is_swapped_if_it_is_as_it_was_seen() {
     let cas = at.look(bucket, "key");
     assert_eq!(at.seen(cas), None);
     assert_eq!(at.swap(cas, b"1"), Ok(()));
-    // A value that was deleted and set again meanwhile.
+    // A value that was deleted and set again in between.
     let cas = at.look(bucket, "key");
     assert_eq!(at.seen(cas), Some(b"1".to_vec()));
     Draft2::delete(at, bucket, "key").unwrap();

@@ -1,4 +1,4 @@
-//! What stands above and beside the disk backend: the cache layer, adapters, and the kit.
+//! The parts above and beside the disk backend: the cache layer, adapters, and the kit.
 
 mod cache;
 mod composition;

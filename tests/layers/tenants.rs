@@ -1,5 +1,6 @@
-//! Components as tenants of one cache layer: those of one tenant share its caches, and nobody else
-//! sees them. `larder_host`'s tests prove what a `Layer` does for the program itself.
+//! Components as tenants of one cache layer: the components of one tenant share its caches, and
+//! nobody else sees them. The tests of `larder_host` prove the promises of a `Layer` to the program
+//! itself.
 
 use std::sync::LazyLock;
 use std::thread;
@@ -172,7 +173,7 @@ fn a_cache_stays_warm_between_guests_and_is_flushed_when_the_last_is_gone() {
     drop(guest);
     assert_eq!(disk.stored("tenant+cache").len(), 1);
 
-    // The next guest finds it in memory, and does not load what is stored.
+    // The next instance finds it in memory, and does not load the stored entries.
     disk.backend.clear("tenant+cache").unwrap();
     let mut guest = Running::opened(&disk.layer, "tenant");
     assert_eq!(guest.get("cache", "key").unwrap(), "value");

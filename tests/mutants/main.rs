@@ -2,9 +2,9 @@
 //! that is named for it. A mutant is a change to a copy of the source: none is ever in what ships.
 //!
 //! `cargo test --test mutants -- --ignored --nocapture` builds every mutant, runs its test against
-//! it, and prints the table. It does so only when the storage code, or what tests it, is not as it
-//! was when all mutants were last caught: `passed.rs` says what counts. `LARDER_MUTANTS=all` runs
-//! all of them in any case, and `LARDER_MUTANTS=no-fence` only that one.
+//! it, and prints the table. It does so only when the storage code or its tests changed since all
+//! mutants were last caught. `passed.rs` names the files that count. `LARDER_MUTANTS=all` runs all
+//! of them in any case, and `LARDER_MUTANTS=no-fence` only that one.
 
 mod passed;
 mod table;
@@ -38,8 +38,8 @@ impl Mutant {
     }
 }
 
-/// Builds the mutants and runs their tests, one while the next is built. Gives the names of those
-/// that no test catches.
+/// Builds the mutants and runs their tests, one while the next is built. Gives the names of the
+/// mutants that no test catches.
 fn missed(mutants: &[&'static Mutant]) -> Vec<&'static str> {
     let workshop = Workshop::new();
     let tests = Tests::new();
@@ -51,7 +51,7 @@ fn missed(mutants: &[&'static Mutant]) -> Vec<&'static str> {
         scope.spawn(move || {
             for &mutant in mutants {
                 let component = workshop.build(Some(mutant));
-                // Whoever would test it has given up, and says why.
+                // The thread that would test it has given up, and says why.
                 if send.send((mutant, component)).is_err() {
                     return;
                 }

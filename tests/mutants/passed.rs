@@ -1,9 +1,9 @@
 //! Whether all mutants were caught already in the source as it is.
 //!
-//! `tests/mutants/passed` holds the digest of the source in which they were last. It covers the
-//! code that mutants change, and all that judges them. It leaves out the dependencies, the compiler
-//! and `larder-host`: these change often, and a change there that hides a mutant is unlikely. The
-//! nightly run finds it all the same.
+//! `tests/mutants/passed` holds the digest of the source in which all were last caught. It covers
+//! the code that mutants change, and the code that judges them. It leaves out the dependencies, the
+//! compiler and `larder-host`: these change often, and a change there that hides a mutant is
+//! unlikely. The nightly run finds it all the same.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,18 +17,18 @@ use super::{MUTANTS, WORKSPACE};
 const PASSED: &str = "tests/mutants/passed";
 
 const FOLDERS: [&str; 7] = [
-    // What mutants change, or what could make up for a change.
+    // The code that mutants change, or that could make up for a change.
     "src",
     "crates/names/src",
     "wit",
-    // What judges them.
+    // The code that judges them.
     "crates/conformance/src",
     "host-test/src",
     "tests/disk",
     "tests/mutants",
 ];
 
-/// Paths relative to the workspace, and what the files hold.
+/// Paths relative to the workspace, and the bytes of the files.
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// All files that decide whether the mutants are caught.
@@ -52,7 +52,7 @@ fn collect(workspace: &Path, folder: &str, files: &mut Files) {
     }
 }
 
-/// Of the names and of what the files hold.
+/// Of the names and the bytes of the files.
 pub fn digest(files: &Files) -> u128 {
     let mut hash = Xxh3::new();
     for (name, bytes) in files {

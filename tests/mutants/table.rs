@@ -4,7 +4,7 @@
 pub struct Mutant {
     /// The name of the mutant.
     pub name: &'static str,
-    /// What the storage code does wrong.
+    /// The fault of the changed code.
     pub fault: &'static str,
     /// The changed file.
     pub file: &'static str,

@@ -73,7 +73,7 @@ impl Workshop {
     }
 }
 
-/// Makes a copy of a file or a folder what the original is. Leaves files alone that are the same
+/// Makes a copy of a file or a folder equal to the original. Leaves files alone that are the same
 /// already, which cargo then does not build again.
 fn mirror(from: &Path, to: &Path) {
     if !from.is_dir() {

@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use clap::{Parser, Subcommand};
 
-/// What maintainers run that is more than one cargo call.
+/// Tasks of maintainers that take more than one cargo call.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Task {
@@ -26,7 +26,7 @@ enum Verb {
     Numbers,
     /// Package every crate of `crates/`, and check the packages outside the workspace
     Package {
-        /// Package the tree as it is, with what is not committed
+        /// Package the tree as it is, with uncommitted changes
         #[arg(long)]
         dry: bool,
         /// Leave the built components in `crates/components/built`, for `cargo publish`

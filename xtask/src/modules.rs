@@ -20,7 +20,7 @@ pub struct Modules {
 #[derive(Default)]
 struct Module {
     file: PathBuf,
-    /// What it imports, by the name that it has here.
+    /// The imported items, by their names here.
     imports: BTreeMap<String, Name>,
     /// Paths that it mentions.
     mentions: BTreeSet<Name>,
@@ -82,7 +82,7 @@ impl Modules {
         }
     }
 
-    /// The module that defines what a path names, as the module `from` sees it.
+    /// The module that defines the item of a path, as the module `from` sees it.
     fn resolve(&self, from: &Name, path: &[String], depth: usize) -> Option<&Module> {
         let (first, rest) = path.split_first()?;
         let mut at = from.clone();
@@ -177,7 +177,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Notes what a module imports and mentions.
+/// Notes the imports and the mentions of a module.
 struct Reader<'a>(&'a mut Module);
 
 impl Reader<'_> {

@@ -14,7 +14,8 @@ const LONGEST_TESTS: usize = 200;
 /// The most columns of a comment.
 const WIDEST_COMMENT: usize = 100;
 
-/// Prints each figure with its limit and the places that count, and fails where one is exceeded.
+/// Prints each figure with its limit and the places that count, and fails where a limit is
+/// exceeded.
 pub fn print() -> Outcome {
     let files = tracked()?;
     let sources: Vec<_> = files
@@ -79,7 +80,7 @@ fn is_test(path: &Path) -> bool {
     parts.any(|part| matches!(part, "tests" | "tests.rs"))
 }
 
-/// The files that git tracks, as far as they are text of the project, by their paths.
+/// The text files of the project that git tracks, by their paths.
 fn tracked() -> Outcome<Vec<(PathBuf, String)>> {
     let listed = Command::new("git")
         .current_dir(workspace())

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::{Outcome, about, cargo, run, target, workspace};
 
-/// What is published, dependencies first.
+/// The published crates, dependencies first.
 const CRATES: [&str; 6] = [
     "larder-names",
     "larder-pickle",
@@ -29,8 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 "#;
 
-/// Packages every crate, unpacks the packages beside each other with a program that depends on them,
-/// and checks it all there.
+/// Packages every crate, unpacks the packages beside each other with a program that depends on
+/// them, and checks it all there.
 pub fn check(dry: bool, keep: bool) -> Outcome {
     let carried = workspace().join("crates/components/built");
     fs::create_dir_all(&carried).map_err(about(&carried))?;

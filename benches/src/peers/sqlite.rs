@@ -9,8 +9,8 @@ use crate::Result;
 use crate::contestant::{Contestant, Owned, deadline, now, timed, verify};
 use crate::data::Data;
 
-/// The most bytes of an entry for which SQLite's manual advises a table without row ids: a twentieth
-/// of a page.
+/// The most bytes of an entry for which SQLite's manual advises a table without row ids: a
+/// twentieth of a page.
 const WITHOUT_ROWID: usize = 4096 / 20;
 
 pub struct Sqlite;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The most keys that a map may hold for which there is no entry in memory: claimed keys, and
-/// keys that are to be removed from the backend.
+/// The most keys that a map may hold without an entry in memory: claimed keys, and keys that a
+/// flush will remove from the backend.
 pub const MOST_KEYS: usize = 1 << 14;
 
 /// The most bytes that such keys may take in one map.

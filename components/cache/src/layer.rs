@@ -253,7 +253,7 @@ impl<B: Backend> Layer<B> {
         self.note(outcome)
     }
 
-    /// What the cache has done since it was opened.
+    /// The metrics of the cache since it was opened.
     pub fn metrics(&self) -> Metrics {
         let asked = self.metrics.hits + self.metrics.misses;
         Metrics {

@@ -1,8 +1,8 @@
 //! The cache layer: the component that exports `larder:cache/cache` above a backend.
 //!
-//! `layer` is one cache above a backend, `entries` are its entries in memory, `claims` are the
-//! claims to its keys, and `keys` is a map by keys. This file shares one layer among all handles
-//! to the same name.
+//! `layer` is one cache above a backend. `entries` are its entries in memory, and `claims` are the
+//! claims to its keys. `keys` is a map by keys. This file shares one layer among all handles to the
+//! same name.
 
 mod claims;
 mod entries;

@@ -86,7 +86,7 @@ pub fn run(_: &Args, options: &Options, output: &mut Output) -> Result<(), Failu
     removed.map_err(|why| Failure::Said(format!("demo: removing the temporary folder: {why}")))
 }
 
-/// The folder for the demo: the one that was named, or a temporary one.
+/// The folder for the demo: the named folder, or a temporary folder.
 fn folder(options: &Options) -> Outcome<(PathBuf, Option<TempDir>)> {
     let Some(dir) = options.named_dir() else {
         let temporary = tempfile::Builder::new().prefix("larder-demo-").tempdir()?;
@@ -226,8 +226,8 @@ impl Demo<'_> {
         ))
     }
 
-    /// Checks that the loaded entries are those of `users` that live longer than this, with so much
-    /// less time to live.
+    /// Checks that the loaded entries are the entries of `users` that live longer than `waited`.
+    /// The time to live of each must be shorter by `waited`.
     fn check_users(&self, loaded: &Entries, waited: Duration) -> Outcome<()> {
         // The clock may be set meanwhile, and the two clocks differ in the last digits.
         let most = waited + self.began.elapsed().unwrap_or_default() + Duration::from_secs(1);

@@ -45,8 +45,8 @@ pub struct Lines<T> {
     accept: fn(Line) -> Result<T, String>,
     number: u64,
     line: Vec<u8>,
-    /// Counts lines. It is none for a terminal, where it would stand among the typed lines, and for
-    /// a file, which shows how many of its bytes were read.
+    /// Counts lines. None for a terminal, where the count would stand among the typed lines. None
+    /// for a file, which has a bar of its bytes.
     progress: Option<ProgressBar>,
 }
 

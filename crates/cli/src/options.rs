@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "FILE.wasm")]
     backend: Option<PathBuf>,
 
-    /// What a finished change survives [default: $LARDER_DURABILITY, or else full]
+    /// The crashes that a finished change survives [default: $LARDER_DURABILITY, or else full]
     #[arg(long, global = true, value_name = "LEVEL")]
     durability: Option<Durability>,
 
@@ -46,8 +46,8 @@ enum Durability {
 /// A backend with its folder.
 pub struct Storage {
     pub backend: Backend,
-    /// An empty folder in place of one that does not exist. So the component itself answers for an
-    /// empty store and for invalid names, and a look does not create the folder.
+    /// An empty folder in place of a folder that does not exist. So the component itself answers
+    /// for an empty store and for invalid names, and a look does not create the folder.
     _stand_in: Option<TempDir>,
 }
 

@@ -24,7 +24,7 @@ pub struct Case {
 pub enum Verdict {
     /// The backend keeps the promise.
     Kept,
-    /// The backend breaks the promise; the text says what the case saw.
+    /// The backend breaks the promise. The text says what the case saw.
     Broken(String),
     /// The backend does not make the promise, since it does not have this feature.
     NotOffered(Feature),

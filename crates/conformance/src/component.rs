@@ -60,8 +60,8 @@ impl Component {
     ///
     /// # Errors
     ///
-    /// If the bytes are no component; if the component does not export `cache-backend`; if an
-    /// interface differs from the contract; or if the component imports more than WASI 0.2.
+    /// If the bytes are no component, if the component does not export `cache-backend`, or if it
+    /// imports more than WASI 0.2. Also if an interface differs from the contract.
     pub fn new(bytes: &[u8]) -> Result<Component, NotABackend> {
         let unfit = |what: &str| {
             let what = what.to_owned();

@@ -7,8 +7,8 @@ use crate::{Clock, Instance};
 
 /// A backend with storage of its own, which is empty at first.
 pub trait Subject: Sync {
-    /// Starts an instance, beside the running ones. It knows only what is in storage. If the
-    /// instance itself is the storage, the call gives another handle to the running instance.
+    /// Starts an instance, beside the running ones. It knows only the storage. If the instance
+    /// itself is the storage, the call gives another handle to the running instance.
     ///
     /// # Panics
     ///

@@ -12,8 +12,8 @@ use wasmtime_wasi::runtime::in_tokio;
 use crate::Inside;
 use crate::running::{Limits, late};
 
-/// Replaces the poll of WASI. An epoch interrupts an instance that computes, but not one that
-/// waits.
+/// Replaces the poll of WASI. An epoch interrupts an instance that computes, but not an instance
+/// that waits.
 pub(crate) fn add_to_linker(linker: &mut Linker<Inside<Limits>>) -> wasmtime::Result<()> {
     poll::add_to_linker::<_, HasWaiting>(linker, |state| Waiting {
         table: &mut state.table,

@@ -103,7 +103,7 @@ impl Backend {
     }
 
     /// Gives the live entries of a cache one by one. It holds some hundred KiB of them at a time,
-    /// whatever the size of the cache. If the component has no `cache-bulk`, it holds all of them.
+    /// for a cache of any size. If the component has no `cache-bulk`, it holds all of them.
     ///
     /// ```
     /// # use larder_host::{Backend, Entry};

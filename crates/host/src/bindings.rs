@@ -1,4 +1,4 @@
-//! The contract as wasmtime sees it, and conversions between its types and those of this crate.
+//! The contract as wasmtime sees it, and conversions between its types and the types of this crate.
 
 use std::time::{Duration, SystemTime};
 

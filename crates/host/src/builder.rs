@@ -1,4 +1,4 @@
-//! Builds a backend: from a component, and the settings that say what it may use.
+//! Builds a backend from a component and settings, which say what the component may use.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -185,14 +185,14 @@ impl Builder {
     /// quarter of a second for the disk component. The folder is created if it is missing, with
     /// rights only for its user.
     ///
-    /// The name of the code is a hash: of the component, and of everything in this version of the
-    /// crate and in this machine that changes the code. A damaged file is replaced. Unused files
-    /// stay. Everything in the folder may be removed at any time. If the folder cannot be used, the
-    /// component is compiled, without an error.
+    /// The name of the code is a hash of the component, and of everything that changes the code.
+    /// That includes this version of the crate and this machine. A damaged file is replaced. Unused
+    /// files stay. Everything in the folder may be removed at any time. If the folder cannot be
+    /// used, the component is compiled, without an error.
     ///
-    /// **Whoever may write to the folder can run any code in this process.** On Unix, a folder or
-    /// file is not used if it belongs to another user, or if others may write it. On other systems
-    /// the caller must protect the folder.
+    /// **A user who may write to the folder can run any code in this process.** On Unix, a folder
+    /// or file is not used if it belongs to another user, or if others may write it. On other
+    /// systems the caller must protect the folder.
     pub fn code_cache(mut self, dir: impl Into<PathBuf>) -> Self {
         self.settings.code_cache = Some(dir.into());
         self

@@ -15,8 +15,8 @@ use crate::engine::ENGINE;
 /// A hash of the component and of the engine's settings. A file of code begins with it and has it
 /// as its name. SHA-256, so that nobody can make two components with one key.
 pub(crate) type Key = [u8; 32];
-/// An XXH3 of the code, which follows the key. It finds damage. It is no protection against
-/// forgery: whoever could forge it may also write the code.
+/// An XXH3 of the code, which follows the key. It finds damage. It does not protect against
+/// forgery: a user who could forge the checksum may also write the code.
 type Checksum = [u8; 8];
 
 const HEAD: usize = size_of::<Key>() + size_of::<Checksum>();

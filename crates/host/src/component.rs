@@ -20,7 +20,7 @@ static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
     linker
 });
 
-/// A component that exports `cache-backend`, with those optional interfaces that it exports.
+/// A component that exports `cache-backend`, with the optional interfaces that it exports.
 pub(crate) struct Linked {
     pub(crate) instance: InstancePre<State>,
     pub(crate) backend: cache_backend::GuestIndices,

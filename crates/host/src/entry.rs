@@ -1,4 +1,4 @@
-//! Entries and changes, and what a load gives.
+//! Entries, changes, and the result of a load.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ pub struct Entry {
     pub value: Vec<u8>,
     /// How long the entry lives, from the call that stores it. None: it never expires.
     ///
-    /// An entry with a ttl of zero is not stored, and removes what its key held. The contract
-    /// allows up to 2^64 nanoseconds (584 years); a longer ttl counts as that.
+    /// An entry with a ttl of zero is not stored, and removes the earlier entry of its key. The
+    /// contract allows up to 2^64 nanoseconds (584 years); a longer ttl counts as that.
     pub ttl: Option<Duration>,
 }
 
@@ -55,7 +55,8 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {
-    /// Stores the entry, and replaces what its key held. With a ttl of zero, it removes the key.
+    /// Stores the entry, and replaces the earlier entry of its key. With a ttl of zero, it removes
+    /// the key.
     Put(Entry),
     /// Removes the entry with this key. Without such an entry, it does nothing.
     Remove(String),
@@ -78,8 +79,8 @@ pub struct Contents {
     /// The live entries, in no particular order. No two of them have the same key.
     pub entries: Vec<LiveEntry>,
     /// How many more entries damage to the storage took, including expired ones. 0: the cache is
-    /// intact. The number is exact, unless the damage also hit the records about what is stored:
-    /// then it is an estimate, and at least 1.
+    /// intact. The number is exact, unless the damage also hit the records that count the entries.
+    /// Then it is an estimate, and at least 1.
     pub lost: u64,
 }
 

@@ -43,8 +43,8 @@ pub enum ErrorKind {
     InvalidName(String),
     /// Another argument is not acceptable; the text says which and why.
     InvalidArgument(String),
-    /// Nothing of the cache can be read; the text says what was found where. `save` and `clear`
-    /// still work, and replace the cache.
+    /// Nothing of the cache can be read. The text says what was found, and where. `save` and
+    /// `clear` still work, and replace the cache.
     Corrupt(String),
     /// A newer Larder stored the cache, in this version of the format. `save` and `clear` still
     /// work, and replace the cache.
@@ -58,16 +58,16 @@ pub enum ErrorKind {
     Unavailable(String),
     /// Any other error of the component; the text says which.
     Other(String),
-    /// The component cannot be used: its file cannot be read, it is not a component, it does not
-    /// export the contract, or it imports something that is not there. The text says which.
+    /// The component cannot be used. The text gives the reason: its file cannot be read, it is not
+    /// a component, or it does not export the contract. Or it imports something that is not there.
     BadComponent(String),
     /// The call needs this optional interface, which the component does not export.
     MissingInterface(&'static str),
     /// The component trapped, or its answer breaks the contract. The text says how, and ends with
     /// the last lines that the component wrote to standard error.
     ///
-    /// After this error, and after those that follow here, the storage is as after a crash: the
-    /// change was made as a whole, or not at all.
+    /// After this error, and after the errors below, the storage is as after a crash. The change
+    /// was made as a whole, or not at all.
     Trapped(String),
     /// The component gave no answer within this time limit, and was stopped.
     TimedOut(Duration),

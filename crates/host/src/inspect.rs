@@ -56,7 +56,7 @@ pub struct Damage {
 pub enum Part {
     /// The whole file: nothing in it can be read.
     File,
-    /// The beginning of the file, which says what the file holds.
+    /// The beginning of the file, which describes its contents.
     Header,
     /// A block of entries: these entries are lost.
     Block,

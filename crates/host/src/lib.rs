@@ -62,7 +62,7 @@
 //! ```
 //!
 //! A component that traps, loops, sleeps or asks for too much memory gives an [`Error`]. The
-//! program goes on, and so do later calls.
+//! program goes on, and later calls work.
 //!
 //! A [`Layer`] keeps entries in memory above a backend, for this program:
 //!

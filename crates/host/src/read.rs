@@ -13,10 +13,10 @@ use crate::{Error, LiveEntry};
 
 /// Iterates over the live entries of a cache; [`Backend::read`](crate::Backend::read) gives it.
 ///
-/// The entries are those of the moment of `read`, even if the cache changes later. They come in no
-/// particular order, and no two have the same key. An entry that expires during the reading is left
-/// out, or comes with a deadline in the past. After an error, no more entries come. An iterator may
-/// be dropped at any time.
+/// Gives the entries that the cache had at the call of `read`, even if the cache changes later.
+/// They come in no particular order, and no two have the same key. An entry that expires during the
+/// reading is left out, or comes with a deadline in the past. After an error, no more entries come.
+/// An iterator may be dropped at any time.
 pub struct Entries {
     session: Session,
     operation: &'static str,
@@ -141,7 +141,7 @@ impl Entries {
             });
             Ok((live.collect::<Vec<_>>(), contents.lost))
         });
-        // Whatever the answer was, nothing is open in the instance.
+        // After any answer, nothing is open in the instance.
         self.session.end();
         let (entries, lost) = loaded.map_err(|error| self.explain(error))?;
         self.total = entries.len() as u64;

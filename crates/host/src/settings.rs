@@ -13,8 +13,8 @@ use crate::{Error, ErrorKind};
 
 type SetWasi = dyn Fn(&mut WasiCtxBuilder) + Send + Sync;
 
-/// What an instance may use, and where compiled code is kept. [`Builder`](crate::Builder) documents
-/// each setting.
+/// The things that an instance may use, and the place of compiled code. [`Builder`](crate::Builder)
+/// documents each setting.
 pub(crate) struct Settings {
     pub(crate) code_cache: Option<PathBuf>,
     /// Each folder of the host, with the path by which the component knows it.

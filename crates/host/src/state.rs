@@ -33,7 +33,7 @@ pub(crate) struct State<T = ()> {
     stderr: MemoryOutputPipe,
     /// The length of `stderr` before this call.
     stderr_seen: usize,
-    /// In bytes; so is the limit.
+    /// In bytes, as is the limit.
     memory: usize,
     memory_limit: usize,
     /// Whether this call asked for more memory than the limit.
@@ -109,7 +109,7 @@ impl<T> State<T> {
         self.memory
     }
 
-    /// Whether the instance's folders are still those that the settings name.
+    /// Whether the settings still name the folders of the instance.
     pub(crate) fn is_current(&self, settings: &Settings) -> bool {
         settings.still_name(&self.folders)
     }
@@ -157,7 +157,7 @@ impl<T: Send> ResourceLimiter for State<T> {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // A memory never grows beyond its own maximum, whatever the answer is here.
+        // A memory never grows beyond its own maximum, even if the answer is true.
         let possible = maximum.is_none_or(|maximum| desired <= maximum);
         Ok(possible && self.grow(desired - current))
     }

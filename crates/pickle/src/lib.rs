@@ -9,8 +9,7 @@
 //! of an unknown object, which then looks like data. It also copies shared data each time that the
 //! file refers to it, so a small file can grow without limit.
 //!
-//! Whatever the bytes are, [`read`] returns. It takes time and memory in proportion to their
-//! number.
+//! [`read`] returns for any bytes. It takes time and memory in proportion to their number.
 //!
 //! ```
 //! use std::time::SystemTime;

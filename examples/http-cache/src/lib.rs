@@ -9,7 +9,7 @@
 //!   answer has expired, and another caller asks for a new one.
 //!
 //! `wasmtime serve` lets an instance answer 16 callers at once and 128 in all. It ends an instance
-//! that was idle for a second, and starts another while one is busy. The flags
+//! that was idle for a second, and starts another instance while the first is busy. The flags
 //! `--max-instance-concurrent-reuse-count`, `--max-instance-reuse-count` and
 //! `--idle-instance-timeout` set these numbers. Each instance begins with the pages on disk, and
 //! does not see the pages that other instances store later. So callers of one instance wait for

@@ -9,7 +9,7 @@ use wasip3::wit_future;
 
 use crate::answer::{self, Failure, Page};
 
-/// The largest page that is kept, in bytes. A larger one is only passed on.
+/// The largest page that is kept, in bytes. A larger answer is only passed on.
 const LARGEST_PAGE: usize = 8 << 20;
 
 const SECOND: u64 = 1_000_000_000;

@@ -1,5 +1,5 @@
-//! Counts how often it was run. It knows only `wasi:keyvalue`: whoever composes or runs it decides
-//! where the count is kept.
+//! Counts how often it was run. It knows only `wasi:keyvalue`: the person who composes or runs it
+//! decides where the count is kept.
 
 mod bindings {
     wit_bindgen::generate!({

@@ -13,8 +13,8 @@ use larder_disk::records::{Merge, Share};
 use crate::forge::{OLD_PREAMBLE, PREAMBLE};
 use crate::repair::repaired;
 
-/// Checks the bytes in three ways: as files, newest first; as the same files with checksums
-/// repaired; and as a recipe for the records of a file.
+/// Checks the bytes in three ways: as files, newest first; as the same files with repaired
+/// checksums; as a recipe for a file's records.
 pub fn check(bytes: &[u8]) {
     let files = split(bytes);
     check_files(&files);
@@ -98,8 +98,8 @@ impl Source for Counted<'_> {
     }
 }
 
-/// Reads a file, and checks the reader: it reads no more than a few times the length of the file,
-/// it agrees with `check`, and lost keys come from the indexes.
+/// Reads a file, and checks the reader. It must read no more than a few times the length of the
+/// file, and agree with `check`. Lost keys must come from the indexes.
 fn decoded(bytes: &[u8]) -> Option<Decoded<'_>> {
     let read = Cell::new(0);
     let Ok(checked) = check_file(bytes);

@@ -41,7 +41,7 @@ impl SimDisk {
         }))
     }
 
-    /// Copies the disk, with what is not synced yet: killed processes leave such a disk behind.
+    /// Copies the disk, with its unsynced changes: killed processes leave such a disk behind.
     ///
     /// The clock and the random numbers of the copy go on from the same place.
     pub fn fork(&self) -> SimDisk {
@@ -60,7 +60,7 @@ impl SimDisk {
         &self.0.clock
     }
 
-    /// What happened on the disk since it was new.
+    /// The events on the disk since it was new.
     pub fn run(&self) -> &Run {
         &self.0.run
     }

@@ -1,8 +1,8 @@
-//! A simulated disk that knows what a power cut may leave of it.
+//! A simulated disk that knows the disks that a power cut may leave.
 //!
-//! Programs see what they wrote, as on any disk. A power cut leaves less: the bytes of a file are
+//! Programs see their writes, as on any disk. A power cut leaves less. The bytes of a file are
 //! durable only after a sync of the file, and a name only after a sync of its folder. A cut may
-//! keep any part of what was not synced. Clocks and random numbers belong to the disk too, so that
+//! keep any part of the unsynced changes. Clocks and random numbers belong to the disk too, so that
 //! a run on it depends only on its seed.
 
 mod disk;

@@ -1,4 +1,5 @@
-//! The files, folders and links on a simulated disk: as programs see them, and what is durable.
+//! The files, folders and links on a simulated disk: the state that programs see, and the durable
+//! state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,14 +60,14 @@ pub(super) struct Folder {
     removed: bool,
 }
 
-/// What a name stood for at the last sync of its folder, and the changes since.
+/// The node of a name at the last sync of its folder, and the changes since.
 #[derive(Clone, Default)]
 pub(super) struct Name {
     pub(super) durable: Option<Ino>,
     pub(super) pending: Vec<Step>,
 }
 
-/// A change of what a name stands for.
+/// A change of the node that a name stands for.
 #[derive(Clone)]
 pub(super) struct Step {
     pub(super) to: Option<Ino>,
@@ -86,7 +87,7 @@ impl Name {
         steps.chain(self.durable)
     }
 
-    /// What the name stands for after a power cut that kept the steps that are still pending.
+    /// The node of the name after a power cut that kept all steps in `pending`.
     fn settled(&self, names: &BTreeMap<String, Name>) -> Option<Ino> {
         let lasts = |step: &&Step| match &step.moved {
             Some((new, count)) => names[new].pending.len() >= *count,
@@ -138,7 +139,7 @@ impl Nodes {
         }
     }
 
-    /// What a name in a folder stands for, as programs see it.
+    /// The node of a name in a folder, as programs see it.
     pub(super) fn look_up(&self, folder: Ino, name: &str) -> Result<Option<Ino>, ErrorCode> {
         if name.len() > LONGEST_NAME {
             return Err(ErrorCode::NameTooLong);
@@ -224,7 +225,7 @@ impl Nodes {
         self.set(folder, name, None, now)
     }
 
-    /// Renames a node within its folder. What has the new name is replaced.
+    /// Renames a node within its folder. An earlier node with the new name is replaced.
     pub(super) fn rename(
         &mut self,
         folder: Ino,
@@ -317,8 +318,8 @@ impl Nodes {
         }
     }
 
-    /// Makes the pending steps durable, except renames whose new name was not kept; removes what no
-    /// name leads to.
+    /// Makes the pending steps durable, except renames whose new name was not kept. Removes nodes
+    /// without a name.
     pub(super) fn settle(&mut self) {
         for ino in self.reachable() {
             let Kind::Folder(folder) = &self.get(ino).kind else {

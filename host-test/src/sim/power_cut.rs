@@ -80,7 +80,7 @@ impl PowerCuts {
             Next::Sample(0, _) => None,
             Next::Sample(left, random) => {
                 *left -= 1;
-                // Cuts differ in how much they keep of what is not durable: from nothing to all.
+                // Cuts differ in how many of the pending changes they keep: from none to all.
                 let kept: f64 = random.random();
                 let choices = counts.map(|count| match random.random_range(0..4) {
                     0 => random.random_range(0..count),

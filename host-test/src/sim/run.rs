@@ -1,4 +1,4 @@
-//! What happened on a simulated disk, as a list to read.
+//! The events on a simulated disk, as a list to read.
 
 use std::fmt;
 use std::mem;

@@ -1,9 +1,9 @@
-//! What a power cut has to decide on a simulated disk, and the options that it has.
+//! The decisions of a power cut on a simulated disk, and the options that it has.
 //!
-//! A name whose folder was not synced since the name changed keeps what it stood for at the last
-//! sync, or after any later change. A file that was not synced since it was written keeps the old
-//! bytes, the new bytes, or some of each. These choices are independent of each other, with one
-//! exception: a rename removes its old name only if it keeps its new name.
+//! A name whose folder was not synced since the name changed keeps its target of the last sync, or
+//! of any later change. A file that was not synced since it was written keeps the old bytes, the
+//! new bytes, or some of each. These choices are independent of each other, with one exception: a
+//! rename removes its old name only if it keeps its new name.
 
 use std::collections::BTreeSet;
 use std::fmt;

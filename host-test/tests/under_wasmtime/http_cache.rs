@@ -99,7 +99,7 @@ fn an_answer_that_breaks_off_is_no_answer_and_not_kept() {
     let server = fixture.before(&upstream);
     let failed = server.get("/a");
     assert_eq!(failed.status, 502, "{}", failed.text());
-    // The next request does not wait for the one that failed.
+    // The next request does not wait for the failed request.
     assert_eq!(server.get("/a").from(), "miss");
     assert_eq!(server.get("/a").from(), "hit");
 }
@@ -209,8 +209,8 @@ fn many_callers_at_once_get_what_they_ask_for() {
 
 /// How often a test of two callers is tried, each time with a new server.
 ///
-/// The server may start a second instance at any time, with a memory of its own. Then the callers do
-/// not share an instance, and the test has to be repeated.
+/// The server may start a second instance at any time, with a memory of its own. Then the callers
+/// do not share an instance, and the test has to be repeated.
 const ROUNDS: usize = 20;
 
 /// Tells the test that a request has come, and waits until the test releases it.

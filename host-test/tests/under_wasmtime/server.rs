@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    /// Kills the server. Gives what it wrote since it listened.
+    /// Kills the server. Gives its output since it listened.
     pub fn kill(self) -> String {
         drop(self.process);
         self.rest.join().unwrap()

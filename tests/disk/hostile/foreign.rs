@@ -1,4 +1,5 @@
-//! Under names of the store: what is no file, what is no folder, and what this user may not open.
+//! Foreign things under names of the store: they are no files or no folders, or this user may not
+//! open them.
 
 use std::env;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +11,7 @@ use larder_host_test::{Call, ErrorCode};
 use super::*;
 use crate::again;
 
-/// What a name can stand for that is not a file of Larder.
+/// Things under a name that are no files of Larder.
 #[derive(Clone, Copy, Debug)]
 enum Foreign {
     Folder,
@@ -75,13 +76,14 @@ fn outside() -> tempfile::TempDir {
     outside
 }
 
-/// Refuses to open this path, where that may wait for ever. The faults show whether it was tried.
+/// Refuses to open this path, where that may wait without end. The faults show whether it was
+/// tried.
 fn refuse_to_open(backend: &Instance, name: &'static str) {
     let open = When::call(Call::Open).ending(name);
     backend.faults().fail(open, ErrorCode::Io);
 }
 
-/// The kind of what is at a path, without a look into it.
+/// The kind of thing at a path, without a look into it.
 fn kind(path: &Path) -> fs::FileType {
     fs::symlink_metadata(path).unwrap().file_type()
 }

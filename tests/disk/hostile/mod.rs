@@ -44,8 +44,8 @@ fn saved(durability: &str) -> Subject {
     s
 }
 
-/// Makes every call that changes nothing, and gives the outcome of the load. No call may trap,
-/// whatever its outcome.
+/// Makes every call that changes nothing, and gives the outcome of the load. No call may trap, even
+/// if its outcome is an error.
 fn look(backend: &mut Instance) -> Result<Contents, Error> {
     drop(backend.stat(CACHE));
     drop(backend.verify(CACHE));
@@ -201,7 +201,7 @@ fn a_version_of_nothing_or_of_zeros_is_corrupt_however_long_it_is() {
 fn a_file_that_claims_to_be_huge_is_too_large_and_not_read() {
     let whole = forged(header(Kind::Snapshot), &[PUT]);
     let head = &whole[..100];
-    // An index that is nearly all of the file, and one that begins where none can.
+    // An index that is nearly all of the file, and an index in an impossible place.
     for offset in [0, 8, 100, GIB, 5 * GIB - 17, 5 * GIB, u64::MAX] {
         let end = [&offset.to_le_bytes(), &whole[..8]].concat();
         for (start, name) in [(head, "header"), (&[0; 100], "zeros")] {
@@ -439,8 +439,8 @@ fn one_cache_that_is_too_large_does_not_hide_the_others() {
     assert_eq!(s.open().list_caches().unwrap(), ["huge", CACHE]);
 }
 
-/// No writer makes such blocks, but their checksums hold. Each block is given, lost, or too large,
-/// in whatever memory there is.
+/// No writer makes such blocks, but their checksums hold. With any amount of memory, each block is
+/// given, lost, or too large.
 #[test]
 fn a_block_of_very_many_records_is_never_too_much() {
     const RECORDS: usize = 30_000;

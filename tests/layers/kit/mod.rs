@@ -19,7 +19,7 @@ fn compiled(bytes: &[u8]) -> Component {
     Component::new(bytes).expect("a backend")
 }
 
-/// The names of the promises that are broken. All others are kept, except those that the backend
+/// The names of the promises that are broken. All others are kept, except promises that the backend
 /// does not offer.
 fn broken<S: Subject>(subject: impl Fn() -> S) -> Vec<&'static str> {
     let judged = certify(&subject).into_iter();

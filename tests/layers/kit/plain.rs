@@ -1,5 +1,5 @@
-//! A backend that is no component: it has a file for each cache, and each change writes the whole
-//! file anew, one change at a time.
+//! A backend that is no component. It has a file for each cache. Each change writes the whole file
+//! anew, one change at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The promise that it breaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Believes what a damaged file says.
+    /// Believes a damaged file.
     ChecksNothing,
     /// Takes a damaged cache for an empty one.
     TakesDamageForNothing,

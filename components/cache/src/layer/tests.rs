@@ -331,7 +331,7 @@ fn a_backend_that_fails_fails_no_get_and_no_set_and_is_told_later() {
     assert_eq!(metrics.backend_error, Some(down()));
     assert_eq!(layer.flush(0), Err(down()));
     fake.state().fails = None;
-    // The next try comes after as many changes as make a group, of whichever keys.
+    // The next try comes after as many changes as make a group. Their keys may be the same.
     set(&mut layer, "d", 0);
     assert!(fake.keys().is_empty());
     layer.set("d".into(), b"again".to_vec(), None, 0);

@@ -81,7 +81,7 @@ fn a_component_is_compiled_once_and_kept_for_its_user_unless_that_is_turned_off(
     run("XDG_CACHE_HOME", caches.to_str().expect("text"));
     assert_eq!(files("caches/larder"), 1);
     assert!(!place.path("home").exists());
-    // What is not a path from the root does not count there.
+    // The variable counts only if it is a path from the root.
     run("XDG_CACHE_HOME", "caches");
     assert_eq!(files("home/.cache/larder"), 1);
 }

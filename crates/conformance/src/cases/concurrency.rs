@@ -30,7 +30,8 @@ fn at_once(
 ) {
     let begin = Barrier::new(WRITERS + READERS);
     let working = AtomicUsize::new(WRITERS);
-    // All instances start before the first write: an instance must not rely on what it read then.
+    // All instances start before the first write: an instance must not rely on its reads of that
+    // time.
     let open = || {
         let opened = catch_unwind(AssertUnwindSafe(|| s.open()));
         begin.wait();

@@ -101,8 +101,8 @@ impl Cache {
         found.map_or(Found::Claimed, Found::from)
     }
 
-    /// Stores a value, and replaces what the key held. Without a ttl, the default ttl of the
-    /// [`Options`] counts. With a ttl of zero, it removes the key.
+    /// Stores a value, and replaces the earlier value of the key. Without a ttl, the default ttl of
+    /// the [`Options`] counts. With a ttl of zero, it removes the key.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) {
         let (value, ttl) = (value.as_ref(), ttl.map(nanoseconds));
         let size = key.len().saturating_add(value.len());

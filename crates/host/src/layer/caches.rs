@@ -13,7 +13,7 @@ use crate::bindings::cache;
 use crate::instance::Failure;
 use crate::{Error, ErrorKind};
 
-/// How many caches of tenants stay in memory while no guest has them open.
+/// How many caches of tenants stay in memory while no instance has them open.
 const IDLE_CACHES: usize = 64;
 /// About how many bytes of memory an entry takes besides its key and its value.
 const ENTRY: u64 = 256;
@@ -226,7 +226,7 @@ impl Caches {
         }
     }
 
-    /// Makes room in the tenant's quota for the cache of this name.
+    /// Closes idle caches, until the tenant's quota admits the cache of this name.
     fn make_room(&mut self, quota: Quota<'_>, name: &str) -> Result<(), ErrorKind> {
         let Quota { prefix, caches, .. } = quota;
         loop {

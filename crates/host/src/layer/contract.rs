@@ -1,4 +1,4 @@
-//! What a cache is asked for and what it tells: options, claims and metrics.
+//! Requests to a cache, and its answers: options, claims and metrics.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::bindings::{cache, nanoseconds};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Options {
-    /// The most entries. The least recently used entries are evicted to make room. Zero: the cache
+    /// The most entries. Above it, the least recently used entries are evicted. Zero: the cache
     /// stores nothing, and every `get` misses.
     pub capacity: Option<u64>,
     /// The most bytes of keys and values, with the same evictions. An entry that is larger by

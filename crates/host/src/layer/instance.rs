@@ -19,8 +19,8 @@ use crate::{Backend, Change, Entry, Error, ErrorKind};
 /// The host's side of the layer's instance.
 type State = state::State<Below>;
 
-/// Calls of the layer are synchronous, unlike those of backends: the component is our own, computes
-/// for microseconds, and waits only for the backend, which has a time limit.
+/// Calls of the layer are synchronous, unlike calls of backends. The component is our own and
+/// computes for microseconds. It waits only for the backend, which has a time limit.
 static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
     let mut linker = Linker::new(&ENGINE);
     let mut link = || {

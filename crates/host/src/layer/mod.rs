@@ -50,7 +50,7 @@ const LAYER: &str = "cache layer";
 /// it. [`Cache::metrics`] and [`Cache::flush`] report its errors.
 ///
 /// The instance can break down, for example when it has no more memory. Then everything in memory
-/// is lost, and so are changes that were not flushed. In the call that broke down, `get` finds
+/// is lost, with the changes that were not flushed. In the call that broke down, `get` finds
 /// nothing and `set` does nothing. The next call starts another instance. There, each cache is
 /// opened again when it is used.
 ///
@@ -115,14 +115,14 @@ impl Layer {
     /// `larder:cache/cache`. Its limits are [`Limits::default`], unless [`Tenant::limits`] sets
     /// others.
     ///
-    /// Instances of one tenant share its caches, and no other tenant can reach them: the layer puts
+    /// Instances of one tenant share its caches, and no other tenant can reach them. The layer puts
     /// the tenant's name in front of every cache name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidName`] unless the name of the tenant has 1 to 100 characters, all of
-    /// them `a` to `z`, `0` to `9`, `-`, `_` or `.`, and does not begin with a dot. Some file
-    /// systems change or confuse other names.
+    /// [`ErrorKind::InvalidName`] if the name breaks a rule. A tenant's name has 1 to 100
+    /// characters: `a` to `z`, `0` to `9`, `-`, `_` and `.`. It does not begin with a dot. Some
+    /// file systems change or confuse other names.
     pub fn tenant(&self, name: impl Into<String>) -> Result<Tenant, Error> {
         Tenant::new(&self.caches, name.into())
     }

@@ -73,7 +73,7 @@ pub struct Tenant {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many caches may be in memory at once. A cache that no instance has open makes room for
+    /// How many caches may be in memory at once. A cache that no instance has open is closed for
     /// another. If there is none, `open` gives the error `other`.
     pub caches: usize,
     /// The largest `capacity` of a cache. When this many keys have changed, they are flushed in any

@@ -204,7 +204,7 @@ fn errors_of_the_backend_come_through() {
         assert!(matches!(error.kind(), ErrorKind::InvalidName(_)), "{error}");
         assert_eq!((error.operation(), error.cache()), ("write", Some("a/b")));
 
-        // A put gives the error of its batch, and so do all calls after it.
+        // A put gives the error of its batch. All calls after it give the same error.
         let mut writer = disk.write("a/b");
         let mut failed = None;
         for entry in many() {

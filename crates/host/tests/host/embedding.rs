@@ -1,4 +1,4 @@
-//! A program that embeds backends gets what it asks for, and no component takes it down.
+//! Backends do what the program that embeds them asks, and no component takes the program down.
 
 use std::net::TcpListener;
 use std::path::Path;

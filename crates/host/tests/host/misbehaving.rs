@@ -53,7 +53,7 @@ fn assert_trapped(kind: &ErrorKind, saying: &str) {
     assert!(is_right, "no {saying:?} in {kind:?}");
 }
 
-/// An answer with one entry has `ok` at 1024, the list at 1032, `lost` at 1040, and the entry at
+/// An answer with one entry has `ok` at 1024, the list at 1032, and `lost` at 1040. The entry is at
 /// 1056: first the key, then the value at 1064 and the deadline at 1072.
 #[test]
 fn every_kind_of_nonsense_is_an_error() {

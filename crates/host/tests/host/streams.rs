@@ -1,5 +1,5 @@
-//! Caches that are read and written entry by entry are the same as those that are loaded and saved,
-//! whether the component takes batches or not.
+//! Reads and writes entry by entry give the same caches as loads and saves, whether the component
+//! takes batches or not.
 
 use std::collections::BTreeMap;
 use std::fs;

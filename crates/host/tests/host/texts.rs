@@ -1,4 +1,4 @@
-//! Components that are written as text, for what a compiler would not do.
+//! Components that are written as text, for faults that no compiler would produce.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,7 @@ pub fn misbehaving() -> Builder {
     Backend::component_bytes(BYTES.as_slice())
 }
 
-/// Neither this backend nor another has come to harm.
+/// This backend and another backend still work.
 #[track_caller]
 pub fn assert_unharmed(backend: &Backend) {
     backend.load("good").unwrap();

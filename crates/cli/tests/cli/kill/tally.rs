@@ -5,7 +5,7 @@ use std::fmt;
 /// How many kills came when.
 #[derive(Default)]
 pub struct Tally {
-    /// Before the first step began, as far as the test can see.
+    /// Before the test saw a first step begin.
     before: usize,
     /// During or between steps.
     within: usize,

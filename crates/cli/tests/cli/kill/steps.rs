@@ -86,6 +86,7 @@ impl Step {
                 Change::Remove(key) => {
                     values.remove(&key);
                 }
+                other => unreachable!("the steps make no {other:?}"),
             }),
         }
     }

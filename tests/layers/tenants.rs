@@ -317,6 +317,7 @@ fn a_guest_is_told_the_error_of_the_backend() {
     let error = disk.without_folder(|| guest.flush("cache")).unwrap_err();
     assert!(error.contains("Unavailable"), "{error}");
     assert_eq!(guest.metrics("cache").2, Some(error));
+    assert_eq!(guest.get("cache", "key").unwrap(), "value");
     guest.flush("cache").unwrap();
 }
 

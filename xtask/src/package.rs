@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Outcome, about, cargo, run, target, workspace};
+use crate::{Outcome, about, cargo, own_components, run, target, workspace};
 
 /// What is published, dependencies first.
 const CRATES: [&str; 6] = [
@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// and checks it all there.
 pub fn check(dry: bool, keep: bool) -> Outcome {
     if !dry {
+        own_components()?;
         all_is_committed()?;
     }
     let carried = workspace().join("crates/components/built");

@@ -16,14 +16,13 @@ use super::{MUTANTS, WORKSPACE};
 
 const PASSED: &str = "tests/mutants/passed";
 
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 7] = [
     // What mutants change, or what could make up for a change.
     "src",
     "crates/names/src",
     "wit",
     // What judges them.
     "crates/conformance/src",
-    "fuzz/checks/src",
     "host-test/src",
     "tests/disk",
     "tests/mutants",

@@ -318,6 +318,7 @@ fn a_guest_is_told_the_error_of_the_backend() {
     let error = disk.without_folder(|| guest.flush("cache")).unwrap_err();
     assert!(error.contains("Unavailable"), "{error}");
     assert_eq!(guest.metrics("cache").2, Some(error));
+    assert_eq!(guest.get("cache", "key").unwrap(), "value");
     guest.flush("cache").unwrap();
 }
 
@@ -340,4 +341,27 @@ fn guests_in_asynchronous_stores_are_served_as_well() {
         work.unwrap().call_async(&mut store, params).await
     });
     assert_eq!(worked.unwrap(), (Ok(50),));
+}
+
+#[test]
+fn guests_outlive_an_instance_of_the_layer_that_breaks_down() {
+    let disk = Layered::with_memory_limit(16 << 20);
+    let mut one = Running::opened(&disk.layer, "one");
+    one.set("cache", "flushed", "value");
+    one.flush("cache").unwrap();
+    one.set("cache", "lost", "value");
+    // These limits allow more than the layer has, which the host must not do.
+    let hungry = Limits::default().capacity_bytes(u64::MAX);
+    let mut two = Running::new(disk.layer.tenant("two").unwrap().limits(hungry));
+    two.open("cache").unwrap();
+    for n in 0..16 {
+        two.set("cache", &n.to_string(), &"x".repeat(MIB as usize));
+    }
+    let error = one.metrics("cache").2.unwrap();
+    let expected = "more memory than 16777216 bytes";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(one.get("cache", "flushed").unwrap(), "value");
+    assert_eq!(one.get("cache", "lost"), None);
+    two.set("cache", "key", "value");
+    assert_eq!(two.get("cache", "key").unwrap(), "value");
 }

@@ -86,6 +86,17 @@ fn target() -> PathBuf {
     }
 }
 
+/// Refuses to publish components that were not built from this tree, or not as they ship.
+fn own_components() -> Outcome {
+    let mut names = ["LARDER_COMPONENTS", "LARDER_COVERAGE"].into_iter();
+    match names.find(|name| env::var_os(name).is_some()) {
+        Some(name) => Err(format!(
+            "{name} is set: these components are not to be published"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Runs cargo with these arguments, in this folder.
 fn cargo(folder: &Path, arguments: &[&str]) -> Outcome {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Outcome, about, cargo, run, target, workspace};
+use crate::{Outcome, about, cargo, own_components, run, target, workspace};
 
 /// The published crates, dependencies first.
 const CRATES: [&str; 6] = [
@@ -32,16 +32,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Packages every crate, unpacks the packages beside each other with a program that depends on
 /// them, and checks it all there.
 pub fn check(dry: bool, keep: bool) -> Outcome {
+    if !dry {
+        own_components()?;
+        all_is_committed()?;
+    }
     let carried = workspace().join("crates/components/built");
     fs::create_dir_all(&carried).map_err(about(&carried))?;
     for component in larder_components::ALL {
         let file = carried.join(component.file_name());
         fs::write(&file, component.bytes).map_err(about(&file))?;
     }
-    let mut arguments = vec!["package", "--no-verify", "--locked"];
-    if dry {
-        arguments.push("--allow-dirty");
-    }
+    // The carried components are never committed, which cargo would refuse.
+    let mut arguments = vec!["package", "--no-verify", "--locked", "--allow-dirty"];
     arguments.extend(CRATES.iter().flat_map(|name| ["--package", name]));
     let packaged = cargo(workspace(), &arguments);
     if !keep {
@@ -86,6 +88,21 @@ pub fn check(dry: bool, keep: bool) -> Outcome {
     let target = target();
     let target = target.to_string_lossy();
     cargo(&place, &["check", "--workspace", "--target-dir", &target])
+}
+
+/// Refuses a tree with changes that are not committed.
+fn all_is_committed() -> Outcome {
+    let mut git = Command::new("git");
+    git.current_dir(workspace()).args(["status", "--porcelain"]);
+    match git.output() {
+        Ok(output) if !output.status.success() => Err(format!("{git:?}: {}", output.status)),
+        Ok(output) if output.stdout.is_empty() => Ok(()),
+        Ok(output) => {
+            let files = String::from_utf8_lossy(&output.stdout).into_owned();
+            Err(format!("these files are not committed:\n{files}"))
+        }
+        Err(error) => Err(format!("{git:?}: {error}")),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Outcome {

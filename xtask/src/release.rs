@@ -7,10 +7,13 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Outcome, about, cargo, target, wit, workspace};
+use crate::{Outcome, about, cargo, own_components, target, wit, workspace};
 
 /// Writes them all, with `SHA256SUMS` and `SIZES.md`.
 pub fn write(out: &Path, dry: bool) -> Outcome {
+    if !dry {
+        own_components()?;
+    }
     fs::create_dir_all(out).map_err(about(out))?;
     if fs::read_dir(out).map_err(about(out))?.next().is_some() {
         return Err(format!("{} is not empty", out.display()));

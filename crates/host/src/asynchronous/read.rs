@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -20,6 +21,8 @@ pub struct AsyncEntries {
     entries: Turns<Entries, Result<Option<Batch>, Error>>,
     batch: Option<Batch>,
     total: u64,
+    /// How many entries are lost, after the last entry has come.
+    lost: u64,
 }
 
 impl AsyncEntries {
@@ -28,6 +31,7 @@ impl AsyncEntries {
             total: entries.total(),
             entries: Turns::Idle(entries),
             batch: None,
+            lost: 0,
         }
     }
 
@@ -52,7 +56,8 @@ impl AsyncEntries {
         match &self.entries {
             Turns::Idle(entries) => entries.lost(),
             // The last entry has not come.
-            Turns::Busy(_) | Turns::Gone => 0,
+            Turns::Busy(_) => 0,
+            Turns::Gone => self.lost,
         }
     }
 
@@ -69,7 +74,13 @@ impl AsyncEntries {
             };
             match batch {
                 Ok(Some(batch)) => self.batch = Some(batch),
-                Ok(None) => return Poll::Ready(None),
+                Ok(None) => {
+                    // Later calls give none at once, and the number of lost entries stays.
+                    if let Turns::Idle(entries) = mem::replace(&mut self.entries, Turns::Gone) {
+                        self.lost = entries.lost();
+                    }
+                    return Poll::Ready(None);
+                }
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }

@@ -23,7 +23,7 @@ pub(super) enum Turns<T, R> {
     Idle(T),
     /// This call has the value, and gives it back with the result.
     Busy(JoinHandle<(T, R)>),
-    /// The value is gone, with a call that was not made or that panicked.
+    /// The value is gone: with a call that was not made or that panicked, or since it has no use.
     Gone,
 }
 

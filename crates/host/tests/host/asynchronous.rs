@@ -129,7 +129,7 @@ fn a_writer_that_is_dropped_has_done_nothing() {
     });
 }
 
-/// Waits until the dropped writers have removed their temporaries, in the background.
+/// Waits until the dropped writers have removed their drafts and temporaries, in the background.
 async fn no_temporaries(folder: &Path) {
     let temporaries = || {
         let files = fs::read_dir(folder).unwrap().flat_map(|cache| {
@@ -138,7 +138,10 @@ async fn no_temporaries(folder: &Path) {
         });
         let names = files.flatten().map(|file| file.unwrap().path());
         names
-            .filter(|name| name.extension().is_some_and(|is| is == "tmp"))
+            .filter(|name| {
+                name.extension()
+                    .is_some_and(|is| is == "part" || is == "tmp")
+            })
             .count()
     };
     for _ in 0..1000 {

@@ -326,18 +326,24 @@ fn compiled_code_is_kept_where_that_of_the_backend_is() {
 
 #[test]
 fn any_number_of_threads_share_a_layer_and_a_handle() {
-    let disk = Layered::default();
-    let (layer, cache) = (&disk.layer, &disk.open("cache"));
+    let disk = &Layered::default();
+    let cache = &disk.open("cache");
     thread::scope(|scope| {
-        for n in 0..8 {
-            let (key, clone) = (n.to_string(), cache.clone());
+        for thread in 0..8 {
             scope.spawn(move || {
-                let own = layer.open("cache", &Options::default()).unwrap();
-                own.set(&key, &key, None);
-                assert_eq!(cache.get(&key), clone.get(&key));
+                for n in 0..100 {
+                    // The last of these handles flushes, so caches leave memory and come back.
+                    let own = disk.open(&format!("cache {}", n % 3));
+                    let key = format!("{thread} {n}");
+                    own.set(&key, &key, None);
+                    cache.set(&key, &key, None);
+                    assert_eq!(own.get(&key).unwrap(), key.as_bytes());
+                    assert_eq!(cache.clone().get(&key), own.get(&key));
+                }
             });
         }
     });
-    assert_eq!(cache.metrics().entries, 8);
-    assert_eq!(cache.metrics().hits, 16);
+    assert_eq!(cache.metrics().entries, 800);
+    let stored = |n| disk.stored(&format!("cache {n}")).len();
+    assert_eq!((0..3).map(stored).sum::<usize>(), 800);
 }

@@ -114,7 +114,10 @@ fn temporaries(folder: &Path) -> Vec<PathBuf> {
     let folders = files(folder).filter(|path| path.is_dir());
     let files = folders.flat_map(|folder| files(&folder).collect::<Vec<_>>());
     files
-        .filter(|path| path.extension() == Some("tmp".as_ref()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|is| is == "part" || is == "tmp")
+        })
         .collect()
 }
 

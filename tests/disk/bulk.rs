@@ -186,6 +186,7 @@ fn changes_of_very_many_keys_are_each_given_once_and_as_they_are_now() {
             match change {
                 Change::Put(entry) => expected.insert(entry.key.clone(), entry.value.clone()),
                 Change::Remove(key) => expected.remove(key),
+                other => unreachable!("no change here is {other:?}"),
             };
         }
         disk.apply("cache", changes).unwrap();

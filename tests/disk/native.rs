@@ -103,6 +103,7 @@ fn native_change(change: &Change) -> native::Change {
     match change {
         Change::Put(entry) => native::Change::Put(native_entry(entry)),
         Change::Remove(key) => native::Change::Remove(key.clone()),
+        other => unreachable!("no change here is {other:?}"),
     }
 }
 

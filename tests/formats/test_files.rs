@@ -25,8 +25,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The Rust files in folders named `tests`, and the modules of the harness, whose own modules are
-/// in folders with their names. All paths are from the top of the workspace.
+/// The Rust files in folders named `tests`, by their paths from the top of the workspace.
 fn test_files() -> Vec<PathBuf> {
     let workspace = Path::new(WORKSPACE);
     let mut files = Vec::new();
@@ -36,7 +35,7 @@ fn test_files() -> Vec<PathBuf> {
         .map(|file| file.strip_prefix(workspace).unwrap());
     let is_test = |file: &&Path| {
         let mut folders = file.parent().into_iter().flatten();
-        folders.any(|folder| folder == "tests") || file.parent() == Some(Path::new("host-test/src"))
+        folders.any(|folder| folder == "tests")
     };
     files.filter(is_test).map(Path::to_owned).collect()
 }

@@ -2,13 +2,14 @@
 //! an instance. `components/cache` proves the rules of one cache. Failing storage and large values
 //! are in the tests of wasi:keyvalue, which stands above the same composition.
 
+use std::fs;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use larder_components::{CACHE, DISK};
 use larder_host_test::compose::plug;
 use larder_host_test::surroundings::{Inside, Surroundings, compiled, linker};
-use larder_host_test::{Subject, tree, values};
+use larder_host_test::{Subject, entry, tree, values};
 use tempfile::TempDir;
 use wasmtime::Store;
 use wasmtime::component::{Component, ResourceAny};
@@ -164,4 +165,23 @@ fn a_time_to_live_goes_on_across_instances_and_ends_at_its_deadline() {
     assert!(second.contains(cache, "key"));
     clock.advance(NANOSECOND);
     assert!(!second.contains(cache, "key"));
+}
+
+#[test]
+fn a_cache_that_cannot_be_read_is_replaced_by_what_is_set() {
+    let folder = TempDir::new().unwrap();
+    let mut disk = Subject::disk().on(folder.path()).open();
+    disk.save("damaged", &[entry("key", "value", None)])
+        .unwrap();
+    let paths: Vec<_> = tree(folder.path()).into_keys().collect();
+    let mut files = paths.iter().map(|path| folder.path().join(path));
+    let file = files.find(|path| path.is_file()).unwrap();
+    fs::write(file, "nothing that Larder wrote").unwrap();
+
+    let mut layer = Layer::on(&folder);
+    let cache = layer.open("damaged");
+    assert_eq!(layer.get(cache, "key"), None);
+    layer.set(cache, "key", "new");
+    layer.flush(cache).unwrap();
+    assert_eq!(values(disk.load("damaged").unwrap())["key"], b"new");
 }

@@ -16,7 +16,7 @@ use super::{MUTANTS, WORKSPACE};
 
 const PASSED: &str = "tests/mutants/passed";
 
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 9] = [
     // The code that mutants change, or that could make up for a change.
     "src",
     "crates/names/src",
@@ -24,6 +24,8 @@ const FOLDERS: [&str; 7] = [
     // The code that judges them.
     "crates/conformance/src",
     "host-test/src",
+    "fuzz/checks/src",
+    "tests/data/golden",
     "tests/disk",
     "tests/mutants",
 ];

@@ -20,7 +20,12 @@ const GIVEN: &str = "LARDER_COMPONENTS";
 fn main() {
     println!("cargo::rerun-if-env-changed={GIVEN}");
     let found = match env::var_os(GIVEN) {
-        Some(folder) => take(&PathBuf::from(folder)),
+        Some(folder) if Path::new(&folder).is_absolute() => take(&PathBuf::from(folder)),
+        // Cargo runs this in the folder of the package, which no user means.
+        Some(folder) => Err(format!(
+            "{GIVEN} must be an absolute path, not {}",
+            folder.display()
+        )),
         // Cargo puts this file into every package that it makes: this is not the workspace.
         None if Path::new("Cargo.toml.orig").exists() => take(Path::new("built")),
         None => workspace::build(&PACKAGES, &["src", "components", "crates/names"]),

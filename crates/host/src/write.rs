@@ -92,6 +92,11 @@ impl Writer {
         in_batches && self.columns.size() + Columns::size_of(entry) > BATCH
     }
 
+    /// Whether the component has a writer, which a drop closes.
+    pub(crate) fn is_open(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// Hands the batch to the component, even if it is empty.
     fn flush(&mut self) -> Result<ResourceAny, Error> {
         let mut columns = mem::take(&mut self.columns);

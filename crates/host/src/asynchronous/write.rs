@@ -94,6 +94,7 @@ impl Drop for AsyncWriter {
     fn drop(&mut self) {
         // A writer that is dropped calls the component, which must not block a task.
         if let Turns::Idle(writer) = mem::replace(&mut self.writer, Turns::Gone)
+            && writer.is_open()
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn_blocking(move || drop(writer));

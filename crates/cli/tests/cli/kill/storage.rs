@@ -36,7 +36,10 @@ impl Storage {
 
     pub fn temporaries(&self) -> Vec<PathBuf> {
         let mut paths = files(&self.folder.path().join(CACHE));
-        paths.retain(|path| path.extension().is_some_and(|suffix| suffix == "tmp"));
+        paths.retain(|path| {
+            path.extension()
+                .is_some_and(|suffix| suffix == "tmp" || suffix == "part")
+        });
         paths
     }
 

@@ -237,7 +237,7 @@ mod tests {
             factor: 0x2545_f491_4f6c_dd1d,
             of: 1,
         };
-        let position = |n: u64| shares.split(key_hash(&format!("{n}"))).1;
+        let position = |n: u64| shares.split(key_hash(format!("{n}"))).1;
         let mistaken = (0..10_000).filter(|n| !marks.set(position(*n))).count();
         assert!(mistaken < 10, "{mistaken}");
     }
@@ -250,7 +250,7 @@ mod tests {
         };
         let mut of = [0; 7];
         for n in 0..10_000_u64 {
-            let hash = key_hash(&format!("{n}"));
+            let hash = key_hash(format!("{n}"));
             assert_eq!(shares.split(hash), shares.split(hash));
             of[shares.split(hash).0 as usize] += 1;
         }

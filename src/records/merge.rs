@@ -224,7 +224,7 @@ mod tests {
 
     fn lost(puts: &[&str]) -> Piece {
         Piece::Lost(LostKeys {
-            puts: puts.iter().map(|key| key_hash(key)).collect(),
+            puts: puts.iter().map(key_hash).collect(),
             removes: Vec::new(),
         })
     }

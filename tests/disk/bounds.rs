@@ -255,7 +255,7 @@ fn snapshot(entries: usize, value: &[u8]) -> Vec<u8> {
 
 fn changes(keys: &[&str], lost: &[&str]) -> Vec<u8> {
     let lost = LostKeys {
-        puts: lost.iter().map(|key| key_hash(key)).collect(),
+        puts: lost.iter().map(key_hash).collect(),
         removes: Vec::new(),
     };
     written(Kind::Changes { covers: 1 }, keys, &[], lost)

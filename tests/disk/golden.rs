@@ -108,7 +108,7 @@ fn segments_of_version_2_are_read() {
     }
     assert!(segments > 1);
     assert_eq!(hashes.len(), 43);
-    assert!((0..40).all(|n| hashes.contains(&key_hash(&format!("key {n}")))));
+    assert!((0..40).all(|n| hashes.contains(&key_hash(format!("key {n}")))));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod larder;
 mod peers;
 mod place;
 mod process;
+mod result;
 mod results;
 mod stats;
 mod tables;
@@ -21,10 +22,9 @@ use cases::{apply, changes, layer, start, store, stream};
 use data::{Data, Kind};
 use place::{FOLDER, Place};
 use process::Machine;
+use result::Result;
 use results::{Results, Rows};
 use tables::{Table, markdown};
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The allocator of the command `larder`, for all contestants in this process.
 #[global_allocator]

@@ -4,13 +4,16 @@ mod modules;
 mod numbers;
 mod package;
 mod release;
+mod run;
 mod wit;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::{env, fs};
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use run::about;
 
 /// Tasks of maintainers that take more than one cargo call.
 #[derive(Parser)]
@@ -50,8 +53,6 @@ enum Verb {
     },
 }
 
-type Outcome<T = ()> = Result<T, String>;
-
 fn main() -> ExitCode {
     let Task::One(verb) = Task::parse();
     let outcome = match verb {
@@ -70,48 +71,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The top of the workspace.
-fn workspace() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
-}
-
-/// The folder that cargo builds in.
-fn target() -> PathBuf {
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => workspace().join(target),
-        None => workspace().join("target"),
-    }
-}
-
-/// Refuses to publish components that were not built from this tree, or not as they ship.
-fn own_components() -> Outcome {
-    let mut names = ["LARDER_COMPONENTS", "LARDER_COVERAGE"].into_iter();
-    match names.find(|name| env::var_os(name).is_some()) {
-        Some(name) => Err(format!(
-            "{name} is set: these components are not to be published"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Runs cargo with these arguments, in this folder.
-fn cargo(folder: &Path, arguments: &[&str]) -> Outcome {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    run(cargo.current_dir(folder).args(arguments))
-}
-
-fn run(command: &mut Command) -> Outcome {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{command:?}: {status}")),
-        Err(error) => Err(format!("{command:?}: {error}")),
-    }
-}
-
-/// Says of an error which path it is about.
-fn about<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> String + '_ {
-    move |error| format!("{}: {error}", path.display())
 }

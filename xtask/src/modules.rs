@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
 
-use crate::{Outcome, about, workspace};
+use crate::run::{Outcome, about, workspace};
 
 /// A path of names, from the root of the crate.
 type Name = Vec<String>;
@@ -65,7 +65,8 @@ impl Modules {
         let mut name = parent.clone();
         name.push(own.clone());
         if let Some((_, items)) = child.content {
-            return self.add(name, file, items);
+            // A module within a file is a room of its own: generated bindings, for instance.
+            return self.add(name, &file.join(own), items);
         }
         let is_path = |attribute: &Attribute| attribute.path().is_ident("path");
         if child.attrs.iter().any(is_path) {

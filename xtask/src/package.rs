@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Outcome, about, cargo, own_components, run, target, workspace};
+use crate::run::{Outcome, about, cargo, own_components, run, target, workspace};
 
 /// The published crates, dependencies first.
 const CRATES: [&str; 6] = [

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Outcome, about, cargo, own_components, target, wit, workspace};
+use crate::run::{Outcome, about, cargo, own_components, target, workspace};
+use crate::wit;
 
 /// Writes them all, with `SHA256SUMS` and `SIZES.md`.
 pub fn write(out: &Path, dry: bool) -> Outcome {

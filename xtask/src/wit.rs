@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::Resolve;
 
-use crate::{Outcome, about, workspace};
+use crate::run::{Outcome, about, workspace};
 
 /// Writes `larder-cache-<version>.wit`, one text file with all dependencies of the package, and
 /// `larder-cache-<version>.wasm`, the same package in the binary format of registries. Returns the

@@ -21,12 +21,9 @@ mod bindings {
         world: "larder:bench/guest",
         generate_all,
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Component;
-    #[cfg(target_arch = "wasm32")]
-    export!(Component);
 }
+#[cfg(target_arch = "wasm32")] // A native linker rejects the names of these exports.
+bindings::export!(Component with_types_in bindings);
 
 use std::cell::RefCell;
 

@@ -10,7 +10,6 @@ mod keys;
 mod layer;
 
 mod bindings {
-    #![allow(missing_docs)] // Generated; the documentation is in the WIT.
     wit_bindgen::generate!({
         path: "../../wit",
         world: "cache-layer",
@@ -18,12 +17,9 @@ mod bindings {
         merge_structurally_equal_types: true,
         additional_derives: [PartialEq],
     });
-    // The names of the exports mean nothing to a native linker.
-    #[cfg(target_arch = "wasm32")]
-    use super::Component;
-    #[cfg(target_arch = "wasm32")]
-    export!(Component);
 }
+#[cfg(target_arch = "wasm32")] // A native linker rejects the names of these exports.
+bindings::export!(Component with_types_in bindings);
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;

@@ -59,6 +59,7 @@ pub fn run(place: &Place, data: &Data, calls: usize) -> Result<Rows> {
                 changed += key.len();
                 expected.remove(key);
             }
+            other => unreachable!("no change here is {other:?}"),
         }
         let (before, computed) = (process::written()?, process::computing()?);
         let ((), time) = timed(|| Ok(backend.apply(CACHE, [change])?))?;

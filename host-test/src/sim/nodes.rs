@@ -113,6 +113,11 @@ impl Nodes {
         &self.nodes[&ino]
     }
 
+    /// The node itself, which a change replaces for as long as it is shared.
+    pub(super) fn shared(&self, ino: Ino) -> &Arc<Node> {
+        &self.nodes[&ino]
+    }
+
     pub(super) fn get_mut(&mut self, ino: Ino) -> &mut Node {
         Arc::make_mut(self.nodes.get_mut(&ino).expect("a node has this number"))
     }

@@ -44,7 +44,7 @@ impl Fixture {
     }
 }
 
-/// Runs the commands of the README in their order.
+/// The README has the first two of these calls.
 #[test]
 fn the_disk_backend_is_called_by_the_command_line() {
     let disk = Fixture::new(larder_components::DISK);

@@ -1,6 +1,5 @@
 //! `larder apply`: changes to some entries.
 
-use std::collections::BTreeSet;
 use std::process::Child;
 use std::time::Duration;
 
@@ -57,9 +56,8 @@ fn processes_that_apply_to_one_cache_at_once_all_take_effect() {
         ended(child.wait_with_output().expect("larder ends")).done();
     }
     let loaded = entries(&place.run(&["load", "shared"]).done());
-    let expected: BTreeSet<_> = (0..8)
-        .flat_map(|process| (0..50).map(move |n| format!("{process}/{n}")))
-        .collect();
-    assert_eq!(loaded.into_keys().collect::<BTreeSet<_>>(), expected);
+    let expected = (0..8)
+        .flat_map(|process| (0..50).map(move |n| (format!("{process}/{n}"), format!("value {n}"))));
+    assert_eq!(loaded, expected.collect());
     place.run(&["verify", "shared"]).done();
 }

@@ -342,8 +342,8 @@ fn interrupt(
 }
 
 /// Tries every way in which a deed can come between the calls of an operation, on a cache with so
-/// many changes of such a length. The operation runs; then its result is checked against the steps that ran in its
-/// midst.
+/// many changes of such a length. The operation runs; then its result is checked against the steps
+/// that ran in its midst.
 fn interrupt_everywhere<T>(
     changes: &[(usize, usize)],
     operation: impl Fn(&mut Instance) -> Result<T, Error>,

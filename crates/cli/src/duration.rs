@@ -8,17 +8,27 @@ use jiff::fmt::friendly::{Designator, FractionalUnit, SpanParser, SpanPrinter};
 const DAY: u64 = 24 * 60 * 60;
 
 /// Reads a duration. A day has 24 hours and a week has 7 days. Months and years have no fixed
-/// length, so they are errors.
+/// length, so they are errors. So are signs, commas and `1:30:00`: people read them in two ways.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    SpanParser::new()
-        .parse_span(text)
-        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
-        .and_then(Duration::try_from)
-        .map_err(|_| {
-            format!(
-                "{text:?} is not a duration such as \"90s\", \"15m\", \"2h\", \"7d\" or \"1h 30m\""
-            )
-        })
+    // The library has fewer nanoseconds than a ttl may have.
+    let nanoseconds = text.strip_suffix("ns").map(str::trim_end);
+    if let Some(nanoseconds) = nanoseconds
+        && nanoseconds.bytes().all(|digit| digit.is_ascii_digit())
+        && let Ok(nanoseconds) = nanoseconds.parse()
+    {
+        return Ok(Duration::from_nanos(nanoseconds));
+    }
+    let duration = match text.contains([',', '+', '-', ':']) {
+        true => None,
+        false => SpanParser::new()
+            .parse_span(text)
+            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+            .and_then(Duration::try_from)
+            .ok(),
+    };
+    duration.ok_or_else(|| {
+        format!("{text:?} is not a duration such as \"90s\", \"15m\", \"2h\", \"7d\" or \"1h 30m\"")
+    })
 }
 
 /// Writes a duration to the nanosecond, so that [`parse`] gives the same duration.

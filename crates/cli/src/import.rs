@@ -16,8 +16,8 @@ use crate::output::{self, Failure, Output};
 /// they are. Numbers, lists, dicts and other plain data become JSON, also as keys. Each ttl has
 /// been running since the file was saved.
 ///
-/// An entry that cannot be represented is skipped, with a message. If that leaves no entry, nothing
-/// is stored and the exit code is 1.
+/// An entry that cannot be represented is skipped, with a message, and the exit code is 1. If that
+/// leaves no entry, nothing is stored.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -46,10 +46,10 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     drop(progress);
 
     for skipped in &import.skipped {
-        output.note(format!(
+        output.failed(Failure::Said(format!(
             "{file}: skipped {:?}, which {}",
             skipped.key, skipped.reason
-        ));
+        )));
     }
     let (imported, expired, skipped) = (import.entries.len(), import.expired, import.skipped.len());
     if skipped > 0 && (args.strict || imported == 0) {

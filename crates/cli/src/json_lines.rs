@@ -9,9 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indicatif::ProgressBar;
 use larder_host::{Change, Entry, LiveEntry};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::{duration, output};
+
+/// Some editors put it at the beginning of a file in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The input of lines.
 #[derive(clap::Args)]
@@ -32,9 +37,21 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "ttl")]
     ttl: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remove: Option<String>,
+}
+
+/// Reads a ttl. The error for a number says how to write one.
+fn ttl<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(D::Error::custom(format!(
+            "\"ttl\" has to be a text such as \"90s\", not {other}"
+        ))),
+    }
 }
 
 /// The lines of an input, one at a time, without blank lines. A wrong line is an error that names
@@ -96,7 +113,11 @@ impl<T> Lines<T> {
             if read.map_err(|error| error.to_string())? == 0 {
                 return Ok(None);
             }
-            let line = self.line.trim_ascii();
+            let mut line = self.line.as_slice();
+            if self.number == 1 {
+                line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+            }
+            let line = line.trim_ascii();
             if line.is_empty() {
                 continue;
             }

@@ -133,14 +133,17 @@ impl Options {
     }
 }
 
-/// The folder for compiled components; none if the setting is empty, or the user has no home.
+/// The folder for compiled components; none if the setting is empty, or the user's home is missing.
 fn code_cache() -> Option<PathBuf> {
     let set = |name| env::var_os(name).map(PathBuf::from);
     if let Some(folder) = set("LARDER_CODE_CACHE") {
         return Some(folder).filter(|folder| !folder.as_os_str().is_empty());
     }
     let caches = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
-    let caches = caches.or_else(|| Some(env::home_dir()?.join(".cache")));
+    let caches = caches.or_else(|| {
+        let home = env::home_dir().filter(|home| home.is_dir())?;
+        Some(home.join(".cache"))
+    });
     let folder = caches?.join("larder");
     Some(folder).filter(|folder| folder.is_absolute())
 }

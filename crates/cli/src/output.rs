@@ -14,6 +14,8 @@ use serde::Serialize;
 pub enum Failure {
     /// For this reason, which the user has not read yet.
     Said(String),
+    /// Standard output takes no more, for this reason.
+    Unwritten(String),
     /// The reader of standard output is gone, as after `larder load big | head`.
     ReaderGone,
 }
@@ -23,7 +25,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::Said(format!("standard output: {error}")),
+            _ => Self::Unwritten(format!("standard output: {error}")),
         }
     }
 }
@@ -94,23 +96,23 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
-    /// A message that does not change the exit code.
-    pub fn note(&mut self, note: impl Display) {
-        // If standard error is gone too, nobody is left to read an error.
-        let _ = writeln!(io::stderr(), "larder: {}", printable(&note.to_string()));
-    }
-
     /// A failure after which the verb goes on with the rest. The exit code will be 1.
     pub fn failed(&mut self, failure: Failure) {
         self.incomplete = true;
-        if let Failure::Said(why) = failure {
-            self.note(why);
+        if let Failure::Said(why) | Failure::Unwritten(why) = failure {
+            // If standard error is gone too, nobody is left to read an error.
+            let _ = writeln!(io::stderr(), "larder: {}", printable(&why));
         }
     }
 
     /// Ends the command: writes the buffered results and the failure, and gives the exit code.
     pub fn finish(mut self, outcome: Result<(), Failure>) -> ExitCode {
-        for outcome in [self.flush(), outcome] {
+        // Standard output that failed once would fail again, with the same message.
+        let flushed = match &outcome {
+            Err(Failure::Unwritten(_) | Failure::ReaderGone) => Ok(()),
+            Err(Failure::Said(_)) | Ok(()) => self.flush(),
+        };
+        for outcome in [flushed, outcome] {
             if let Err(failure) = outcome {
                 self.failed(failure);
             }

@@ -10,7 +10,7 @@ use crate::store::Target;
 /// Each line is an object such as {"key": "user:1", "value": "Ada", "ttl": "90s"}. The value is
 /// text; for bytes, write "base64" instead of "value". The ttl is optional: a duration such as
 /// 500ms, 90s, 15m, 2h, 7d or 1h 30m. If a key comes twice, the last line counts. Blank lines are
-/// skipped. Without any line, the cache becomes empty.
+/// skipped. Without any line, nothing is stored, unless --allow-empty is given.
 ///
 /// All entries are stored together, after the last line. If one line is wrong, nothing is stored.
 /// There may be more entries than fit in memory.
@@ -22,6 +22,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     target: Target,
+    /// Empty the cache if there is no line, as a program that failed may write none
+    #[arg(long)]
+    allow_empty: bool,
 }
 
 pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Failure> {
@@ -30,6 +33,12 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let doing = format!("saving cache {cache:?}");
     let entries = args.target.input.open(&doing, Line::entry);
     let entries = entries.map_err(failure)?;
+    let mut entries = entries.peekable();
+    if entries.peek().is_none() && !args.allow_empty {
+        return Err(failure(
+            "there is no line; --allow-empty empties the cache".into(),
+        ));
+    }
     let storage = options.created().map_err(failure)?;
     let mut writer = storage.backend.write(cache);
     let mut lines = 0;

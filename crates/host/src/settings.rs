@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
+use std::{fs, io};
 
 use same_file::Handle;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -53,7 +54,7 @@ impl Settings {
 
     /// Whether the paths still lead to these folders.
     pub(crate) fn still_name(&self, folders: &[Handle]) -> bool {
-        let mut named = self.folders.iter().map(|(path, _)| Handle::from_path(path));
+        let mut named = self.folders.iter().map(|(path, _)| handle(path));
         folders
             .iter()
             .all(|folder| matches!(named.next(), Some(Ok(named)) if named == *folder))
@@ -68,7 +69,7 @@ impl Settings {
         wasi.envs(&self.environment);
         let mut handles = Vec::with_capacity(self.folders.len());
         for (path, guest) in &self.folders {
-            handles.push(Handle::from_path(path).map_err(|error| unopened(path, &error))?);
+            handles.push(handle(path).map_err(|error| unopened(path, &error))?);
             wasi.preopened_dir(path, guest, FsPerms::ReadWrite)
                 .map_err(|error| unopened(path, error.root_cause()))?;
         }
@@ -89,6 +90,14 @@ impl Settings {
             set(&mut wasi);
         }
         Ok((wasi.build(), handles))
+    }
+}
+
+/// Opens a folder. To open anything else could wait without end, as a named pipe does.
+fn handle(folder: &Path) -> io::Result<Handle> {
+    match fs::metadata(folder)?.is_dir() {
+        true => Handle::from_path(folder),
+        false => Err(io::ErrorKind::NotADirectory.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The options that every verb takes, and the environment that replaces them.
 
 use std::fs;
+use std::process::Command;
 
 use crate::place::{Place, ended, entries, fed, objects};
 
@@ -72,6 +73,8 @@ fn a_component_is_compiled_once_and_kept_for_its_user_unless_that_is_turned_off(
         Err(_) => 0,
     };
     run("LARDER_CODE_CACHE", "");
+    // A home that does not exist is not created.
+    run("XDG_CACHE_HOME", "");
     assert!(!place.path("home").exists());
     for _ in 0..2 {
         run("LARDER_CODE_CACHE", "code");
@@ -81,6 +84,7 @@ fn a_component_is_compiled_once_and_kept_for_its_user_unless_that_is_turned_off(
     run("XDG_CACHE_HOME", caches.to_str().expect("text"));
     assert_eq!(files("caches/larder"), 1);
     assert!(!place.path("home").exists());
+    fs::create_dir(place.path("home")).expect("a folder");
     // The variable counts only if it is a path from the root.
     run("XDG_CACHE_HOME", "caches");
     assert_eq!(files("home/.cache/larder"), 1);
@@ -120,6 +124,15 @@ fn a_folder_that_cannot_be_written_is_named_and_nothing_is_lost() {
     place
         .run(&["--dir", "file", "load", "a"])
         .failed(&["load of cache \"a\" in file: "]);
+
+    let made = Command::new("mkfifo").arg(place.path("pipe")).status();
+    assert!(made.expect("mkfifo runs").success());
+    for args in [
+        ["--dir", "pipe", "ls"].as_slice(),
+        &["--dir", "pipe", "load", "a"],
+    ] {
+        place.run(args).failed(&["in pipe: ", "not a directory"]);
+    }
 
     place.feed(&["save", "a"], entry).done();
     let read_only = place.path("larder-data");

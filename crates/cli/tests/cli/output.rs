@@ -70,8 +70,18 @@ fn output_that_cannot_be_written_is_an_error() {
             .stdout(full)
             .output()
             .expect("larder runs");
-        ended(output).failed(&["larder: standard output: "]);
+        let ended = ended(output);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        ended.failed(&["larder: standard output: "]);
     }
+    // More than the buffer holds, so that a write fails before the end.
+    place.save_many("many");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut load = place.command(&["load", "many"]);
+    let output = load.stdout(full.expect("a full device")).output();
+    let ended = ended(output.expect("larder runs"));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    ended.failed(&["larder: standard output: "]);
 }
 
 #[test]

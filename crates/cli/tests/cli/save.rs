@@ -49,8 +49,55 @@ fn save_replaces_what_the_cache_held() {
         place.run(&["load", "a"]).done(),
         "{\"key\":\"new\",\"value\":\"2\"}\n"
     );
-    place.feed(&["save", "a"], "").done();
+}
+
+#[test]
+fn an_input_without_a_line_empties_a_cache_only_if_that_is_allowed() {
+    let place = Place::new();
+    let entry = "{\"key\":\"k\",\"value\":\"v\"}\n";
+    place.feed(&["save", "a"], entry).done();
+    for empty in ["", "\n \n"] {
+        place.feed(&["save", "a"], empty).failed(&["--allow-empty"]);
+        place.write("empty.jsonl", empty);
+        place
+            .run(&["save", "a", "empty.jsonl"])
+            .failed(&["--allow-empty"]);
+    }
+    // A closed standard input is empty too.
+    place.run(&["save", "a"]).failed(&["--allow-empty"]);
+    assert_eq!(place.run(&["load", "a"]).done(), entry);
+    place.run(&["save", "new"]).failed(&["--allow-empty"]);
+    place.feed(&["save", "a", "--allow-empty"], "").done();
     assert_eq!(place.run(&["load", "a"]).done(), "");
+    place.feed(&["save", "a", "--allow-empty"], entry).done();
+    assert_eq!(place.run(&["load", "a"]).done(), entry);
+}
+
+#[test]
+fn a_byte_order_mark_at_the_beginning_is_skipped() {
+    let place = Place::new();
+    let lines = "{\"key\":\"k\",\"value\":\"v\"}\n";
+    let marked = format!("\u{feff}{lines}");
+    place.feed(&["save", "a"], &marked).done();
+    assert_eq!(place.run(&["load", "a"]).done(), lines);
+    place.feed(&["apply", "a"], &marked).done();
+    place
+        .feed(&["save", "a"], format!("{lines}{marked}"))
+        .failed(&["line 2: "]);
+}
+
+#[test]
+fn every_number_of_nanoseconds_is_a_ttl() {
+    let place = Place::new();
+    let written = format!("{}ns", u64::MAX);
+    let line = json!({"key": "k", "value": "v", "ttl": written}).to_string();
+    place.feed(&["save", "a"], line).done();
+    let loaded = by_key(&place.run(&["load", "a"]).done());
+    let left = ttl(&loaded[0]);
+    assert!(
+        left > Duration::from_nanos(u64::MAX) - Duration::from_secs(3600),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -159,7 +206,38 @@ fn a_line_that_is_not_acceptable_is_named_and_nothing_is_stored() {
             r#"{"key": "k", "value": "v", "ttl": "99999999999999999999s"}"#,
             "is not a duration",
         ),
-        (r#"{"key": "k", "value": "v", "ttl": 90}"#, "invalid type"),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "1,500ms"}"#,
+            "\"1,500ms\" is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "10,000m"}"#,
+            "\"10,000m\" is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "+5s"}"#,
+            "\"+5s\" is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "-0s"}"#,
+            "\"-0s\" is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "1:30:00"}"#,
+            "\"1:30:00\" is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "18446744073709551616ns"}"#,
+            "is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": "ns"}"#,
+            "\"ns\" is not a duration",
+        ),
+        (
+            r#"{"key": "k", "value": "v", "ttl": 90}"#,
+            "\"ttl\" has to be a text such as \"90s\", not 90",
+        ),
         (r#"{"key": "k", "value": 1}"#, "invalid type"),
         (
             r#"{"key": "k", "value": "v", "tll": "90s"}"#,

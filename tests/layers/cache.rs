@@ -16,7 +16,7 @@ use wasmtime::component::{Component, ResourceAny};
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         inline: "
             package test:cache;
             world caching { export larder:cache/cache@0.1.0; }

@@ -18,7 +18,7 @@ use wasmtime_wasi_keyvalue::{WasiKeyValue, WasiKeyValueCtx};
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         world: "larder:cache/keyvalue",
         additional_derives: [PartialEq],
     });

@@ -14,11 +14,22 @@ pub fn nanoseconds(time: Datetime) -> u64 {
     seconds.saturating_add(u64::from(time.nanoseconds))
 }
 
+/// How far in the future a stamp may lie, in nanoseconds. The clocks of two hosts may differ by as
+/// much, and a clock may be corrected by as much.
+const MOST_AHEAD: u64 = 60 * 1_000_000_000;
+
 /// The rest at `now` of a time to live that began at `saved_at`, all in nanoseconds. Returns none
-/// if nothing is left. A clock that was stepped back counts as stopped, so that no entry lives
-/// longer than its ttl.
+/// if nothing is left.
+///
+/// If `saved_at` is in the future, the clock was set back since, and nobody knows by how much. Up
+/// to a minute, no time has passed. Beyond that, nothing is left. So a step back lengthens no time
+/// to live by more than a minute.
 pub fn remaining(ttl: u64, saved_at: u64, now: u64) -> Option<u64> {
-    let elapsed = now.saturating_sub(saved_at);
+    let elapsed = match now.checked_sub(saved_at) {
+        Some(elapsed) => elapsed,
+        None if saved_at - now > MOST_AHEAD => return None,
+        None => 0,
+    };
     ttl.checked_sub(elapsed).filter(|remaining| *remaining > 0)
 }
 

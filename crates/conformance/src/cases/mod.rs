@@ -59,8 +59,10 @@ macro_rules! __cases {
                 "a ttl goes on when the machine boots again"
             an_entry_is_dropped_when_its_ttl_has_run_out []
                 "an entry is gone when its ttl is over, and not a nanosecond before"
-            a_wall_clock_set_back_never_lengthens_a_ttl []
-                "a wall clock that is set back never lengthens a ttl"
+            a_wall_clock_set_back_lengthens_no_ttl_by_more_than_the_step []
+                "a wall clock that is set back by less than a minute lengthens no ttl by more"
+            a_wall_clock_set_back_far_lengthens_no_ttl_by_more_than_a_minute []
+                "a wall clock that is set back by more than a minute lengthens no ttl by more than that"
             an_entry_with_a_ttl_of_zero_is_not_saved []
                 "an entry with a ttl of zero is not stored"
             the_longest_ttl_does_not_overflow []

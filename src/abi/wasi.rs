@@ -253,8 +253,8 @@ pub mod filesystem {
                 type_: type_of(FileType::from_raw_mode(stat.st_mode)),
                 size: u64::try_from(stat.st_size).map_err(|_| ErrorCode::Overflow)?,
                 data_modification_timestamp: written,
+                link_count: stat.st_nlink.into(),
                 // The storage does not use these.
-                link_count: 0,
                 data_access_timestamp: None,
                 status_change_timestamp: None,
             })

@@ -9,9 +9,9 @@ use crate::format::{self, Header, Kind, Source as _, Unreadable};
 
 use super::bytes::Bytes;
 use super::dir::{Dir, READ_BYTES};
-use super::durability::Durability;
 use super::listing::{Listing, file_name};
 use super::publish::{ATTEMPTS, MOST_UNSYNCED, busy};
+use super::settings::Durability;
 
 /// The open files of a cache, newest first. They can be read even if other writers supersede and
 /// delete them meanwhile.

@@ -9,8 +9,15 @@ use crate::abi::wasi::filesystem::types::{
 use crate::abi::wasi::random::random;
 use crate::clock::nanoseconds;
 
+use super::listing::TEMPORARY;
+use super::settings;
+
 /// How many bytes one call reads: wasmtime returns no more at once.
 pub const READ_BYTES: u64 = 64 * 1024;
+
+/// How many bytes one call writes at most. A host may trap a component that passes very much in one
+/// call: wasmtime allows 128 MiB.
+const WRITE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A directory. No name leads out of it: names are single path components, and links are never
 /// followed.
@@ -33,14 +40,24 @@ pub struct Listed {
 }
 
 impl Dir {
-    /// The directory that the host gave to the component.
+    /// The directory that the host gave to the component. If it gave several, the environment may
+    /// name one by the path that the host gave it; otherwise the first counts.
     pub fn root() -> Result<Dir, Error> {
-        let first = preopens::get_directories().into_iter().next();
-        let (root, _) = first.ok_or_else(|| {
-            let reason = "the component was given no directory to store in";
-            Error::Unavailable(reason.into())
-        })?;
-        Ok(Dir(root))
+        let mut given = preopens::get_directories().into_iter();
+        let Some(named) = settings::root() else {
+            let first = given.next().map(|(root, _)| Dir(root));
+            return first.ok_or_else(|| {
+                let reason = "the component was given no directory to store in";
+                Error::Unavailable(reason.into())
+            });
+        };
+        let found = given.find(|(_, path)| *path == named);
+        found.map(|(root, _)| Dir(root)).ok_or_else(|| {
+            let name = settings::ROOT;
+            let reason =
+                format!("{name} is `{named}`, and the host gave no directory by that path");
+            Error::InvalidArgument(reason)
+        })
     }
 
     /// The directory at a path, for a native program.
@@ -137,11 +154,33 @@ impl Dir {
             Ok(()) => Ok(Linked::Done),
             Err(ErrorCode::Exist) => Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
-            Err(ErrorCode::Unsupported | ErrorCode::NotPermitted | ErrorCode::TooManyLinks) => {
-                // The file system has no hard links.
-                self.rename(old, new)
-            }
+            // The file system has no hard links, or a rule forbids them.
+            Err(
+                ErrorCode::Unsupported
+                | ErrorCode::NotPermitted
+                | ErrorCode::TooManyLinks
+                | ErrorCode::Access
+                | ErrorCode::CrossDevice,
+            ) => self.rename(old, new),
+            // The link may be made nevertheless.
+            Err(ErrorCode::Io) if self.has_two_names(old) => Ok(Linked::Done),
+            // A host may hide the reason: wasmtime gives this code for ENOSYS and EXDEV too.
+            Err(ErrorCode::Io) if !self.can_link(old)? => self.rename(old, new),
             Err(code) => Err(error("publishing", new, code)),
+        }
+    }
+
+    fn has_two_names(&self, name: &str) -> bool {
+        let stat = self.0.stat_at(PathFlags::empty(), name);
+        stat.is_ok_and(|stat| stat.link_count > 1)
+    }
+
+    /// Whether a file can have a second name.
+    fn can_link(&self, name: &str) -> Result<bool, Error> {
+        let second = random_name(TEMPORARY);
+        match self.0.link_at(PathFlags::empty(), name, &self.0, &second) {
+            Ok(()) => self.remove(&second),
+            Err(_) => Ok(false),
         }
     }
 
@@ -282,7 +321,8 @@ impl File {
     pub fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
         let failed = |code| error("writing", &self.name, code);
         while !bytes.is_empty() {
-            let written = self.descriptor.write(bytes, offset).map_err(failed)?;
+            let piece = bytes.get(..WRITE_BYTES).unwrap_or(bytes);
+            let written = self.descriptor.write(piece, offset).map_err(failed)?;
             let rest = usize::try_from(written).ok().and_then(|n| bytes.get(n..));
             bytes = match rest {
                 Some(rest) if written > 0 => rest,

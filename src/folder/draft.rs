@@ -8,9 +8,9 @@ use crate::format::{BLOCKS, Batch, Encoder, Kind, LostKeys, Record, Sink};
 
 use super::bytes::Bytes;
 use super::dir::{Dir, File, Linked, random_name};
-use super::durability::Durability;
 use super::listing::{TEMPORARY, is_temporary};
 use super::publish::temporary;
+use super::settings::Durability;
 
 /// How many bytes are copied at once.
 const COPY_BYTES: u64 = 256 * 1024;

@@ -6,19 +6,19 @@ mod chain;
 mod compaction;
 mod dir;
 mod draft;
-mod durability;
 pub mod legacy;
 mod listing;
 mod publish;
+mod settings;
 
 pub use bytes::Bytes;
 pub use chain::{Chain, Published};
 pub use compaction::{files_to_compact, is_compaction_due};
 pub use dir::Dir;
 pub use draft::{Draft, Written};
-pub use durability::{Durability, durability};
 pub use listing::{DRAFT, Listing, TEMPORARY, file_name};
 pub use publish::{
     ATTEMPTS, MOST_COMPACTED, MOST_SUPERSEDED, MOST_UNSYNCED, Target, busy, delete_all,
     delete_superseded, publish, reap, settle, temporary,
 };
+pub use settings::{Durability, durability};

@@ -18,8 +18,8 @@ use crate::abi::Error;
 use crate::clock;
 
 use super::dir::{Dir, File, Linked, Modified};
-use super::durability::Durability;
 use super::listing::{Listing, TEMPORARY, file_name};
+use super::settings::Durability;
 
 /// A temporary is stale if it was not written for this long, in nanoseconds: its writer died. If
 /// its writer lives, the writer starts over. So the length affects only cost.

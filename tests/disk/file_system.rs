@@ -148,7 +148,15 @@ fn read_all(backend: &mut Instance) -> [Result<String, Error>; 5] {
 
 #[test]
 fn without_hard_links_a_rename_publishes() {
-    for code in [ErrorCode::Unsupported, ErrorCode::NotPermitted] {
+    for code in [
+        ErrorCode::Unsupported,
+        ErrorCode::NotPermitted,
+        ErrorCode::TooManyLinks,
+        ErrorCode::Access,
+        ErrorCode::CrossDevice,
+        // wasmtime's code for ENOSYS and EXDEV.
+        ErrorCode::Io,
+    ] {
         let s = Subject::disk();
         let mut backend = s.open();
         backend.faults().fail(When::call(Call::Link), code);
@@ -168,6 +176,46 @@ fn without_hard_links_a_rename_publishes() {
         backend.clear(CACHE).unwrap();
         assert_eq!(stored(&s), Values::new());
     }
+}
+
+#[test]
+fn a_link_that_fails_although_hard_links_work_is_no_reason_to_rename() {
+    let s = subject(Past::Saved);
+    let before = stored(&s);
+    let mut backend = s.open();
+    let link = When::call(Call::Link).ending(".larder");
+    backend.faults().fail(link, ErrorCode::Io);
+    let error = backend.save(CACHE, &new_entries()).unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert_eq!(count(&backend.faults().calls(), Call::Rename), 0);
+    assert_eq!(stored(&s), before);
+    assert_eq!(temporaries(&s), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn a_link_that_was_made_counts_even_if_the_host_says_that_it_failed() {
+    let s = subject(Past::Saved);
+    let mut backend = s.open();
+    let link = || When::call(Call::Link).nth(1);
+    let folder = s.folder().join(CACHE);
+    backend.faults().before(link(), move || {
+        let names = fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let (mut temporaries, mut versions) = (Vec::new(), 0);
+        for name in names {
+            match name.extension().and_then(OsStr::to_str) {
+                Some("tmp") => temporaries.push(name),
+                _ => versions += 1,
+            }
+        }
+        let next = folder.join(format!("{:020}.larder", versions + 1));
+        fs::hard_link(&temporaries[0], next).unwrap();
+    });
+    backend.faults().fail(link(), ErrorCode::Io);
+    backend.save(CACHE, &new_entries()).unwrap();
+    assert_eq!(backend.stat(CACHE).unwrap().version, 2);
+    assert_eq!(stored(&s).len(), new_entries().len());
 }
 
 #[test]

@@ -20,28 +20,33 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
             None if listed.is_dir => &listed.name,
             _ => continue,
         };
-        match Cache::new(root, name) {
-            Ok(cache) => match cache.open().and_then(|stored| holds_anything(&stored)) {
-                Ok(true) | Err(Error::TooLarge(_)) => {
-                    // A folder and a legacy file may belong to the same cache.
-                    if let Err(at) = names.binary_search_by(|other| other.as_str().cmp(name)) {
-                        names.insert(at, name.into());
-                    }
-                }
-                Ok(false) => {}
-                Err(error) => return Err(error),
-            },
-            Err(Error::InvalidName(_)) => {}
+        let cache = match Cache::new(root, name) {
+            Ok(cache) => cache,
+            Err(Error::InvalidName(_)) => continue,
             Err(error) => return Err(error),
+        };
+        match cache
+            .open()
+            .and_then(|stored| holds_anything(&cache, &stored))
+        {
+            // Such a folder belongs to others, as `lost+found` does.
+            Ok(false) | Err(Error::AccessDenied) => {}
+            // A call for this cache tells the error.
+            Ok(true) | Err(_) => {
+                // A folder and a legacy file may belong to the same cache.
+                if let Err(at) = names.binary_search_by(|other| other.as_str().cmp(name)) {
+                    names.insert(at, name.into());
+                }
+            }
         }
     }
     Ok(names)
 }
 
-fn holds_anything(stored: &Stored) -> Result<bool, Error> {
+fn holds_anything(cache: &Cache, stored: &Stored) -> Result<bool, Error> {
     match stored {
         Stored::Nothing => Ok(false),
-        Stored::Legacy(_) => Ok(true),
+        Stored::Legacy(bytes) => Ok(!legacy::decode(cache.name, bytes)?.is_empty()),
         Stored::Published(chain) => Ok(entries(chain)? > 0),
     }
 }

@@ -3,7 +3,7 @@
 //! A cache is a folder of immutable, versioned files. The rooms of this crate import only from
 //! rooms further down:
 //!
-//! - `store`, `bulk` and `inspect`: the operations;
+//! - `store`, `lookup`, `bulk` and `inspect`: the operations;
 //! - `records`: finds the records that count, across blocks and files;
 //! - `folder`: the files of one cache, how a file is published, and which of them make up the
 //!   cache;
@@ -19,17 +19,20 @@ mod coverage;
 mod folder;
 pub mod format;
 mod inspect;
+mod lookup;
 #[cfg(unix)]
 pub mod native;
 pub mod records;
 mod store;
 
 use abi::Error;
+use abi::bindings::exports::larder::cache::cache_atomics::{Condition, Guest as CacheAtomics};
 use abi::bindings::exports::larder::cache::cache_backend::Guest as CacheBackend;
 use abi::bindings::exports::larder::cache::cache_bulk::{Guest as CacheBulk, Reader, Writer};
 use abi::bindings::exports::larder::cache::cache_inspect::{
     CacheStat, Guest as CacheInspect, Report,
 };
+use abi::bindings::exports::larder::cache::cache_lookup::{Found, Guest as CacheLookup, Page};
 use abi::bindings::exports::larder::cache::cache_updates::{Change, Guest as CacheUpdates};
 use abi::bindings::exports::larder::cache::types::Entry;
 use folder::Dir;
@@ -54,7 +57,28 @@ impl CacheBackend for Disk {
 
 impl CacheUpdates for Disk {
     fn apply(cache: String, changes: Vec<Change>) -> Result<(), Error> {
-        Cache::new(&Dir::root()?, &cache)?.apply(&changes)
+        Cache::new(&Dir::root()?, &cache)?.apply(&[], &changes)?;
+        Ok(())
+    }
+}
+
+impl CacheLookup for Disk {
+    fn get_many(cache: String, keys: Vec<String>) -> Result<Vec<Option<Found>>, Error> {
+        lookup::get_many(&Cache::new(&Dir::root()?, &cache)?, &keys)
+    }
+
+    fn scan(cache: String, after: Option<String>, limit: u32) -> Result<Page, Error> {
+        lookup::scan(&Cache::new(&Dir::root()?, &cache)?, after.as_deref(), limit)
+    }
+}
+
+impl CacheAtomics for Disk {
+    fn apply_if(
+        cache: String,
+        conditions: Vec<Condition>,
+        changes: Vec<Change>,
+    ) -> Result<Vec<u32>, Error> {
+        Cache::new(&Dir::root()?, &cache)?.apply(&conditions, &changes)
     }
 }
 

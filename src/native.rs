@@ -38,7 +38,8 @@ impl Store {
 
     /// `cache-updates.apply`
     pub fn apply(&self, cache: &str, changes: &[Change]) -> Result<(), Error> {
-        Cache::new(&self.0, cache)?.apply(changes)
+        Cache::new(&self.0, cache)?.apply(&[], changes)?;
+        Ok(())
     }
 
     /// `cache-bulk.open-reader`

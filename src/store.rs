@@ -4,18 +4,21 @@ use std::iter;
 use std::rc::Rc;
 
 use crate::abi::Error;
+use crate::abi::bindings::exports::larder::cache::cache_atomics::Condition;
 use crate::abi::bindings::exports::larder::cache::cache_updates::Change;
 use crate::abi::bindings::exports::larder::cache::types::Entry;
 use crate::abi::lower::Contents;
-use crate::abi::memory::reserve;
+use crate::abi::memory::{buffer, reserve};
 use crate::abi::wasi::random::random::get_random_u64;
 use crate::clock::{self, Deadlines, wall_now};
 use crate::folder::{
     ATTEMPTS, Chain, Dir, Draft, Durability, Listing, MOST_COMPACTED, MOST_SUPERSEDED,
     MOST_UNSYNCED, Published, TEMPORARY, Target, Written, busy, delete_all, delete_superseded,
-    durability, files_to_compact, is_compaction_due, legacy, publish, reap, settle, temporary,
+    durability, files_to_compact, is_compaction_due, legacy, make_room, publish, reap, settle,
+    temporary,
 };
-use crate::format::{self, BLOCKS, Columns, Kind, LostKeys, Put, Record};
+use crate::format::{self, BLOCKS, Columns, Encoder, Kind, LostKeys, Put, Record, Sink};
+use crate::lookup::find;
 use crate::records::{Stream, last_occurrences};
 
 /// One cache of the store.
@@ -53,7 +56,7 @@ impl<'a> Cache<'a> {
         // sees the version at the second attempt.
         for _ in 0..2 {
             if let Some(folder) = self.root.open_dir(self.name)?
-                && let Some(chain) = Chain::open(&folder, self.durability)?
+                && let Some(chain) = Chain::open(&Rc::new(folder), self.durability)?
             {
                 return Ok(Stored::Published(chain));
             }
@@ -66,7 +69,7 @@ impl<'a> Cache<'a> {
 
     /// Opens the stored files, to read them block by block.
     pub fn stream(&self) -> Result<Stream, Error> {
-        let (files, cut_off) = self.files_of(self.open()?)?;
+        let (files, cut_off) = self.files()?;
         Ok(Stream::new(files, cut_off))
     }
 
@@ -96,7 +99,7 @@ impl<'a> Cache<'a> {
 
     /// Stores these entries as the whole cache.
     pub fn save(&self, entries: &[Entry]) -> Result<(), Error> {
-        reserve_to_write(entries.iter().map(put_record))?;
+        reserve(entries.len() as u64, 0)?;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.as_str()).collect();
         let last = last_occurrences(&keys, get_random_u64());
         let folder = self.folder()?;
@@ -117,15 +120,15 @@ impl<'a> Cache<'a> {
         Ok(())
     }
 
-    /// Makes these changes.
-    pub fn apply(&self, changes: &[Change]) -> Result<(), Error> {
+    /// Makes these changes, if all conditions hold. Returns the positions of the others.
+    pub fn apply(&self, conditions: &[Condition], changes: &[Change]) -> Result<Vec<u32>, Error> {
         if changes.is_empty() {
-            return Ok(());
+            return match conditions.is_empty() {
+                true => Ok(Vec::new()),
+                false => unmet(self.files()?, conditions),
+            };
         }
-        reserve_to_write(changes.iter().map(change_record))?;
-        let bytes: u64 = changes.iter().map(change_bytes).sum();
-        // The changes are encoded in memory, in a buffer that grows.
-        reserve(changes.len() as u64, bytes.saturating_mul(3))?;
+        reserve(changes.len() as u64, 0)?;
         let keys: Vec<_> = changes
             .iter()
             .map(|change| change_record(change).key)
@@ -134,7 +137,8 @@ impl<'a> Cache<'a> {
         let records = changes.iter().zip(last);
         let records = records.filter(|(_, last)| *last);
         let mut records = records.map(|(change, _)| change_record(change));
-        let (id, changes) = encoded(Kind::Changes { covers: 1 }, &mut records);
+        let size = size_of(changes.iter().map(change_record));
+        let (id, changes) = encoded(Kind::Changes { covers: 1 }, &mut records, size)?;
 
         let durability = match changes.len() as u64 > MOST_UNSYNCED {
             true => Durability::Full,
@@ -146,11 +150,14 @@ impl<'a> Cache<'a> {
             let listing = Listing::of(&folder)?;
             let base = match self.durability {
                 // The older files need not be read.
-                Durability::Full => match Chain::newest(&folder, &listing)? {
-                    // The newest version was superseded meanwhile.
-                    None if !listing.versions.is_empty() => continue,
-                    newest => newest,
-                },
+                Durability::Full if conditions.is_empty() => {
+                    match Chain::newest(&folder, &listing)? {
+                        // The newest version was superseded meanwhile.
+                        None if !listing.versions.is_empty() => continue,
+                        newest => newest,
+                    }
+                }
+                Durability::Full => Chain::open(&folder, self.durability)?,
                 Durability::Atomic => {
                     Chain::open(&folder, self.durability)?.filter(Chain::is_settled)
                 }
@@ -160,7 +167,15 @@ impl<'a> Cache<'a> {
                 if self.durability == Durability::Full {
                     settle(&folder, base.id())?;
                 }
-                let target = Target::OnTop(base.version());
+                let target = match conditions.is_empty() {
+                    true => Target::OnTop(base.version()),
+                    // Nothing may come between the look and the changes.
+                    false => Target::Only(base.version().saturating_add(1)),
+                };
+                let unmet = unmet((base.files, base.cut_off), conditions)?;
+                if !unmet.is_empty() {
+                    return Ok(unmet);
+                }
                 let published = publish(
                     &folder,
                     self.durability,
@@ -176,12 +191,18 @@ impl<'a> Cache<'a> {
                     // The changes are made, even if this fails. A later change tries again.
                     let _ = self.compact(&folder);
                 }
-                return Ok(());
+                return Ok(Vec::new());
             }
             // Changes cannot be published on top: nothing is stored, or nothing that survives a
             // power cut, or a foreign file is in the way. So a snapshot with these changes is
             // published instead.
-            let (mut files, cut_off) = self.files_of(self.open()?)?;
+            let (mut files, cut_off) = self.files()?;
+            if !conditions.is_empty() {
+                let unmet = unmet(self.files()?, conditions)?;
+                if !unmet.is_empty() {
+                    return Ok(unmet);
+                }
+            }
             files.insert(0, Published::in_memory(changes.clone()));
             let stream = Stream::new(files, cut_off);
             let Some(mut snapshot) = compacted(&folder, stream, Kind::Snapshot)? else {
@@ -190,7 +211,7 @@ impl<'a> Cache<'a> {
             let full = Durability::Full;
             let target = Target::Only(listing.next()?);
             if self.publish_snapshot(&folder, full, target, &mut snapshot)? {
-                return Ok(());
+                return Ok(Vec::new());
             }
         }
         Err(busy())
@@ -199,10 +220,17 @@ impl<'a> Cache<'a> {
     /// Removes everything.
     pub fn clear(&self) -> Result<(), Error> {
         let legacy = legacy::file_name(self.name);
-        if self.root.open_dir(self.name)?.is_none() && !self.root.has_file(&legacy)? {
+        if !self.has_folder()? && !self.root.has_file(&legacy)? {
             return Ok(());
         }
-        let folder = self.folder()?;
+        let folder = match self.folder() {
+            // The disk is full. There is no folder, so a legacy file is all that is stored.
+            Err(Error::NoSpace | Error::Unavailable(_)) if !self.has_folder()? => {
+                self.root.remove(&legacy)?;
+                return self.root.sync();
+            }
+            folder => folder?,
+        };
         let version = match self.open() {
             // With `atomic`, the snapshot may not be synced yet.
             Ok(Stored::Published(chain))
@@ -213,16 +241,20 @@ impl<'a> Cache<'a> {
             }
             Ok(Stored::Nothing) => 0,
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
-                let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty());
+                let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty(), (0, 0))?;
                 let full = Durability::Full;
-                let version = publish(
-                    &folder,
-                    self.durability,
-                    full,
-                    Target::Next,
-                    id,
-                    &mut || temporary(&folder, full, &|file| file.write(&empty, 0)),
-                );
+                let publish = |target| {
+                    let write = &mut || temporary(&folder, full, &|file| file.write(&empty, 0));
+                    publish(&folder, self.durability, full, target, id, write)
+                };
+                let version = match publish(Target::Next) {
+                    // The disk is full, and people clear caches to free it. If the call ends
+                    // here, the cache is empty nevertheless.
+                    Err(Error::NoSpace | Error::Unavailable(_)) => {
+                        publish(Target::From(make_room(&folder)?))
+                    }
+                    published => published,
+                };
                 version?.ok_or_else(busy)?
             }
             Err(error) => return Err(error),
@@ -234,6 +266,10 @@ impl<'a> Cache<'a> {
         }
         // An earlier clear may have removed the file without a sync.
         self.root.sync()
+    }
+
+    fn has_folder(&self) -> Result<bool, Error> {
+        Ok(self.root.open_dir(self.name)?.is_some())
     }
 
     /// Opens the folder of the cache, and creates it if necessary.
@@ -255,10 +291,10 @@ impl<'a> Cache<'a> {
         Err(busy())
     }
 
-    /// The stored files, from the newest to the oldest, and the number of entries that are cut off
-    /// from them.
-    fn files_of(&self, stored: Stored) -> Result<(Vec<Published>, u64), Error> {
-        match stored {
+    /// Opens the stored files, from the newest to the oldest. Also returns the number of entries
+    /// that are cut off from them.
+    pub fn files(&self) -> Result<(Vec<Published>, u64), Error> {
+        match self.open()? {
             Stored::Nothing => Ok((Vec::new(), 0)),
             Stored::Legacy(bytes) => {
                 let entries = legacy::decode(self.name, &bytes)?;
@@ -267,8 +303,9 @@ impl<'a> Cache<'a> {
                 let records = entries.iter().zip(last).filter(|(_, last)| *last);
                 let records = records.map(|(entry, _)| put(entry.key, entry.value, entry.ttl));
                 let mut records = records.filter(|record| record.put.is_some());
+                let size = (entries.len() as u64, bytes.len() as u64);
                 // Such a file does not say when it was saved.
-                let (_, snapshot) = encoded(Kind::Snapshot, &mut records);
+                let (_, snapshot) = encoded(Kind::Snapshot, &mut records, size)?;
                 Ok((vec![Published::in_memory(snapshot)], 0))
             }
             Stored::Published(chain) => {
@@ -373,15 +410,26 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// Reserves memory for writing these records.
-fn reserve_to_write<'a>(records: impl Iterator<Item = Record<'a>>) -> Result<(), Error> {
-    let (count, largest) = records.fold((0, 0), |(count, largest), record| {
-        let value = record.put.map_or(0, |put| put.value.len());
-        (count + 1, (record.key.len() + value).max(largest))
+/// The positions of the conditions that do not hold.
+fn unmet(
+    (files, cut_off): (Vec<Published>, u64),
+    conditions: &[Condition],
+) -> Result<Vec<u32>, Error> {
+    let keys: Vec<_> = conditions.iter().map(|one| one.key.as_str()).collect();
+    let found = find(files, cut_off, &keys)?;
+    let unmet = (0..).zip(conditions.iter().zip(found));
+    let unmet = unmet.filter(|(_, (condition, found))| {
+        found.as_ref().map(|found| &found.value) != condition.value.as_ref()
     });
-    // A block is gathered, encoded, and copied to the output. Each buffer exists twice while it
-    // grows.
-    Ok(reserve(count, 6 * largest as u64)?)
+    Ok(unmet.map(|(position, _)| position).collect())
+}
+
+/// How many records there are, and how many bytes their keys and values take together.
+fn size_of<'a>(records: impl Iterator<Item = Record<'a>>) -> (u64, u64) {
+    records.fold((0, 0), |(count, bytes), record| {
+        let value = record.put.map_or(0, |put| put.value.len());
+        (count + 1, bytes + (record.key.len() + value) as u64)
+    })
 }
 
 /// Writes the merged records of a stream to one file, as of now. Returns none if the file would
@@ -407,19 +455,23 @@ fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<
     draft.finish(now, &lost.keys, lost.unknown).map(Some)
 }
 
-/// A file of these records in memory, with its id.
-fn encoded<'a>(kind: Kind, records: &mut dyn Iterator<Item = Record<'a>>) -> (u64, Vec<u8>) {
-    let id = get_random_u64();
-    let file = format::encode(
-        id,
-        kind,
-        wall_now(),
-        records,
-        &LostKeys::default(),
-        0,
-        BLOCKS,
-    );
-    (id, file)
+/// A file of these records in memory, with its id. `size` is what [`size_of`] gives, or more.
+fn encoded<'a>(
+    kind: Kind,
+    records: &mut dyn Iterator<Item = Record<'a>>,
+    size: (u64, u64),
+) -> Result<(u64, Rc<Vec<u8>>), Error> {
+    let (count, bytes) = size;
+    let mut file = buffer(format::encoded_size(count, bytes))?;
+    // The largest record is copied once more, into a buffer that grows.
+    reserve(count, bytes.saturating_mul(2))?;
+    let mut encoder = Encoder::new(get_random_u64(), kind, BLOCKS);
+    let (id, sink): (u64, &mut dyn Sink<Error>) = (encoder.id(), &mut file);
+    for record in records {
+        encoder.push(record, sink)?;
+    }
+    encoder.finish(wall_now(), &LostKeys::default(), 0, sink)?;
+    Ok((id, Rc::new(file)))
 }
 
 /// The record as of `now`, if its time to live began at `saved_at`. An expired record becomes a
@@ -446,13 +498,6 @@ fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
 
 fn put_record(entry: &Entry) -> Record<'_> {
     put(&entry.key, &entry.value, entry.ttl)
-}
-
-fn change_bytes(change: &Change) -> u64 {
-    match change {
-        Change::Put(entry) => (entry.key.len() + entry.value.len()) as u64,
-        Change::Remove(key) => key.len() as u64,
-    }
 }
 
 fn change_record(change: &Change) -> Record<'_> {

@@ -3,7 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use larder_conformance::contract::{
-    Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report, batch, entries,
+    Batch, CacheStat, Change, Condition, Contents, Entry, Error, Found, LiveBatch, Page, Report,
+    batch, entries,
 };
 use larder_conformance::{self as conformance, Functions, Instance as _, Reader, Writer};
 use wasmtime::Store;
@@ -291,6 +292,33 @@ impl conformance::Instance for Instance {
     fn apply(&mut self, cache: &str, changes: &[Change]) -> Result<(), Error> {
         let outcome = self.try_apply(cache, changes);
         self.untrapped("apply", outcome)
+    }
+
+    fn get_many(&mut self, cache: &str, keys: &[&str]) -> Result<Vec<Option<Found>>, Error> {
+        self.faults.start_record("get-many", cache);
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let lookup = self.functions.lookup();
+        let outcome = lookup.call_get_many(&mut self.store, cache, &keys);
+        self.untrapped("get-many", outcome)
+    }
+
+    fn scan(&mut self, cache: &str, after: Option<&str>, limit: u32) -> Result<Page, Error> {
+        self.faults.start_record("scan", cache);
+        let lookup = self.functions.lookup();
+        let outcome = lookup.call_scan(&mut self.store, cache, after, limit);
+        self.untrapped("scan", outcome)
+    }
+
+    fn apply_if(
+        &mut self,
+        cache: &str,
+        conditions: &[Condition],
+        changes: &[Change],
+    ) -> Result<Vec<u32>, Error> {
+        self.faults.start_record("apply-if", cache);
+        let atomics = self.functions.atomics();
+        let outcome = atomics.call_apply_if(&mut self.store, cache, conditions, changes);
+        self.untrapped("apply-if", outcome)
     }
 
     fn open_reader(&mut self, cache: &str) -> Result<Reader, Error> {

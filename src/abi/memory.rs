@@ -31,6 +31,18 @@ pub fn reserve_in(buffer: &mut Vec<u8>, bytes: u64) -> Result<(), Error> {
     }
 }
 
+/// Appends an item to a list.
+pub fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), TooLarge> {
+    if list.len() == list.capacity() {
+        let needed = (list.len() as u64).saturating_mul(size_of::<T>() as u64);
+        list.try_reserve(1).map_err(|_| TooLarge(needed))?;
+        // The list must not take memory that others need meanwhile.
+        reserve(0, 0)?;
+    }
+    list.push(item);
+    Ok(())
+}
+
 /// How many bytes a record takes at most besides its own: in two lists, a set of keys, an index,
 /// and two allocations.
 const PER_RECORD: u64 = 160;

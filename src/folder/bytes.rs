@@ -6,7 +6,8 @@ use crate::abi::Error;
 use crate::abi::memory::reserve;
 use crate::format::Source;
 
-use super::dir::File;
+use super::dir::{Dir, File};
+use super::publish::busy;
 
 /// The bytes of a file, shared by all that read it.
 #[derive(Clone)]
@@ -19,14 +20,30 @@ pub struct Bytes {
 enum Held {
     Memory(Rc<Vec<u8>>),
     File(Rc<File>),
+    /// A file that is opened for each read.
+    Name(Rc<Dir>, String),
 }
 
 impl Bytes {
     /// Takes bytes that are in memory.
-    pub fn in_memory(bytes: Vec<u8>) -> Bytes {
+    pub fn in_memory(bytes: Rc<Vec<u8>>) -> Bytes {
         Bytes {
             size: bytes.len() as u64,
-            held: Held::Memory(Rc::new(bytes)),
+            held: Held::Memory(bytes),
+        }
+    }
+
+    /// Whether the bytes are in a file that is open.
+    pub fn is_open(&self) -> bool {
+        matches!(self.held, Held::File(_))
+    }
+
+    /// Takes the bytes of a published file of this size. It is opened for each read, so it must not
+    /// be deleted meanwhile.
+    pub fn in_folder(folder: Rc<Dir>, name: String, size: u64) -> Bytes {
+        Bytes {
+            size,
+            held: Held::Name(folder, name),
         }
     }
 
@@ -53,6 +70,10 @@ impl Source for Bytes {
                 Ok(bytes)
             }
             Held::File(file) => file.read(offset, end.min(self.size)),
+            Held::Name(folder, name) => {
+                let file = folder.open(name)?.ok_or_else(busy)?;
+                file.read(offset, end.min(self.size))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::abi::Error;
+use crate::abi::memory::push;
 use crate::format::{self, Header, Kind, Source as _, Unreadable};
 
 use super::bytes::Bytes;
@@ -13,11 +14,16 @@ use super::listing::{Listing, file_name};
 use super::publish::{ATTEMPTS, MOST_UNSYNCED, busy};
 use super::settings::Durability;
 
-/// The open files of a cache, newest first. They can be read even if other writers supersede and
-/// delete them meanwhile.
+/// How many files of a chain stay open. A process may have 1024 open files, and often fewer.
+const MOST_OPEN: usize = 64;
+
+/// The files of a cache, newest first. They can be read even if other writers supersede and
+/// delete them meanwhile. Only large files beyond [`MOST_OPEN`] cannot: reading one that was deleted
+/// fails.
 pub struct Chain {
     /// The files.
     pub files: Vec<Published>,
+    open_files: usize,
     /// The chain begins at the newest version, and the name of the next version is free. Changes
     /// may then be published on top of it.
     pub is_on_top: bool,
@@ -57,7 +63,7 @@ impl Chain {
     ///
     /// With durability `atomic`, a power cut may leave the newest versions torn. Then the newest
     /// intact chain counts. A damaged chain is read only if no chain is intact.
-    pub fn open(folder: &Dir, durability: Durability) -> Result<Option<Chain>, Error> {
+    pub fn open(folder: &Rc<Dir>, durability: Durability) -> Result<Option<Chain>, Error> {
         let mut before = Listing::of(folder)?;
         for attempt in 0..ATTEMPTS {
             let chain = match durability {
@@ -82,7 +88,7 @@ impl Chain {
 
     /// Opens only the newest file, for a writer that builds on it. Returns none if there is no
     /// file, or if the file disappeared meanwhile.
-    pub fn newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+    pub fn newest(folder: &Rc<Dir>, listing: &Listing) -> Result<Option<Chain>, Error> {
         let Some(newest) = listing.versions.last() else {
             return Ok(None);
         };
@@ -92,14 +98,14 @@ impl Chain {
     }
 
     /// Returns none if there is no file, or if a file disappeared meanwhile.
-    fn of_newest(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+    fn of_newest(folder: &Rc<Dir>, listing: &Listing) -> Result<Option<Chain>, Error> {
         match listing.versions.last() {
             Some(newest) => Chain::from(folder, listing, *newest),
             None => Ok(None),
         }
     }
 
-    fn of_newest_whole(folder: &Dir, listing: &Listing) -> Result<Option<Chain>, Error> {
+    fn of_newest_whole(folder: &Rc<Dir>, listing: &Listing) -> Result<Option<Chain>, Error> {
         // Versions whose chain is known to be torn. So each file is read only once.
         let mut torn = BTreeSet::new();
         for version in listing.versions.iter().rev() {
@@ -136,7 +142,7 @@ impl Chain {
         Chain::of_newest(folder, listing)
     }
 
-    fn from(folder: &Dir, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
+    fn from(folder: &Rc<Dir>, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
         let mut chain = Chain::at(listing, newest);
         let mut next = Next::File(newest);
         while let Next::File(version) = next {
@@ -155,6 +161,7 @@ impl Chain {
     fn at(listing: &Listing, newest: u64) -> Chain {
         Chain {
             files: Vec::new(),
+            open_files: 0,
             is_on_top: listing.is_on_top(newest),
             cut_off: 0,
             unusable: Vec::new(),
@@ -164,15 +171,17 @@ impl Chain {
     /// Opens the next older file. Returns none if it is gone.
     fn open_file(
         &mut self,
-        folder: &Dir,
+        folder: &Rc<Dir>,
         listing: &Listing,
         version: u64,
     ) -> Result<Option<&Published>, Error> {
-        let Some(mut published) = Published::open(folder, version)? else {
+        let stays_open = self.open_files < MOST_OPEN;
+        let Some(mut published) = Published::open(folder, version, stays_open)? else {
             return Ok(None);
         };
         published.is_synced = published.is_always_synced(listing);
-        self.files.push(published);
+        self.open_files += usize::from(published.bytes.is_open());
+        push(&mut self.files, published)?;
         Ok(self.files.last())
     }
 
@@ -231,10 +240,10 @@ impl Chain {
 }
 
 /// The number of entries that the files before a version claim to hold.
-fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, Error> {
+fn older_entries(folder: &Rc<Dir>, listing: &Listing, version: u64) -> Result<u64, Error> {
     let mut entries: u64 = 0;
     for older in listing.versions.range(..version) {
-        let file = Published::open(folder, *older)?;
+        let file = Published::open(folder, *older, false)?;
         if let Some(Ok(header)) = file.map(|file| file.header) {
             entries = entries.saturating_add(header.puts);
         }
@@ -244,7 +253,7 @@ fn older_entries(folder: &Dir, listing: &Listing, version: u64) -> Result<u64, E
 
 impl Published {
     /// A file in memory that is not published.
-    pub fn in_memory(bytes: Vec<u8>) -> Published {
+    pub fn in_memory(bytes: Rc<Vec<u8>>) -> Published {
         Published {
             version: 0,
             header: format::decode_head(&bytes),
@@ -254,14 +263,16 @@ impl Published {
     }
 
     /// Opens a version. Returns none if it is gone.
-    fn open(folder: &Dir, version: u64) -> Result<Option<Published>, Error> {
-        let Some(file) = folder.open(&file_name(version))? else {
+    fn open(folder: &Rc<Dir>, version: u64, stays_open: bool) -> Result<Option<Published>, Error> {
+        let name = file_name(version);
+        let Some(file) = folder.open(&name)? else {
             return Ok(None);
         };
         let size = file.size()?;
         let bytes = match size <= READ_BYTES {
-            true => Bytes::in_memory(file.read(0, size)?),
-            false => Bytes::in_file(Rc::new(file), size),
+            true => Bytes::in_memory(Rc::new(file.read(0, size)?)),
+            false if stays_open => Bytes::in_file(Rc::new(file), size),
+            false => Bytes::in_folder(folder.clone(), name, size),
         };
         Ok(Some(Published {
             version,

@@ -1,7 +1,7 @@
 //! Directories and files. Only this file calls the file system.
 
 use crate::abi::Error;
-use crate::abi::memory::{buffer, reserve, reserve_in};
+use crate::abi::memory::{buffer, push, reserve, reserve_in};
 use crate::abi::wasi::filesystem::preopens;
 use crate::abi::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
@@ -21,7 +21,11 @@ const WRITE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A directory. No name leads out of it: names are single path components, and links are never
 /// followed.
-pub struct Dir(Descriptor);
+pub struct Dir {
+    descriptor: Descriptor,
+    /// The name of the directory, for messages.
+    name: String,
+}
 
 /// An open file.
 pub struct File {
@@ -45,14 +49,14 @@ impl Dir {
     pub fn root() -> Result<Dir, Error> {
         let mut given = preopens::get_directories().into_iter();
         let Some(named) = settings::root() else {
-            let first = given.next().map(|(root, _)| Dir(root));
+            let first = given.next().map(Dir::given);
             return first.ok_or_else(|| {
                 let reason = "the component was given no directory to store in";
                 Error::Unavailable(reason.into())
             });
         };
         let found = given.find(|(_, path)| *path == named);
-        found.map(|(root, _)| Dir(root)).ok_or_else(|| {
+        found.map(Dir::given).ok_or_else(|| {
             let name = settings::ROOT;
             let reason =
                 format!("{name} is `{named}`, and the host gave no directory by that path");
@@ -63,24 +67,44 @@ impl Dir {
     /// The directory at a path, for a native program.
     #[cfg(unix)]
     pub fn at(path: &std::path::Path) -> Result<Dir, Error> {
-        Descriptor::directory(path)
-            .map(Dir)
-            .map_err(|code| error("opening the folder", &path.display().to_string(), code))
+        let name = path.display().to_string();
+        match Descriptor::directory(path) {
+            Ok(descriptor) => Ok(Dir { descriptor, name }),
+            Err(code) => Err(error("opening the folder", &name, code)),
+        }
+    }
+
+    fn given((descriptor, name): (Descriptor, String)) -> Dir {
+        Dir { descriptor, name }
     }
 
     /// Lists the directory. Files that appear or disappear meanwhile may be missing. Names that are
     /// not UTF-8 do not belong to Larder and are left out.
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
-        let failed = |code| error("listing", "the folder", code);
-        let stream = self.0.read_directory().map_err(failed)?;
+        let failed = |code| error("listing the folder", &self.name, code);
+        let stream = self.descriptor.read_directory().map_err(failed)?;
         let mut listed = Vec::new();
         loop {
             match stream.read_directory_entry() {
-                Ok(Some(entry)) => listed.push(Listed {
-                    name: entry.name,
-                    is_file: entry.type_ == DescriptorType::RegularFile,
-                    is_dir: entry.type_ == DescriptorType::Directory,
-                }),
+                Ok(Some(entry)) => {
+                    if listed.len() == listed.capacity() {
+                        // The host puts the next names into memory without asking.
+                        reserve(listed.len() as u64, 0)?;
+                    }
+                    let (is_file, is_dir) = (
+                        entry.type_ == DescriptorType::RegularFile,
+                        entry.type_ == DescriptorType::Directory,
+                    );
+                    let name = entry.name;
+                    push(
+                        &mut listed,
+                        Listed {
+                            name,
+                            is_file,
+                            is_dir,
+                        },
+                    )?;
+                }
                 Ok(None) => return Ok(listed),
                 // The file disappeared while the host looked at it.
                 Err(ErrorCode::NoEntry | ErrorCode::IllegalByteSequence) => {}
@@ -100,19 +124,24 @@ impl Dir {
         }
         let open = |flags| {
             let directory = OpenFlags::DIRECTORY;
-            self.0.open_at(PathFlags::empty(), name, directory, flags)
+            self.descriptor
+                .open_at(PathFlags::empty(), name, directory, flags)
         };
         let opened = match open(DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY) {
             // The host may allow the component only to read.
             Err(ErrorCode::ReadOnly | ErrorCode::NotPermitted) => open(DescriptorFlags::READ),
             opened => opened,
         };
-        found(opened).map(|dir| dir.map(Dir)).map_err(failed)
+        let opened = found(opened).map_err(failed)?;
+        Ok(opened.map(|descriptor| Dir {
+            descriptor,
+            name: name.into(),
+        }))
     }
 
     /// Creates a directory in this one, unless it exists.
     pub fn create_dir(&self, name: &str) -> Result<(), Error> {
-        match self.0.create_directory_at(name) {
+        match self.descriptor.create_directory_at(name) {
             Ok(()) | Err(ErrorCode::Exist) => Ok(()),
             Err(code) => Err(error("creating the folder", name, code)),
         }
@@ -120,7 +149,7 @@ impl Dir {
 
     /// Opens a file for reading. Returns none if the name does not exist.
     pub fn open(&self, name: &str) -> Result<Option<File>, Error> {
-        let opened = self.0.open_at(
+        let opened = self.descriptor.open_at(
             PathFlags::empty(),
             name,
             OpenFlags::empty(),
@@ -136,7 +165,7 @@ impl Dir {
     /// Creates a file for writing and reading. Its name is random and ends with `suffix`.
     pub fn create(&self, suffix: &str) -> Result<File, Error> {
         let name = random_name(suffix);
-        let created = self.0.open_at(
+        let created = self.descriptor.open_at(
             PathFlags::empty(),
             &name,
             OpenFlags::CREATE | OpenFlags::EXCLUSIVE,
@@ -150,7 +179,10 @@ impl Dir {
 
     /// Gives a file a second name, if that name is free.
     pub fn link(&self, old: &str, new: &str) -> Result<Linked, Error> {
-        match self.0.link_at(PathFlags::empty(), old, &self.0, new) {
+        match self
+            .descriptor
+            .link_at(PathFlags::empty(), old, &self.descriptor, new)
+        {
             Ok(()) => Ok(Linked::Done),
             Err(ErrorCode::Exist) => Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
@@ -171,14 +203,17 @@ impl Dir {
     }
 
     fn has_two_names(&self, name: &str) -> bool {
-        let stat = self.0.stat_at(PathFlags::empty(), name);
+        let stat = self.descriptor.stat_at(PathFlags::empty(), name);
         stat.is_ok_and(|stat| stat.link_count > 1)
     }
 
     /// Whether a file can have a second name.
     fn can_link(&self, name: &str) -> Result<bool, Error> {
         let second = random_name(TEMPORARY);
-        match self.0.link_at(PathFlags::empty(), name, &self.0, &second) {
+        match self
+            .descriptor
+            .link_at(PathFlags::empty(), name, &self.descriptor, &second)
+        {
             Ok(()) => self.remove(&second),
             Err(_) => Ok(false),
         }
@@ -187,12 +222,12 @@ impl Dir {
     /// Gives a file a new name, if that name is free. Another writer may take the name between the
     /// check and the rename; then its file is overwritten.
     pub fn rename(&self, old: &str, new: &str) -> Result<Linked, Error> {
-        match self.0.stat_at(PathFlags::empty(), new) {
+        match self.descriptor.stat_at(PathFlags::empty(), new) {
             Ok(_) => return Ok(Linked::Taken),
             Err(ErrorCode::NoEntry) => {}
             Err(code) => return Err(error("looking for", new, code)),
         }
-        match self.0.rename_at(old, &self.0, new) {
+        match self.descriptor.rename_at(old, &self.descriptor, new) {
             Ok(()) => Ok(Linked::Done),
             Err(ErrorCode::NoEntry) => Ok(Linked::Gone),
             Err(code) => Err(error("publishing", new, code)),
@@ -201,7 +236,7 @@ impl Dir {
 
     /// Removes a file. Returns false if there is none.
     pub fn remove(&self, name: &str) -> Result<bool, Error> {
-        match self.0.unlink_file_at(name) {
+        match self.descriptor.unlink_file_at(name) {
             Ok(()) => Ok(true),
             Err(ErrorCode::NoEntry) => Ok(false),
             Err(code) => Err(error("removing", name, code)),
@@ -227,15 +262,15 @@ impl Dir {
     }
 
     fn stat(&self, name: &str) -> Result<Option<DescriptorStat>, Error> {
-        found(self.0.stat_at(PathFlags::empty(), name))
+        found(self.descriptor.stat_at(PathFlags::empty(), name))
             .map_err(|code| error("looking at", name, code))
     }
 
     /// Syncs the names in the directory, if the host and its file system can sync them.
     pub fn sync(&self) -> Result<(), Error> {
-        match self.0.sync() {
+        match self.descriptor.sync() {
             Ok(()) | Err(ErrorCode::Unsupported | ErrorCode::Invalid) => Ok(()),
-            Err(code) => Err(error("syncing", "the folder", code)),
+            Err(code) => Err(error("syncing the folder", &self.name, code)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::abi::Error;
+use crate::abi::memory::reserve;
 use crate::abi::wasi::random::random::get_random_u64;
 use crate::format::{BLOCKS, Batch, Encoder, Kind, LostKeys, Record, Sink};
 
@@ -11,6 +12,9 @@ use super::dir::{Dir, File, Linked, random_name};
 use super::listing::{TEMPORARY, is_temporary};
 use super::publish::temporary;
 use super::settings::Durability;
+
+/// A larger record needs memory that is not certain to be there.
+const LARGE: usize = 256 * 1024;
 
 /// How many bytes are copied at once.
 const COPY_BYTES: u64 = 256 * 1024;
@@ -64,6 +68,10 @@ impl Draft {
 
     /// Adds a record.
     pub fn push(&mut self, record: Record) -> Result<(), Error> {
+        if record.bytes() > LARGE {
+            // The record is copied once, into a buffer that grows.
+            reserve(0, 2 * record.bytes() as u64)?;
+        }
         self.encoder.push(record, &mut self.file)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::abi::Error;
+use crate::abi::memory::reserve;
 
 use super::dir::Dir;
 
@@ -33,7 +34,9 @@ impl Listing {
     /// Lists the folder of a cache.
     pub fn of(folder: &Dir) -> Result<Listing, Error> {
         let mut listing = Listing::default();
-        for listed in folder.list()? {
+        let names = folder.list()?;
+        reserve(names.len() as u64, 0)?;
+        for listed in names {
             if let Some(version) = version_of(&listed.name) {
                 listing.highest = listing.highest.max(version);
                 if listed.is_file {

@@ -19,6 +19,6 @@ pub use draft::{Draft, Written};
 pub use listing::{DRAFT, Listing, TEMPORARY, file_name};
 pub use publish::{
     ATTEMPTS, MOST_COMPACTED, MOST_SUPERSEDED, MOST_UNSYNCED, Target, busy, delete_all,
-    delete_superseded, publish, reap, settle, temporary,
+    delete_superseded, make_room, publish, reap, settle, temporary,
 };
 pub use settings::{Durability, durability};

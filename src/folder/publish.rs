@@ -25,6 +25,10 @@ use super::settings::Durability;
 /// its writer lives, the writer starts over. So the length affects only cost.
 const STALE_AFTER: u64 = 600 * 1_000_000_000;
 
+/// A stale temporary that cannot be deleted counts as deleted after this long, in nanoseconds.
+/// Otherwise superseded versions would pile up for ever.
+const DEAD_AFTER: u64 = 24 * 3600 * 1_000_000_000;
+
 /// How many superseded snapshots may wait for a moment without other writers, or for a write that
 /// syncs.
 pub const MOST_SUPERSEDED: usize = 8;
@@ -62,6 +66,8 @@ pub fn temporary(
 pub enum Target {
     /// The next version, with any number. For a file that builds on no other file.
     Next,
+    /// The next version, with this number or a higher one. For a file that builds on no other file.
+    From(u64),
     /// The next version, directly after a published version. For changes. The version given is
     /// settled.
     OnTop(u64),
@@ -128,9 +134,13 @@ enum Link {
 fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> Result<Link, Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
-        let version = listing.next()?;
+        let mut version = listing.next()?;
         let fits = match target {
             Target::Next => true,
+            Target::From(least) => {
+                version = version.max(least);
+                true
+            }
             // With `atomic`, a version that was published since may be torn.
             Target::OnTop(settled) => {
                 listing.versions.contains(&listing.highest)
@@ -167,13 +177,14 @@ pub fn busy() -> Error {
 }
 
 /// Deletes temporaries and drafts whose writers died. Returns the temporaries whose writers may be
-/// at work. Temporaries that cannot be examined or deleted count among them.
+/// at work. Temporaries that cannot be examined or deleted count among them for a day.
 pub fn reap<'a>(folder: &Dir, listing: &'a Listing) -> Vec<&'a String> {
     let is_gone = |name: &&String| match folder.modified(name) {
-        Ok(Modified::At(time)) if time.abs_diff(clock::wall_now()) >= STALE_AFTER => {
-            folder.remove(name).is_ok()
+        Ok(Modified::At(time)) => {
+            let age = time.abs_diff(clock::wall_now());
+            age >= STALE_AFTER && (folder.remove(name).is_ok() || age >= DEAD_AFTER)
         }
-        Ok(Modified::At(_) | Modified::Unknown) | Err(_) => false,
+        Ok(Modified::Unknown) | Err(_) => false,
         Ok(Modified::Gone) => true,
     };
     for draft in &listing.drafts {
@@ -196,27 +207,48 @@ pub fn delete_superseded(folder: &Dir, base: u64, version: u64, most: usize) -> 
             folder.remove(temporary)?;
         }
     }
-    if writing.is_empty() {
-        for version in superseded {
-            folder.remove(&file_name(version))?;
-        }
+    match writing.is_empty() {
+        true => remove_versions(folder, superseded),
+        false => Ok(()),
+    }
+}
+
+/// Removes versions, oldest first, and stops at the first failure. So a version that exists was
+/// never superseded by a version that is gone.
+fn remove_versions(folder: &Dir, versions: impl IntoIterator<Item = u64>) -> Result<(), Error> {
+    for version in versions {
+        folder.remove(&file_name(version))?;
     }
     Ok(())
+}
+
+/// Removes all temporaries and drafts. One that cannot be removed does not protect the others.
+fn remove_unpublished(folder: &Dir, listing: &Listing) -> Result<(), Error> {
+    let unpublished = listing.temporaries.iter().chain(&listing.drafts);
+    unpublished.fold(Ok(()), |outcome, name| {
+        let removed = folder.remove(name);
+        outcome.and(removed.map(drop))
+    })
 }
 
 /// Deletes every version before `version`, and all temporaries and drafts of all writers.
 pub fn delete_all(folder: &Dir, version: u64) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
-        for unpublished in listing.temporaries.iter().chain(&listing.drafts) {
-            folder.remove(unpublished)?;
-        }
+        remove_unpublished(folder, &listing)?;
         if listing.temporaries.is_empty() {
-            for version in listing.superseded(0, version) {
-                folder.remove(&file_name(version))?;
-            }
-            return Ok(());
+            return remove_versions(folder, listing.superseded(0, version));
         }
     }
     Err(busy())
+}
+
+/// Deletes everything, so that a full disk has room for an empty snapshot. Returns the lowest
+/// version that the snapshot may have.
+pub fn make_room(folder: &Dir) -> Result<u64, Error> {
+    let listing = Listing::of(folder)?;
+    let next = listing.next()?;
+    remove_unpublished(folder, &listing)?;
+    remove_versions(folder, listing.versions)?;
+    Ok(next)
 }

@@ -103,7 +103,13 @@ impl Encoder {
             Some(put) => (put.value, Some(put.ttl)),
             None => (&[][..], None),
         };
+        let is_alone = self.block.is_empty();
         self.block.describe(record.key, value.len() as u32, ttl);
+        if is_alone && record.bytes() >= self.full() {
+            // A record that fills a block is encoded without gathering it.
+            self.encode_block(record.key, value);
+            return self.write(sink);
+        }
         self.block.keys.push_str(record.key);
         self.block.values.extend_from_slice(value);
         Ok(())
@@ -207,6 +213,13 @@ impl Encoder {
     fn encode_block(&mut self, keys: &str, values: &[u8]) {
         let seed = block_seed(self.header.id, self.offset());
         let block = &mut self.block;
+        if keys.len() + values.len() > WRITE {
+            // A buffer that grows by itself doubles, and large records leave no memory for that. An
+            // index may follow the block.
+            let described = 32 * (block.kinds.len() + self.index.blocks.len());
+            let room = keys.len() + values.len() + described + self.index.hashes.len() + 1024;
+            self.out.reserve_exact(room);
+        }
         let columns = Columns {
             kinds: &block.kinds,
             key_lengths: &block.key_lengths,
@@ -262,9 +275,21 @@ impl Encoder {
             sink.write(self.written, &self.out)?;
             self.written = self.offset();
             self.out.clear();
+            // One large record must not take its memory for the rest of the file.
+            self.out.shrink_to(2 * WRITE);
         }
         Ok(())
     }
+}
+
+/// How many bytes a file takes at most, with records whose keys and values take `bytes` bytes.
+pub fn encoded_size(records: u64, bytes: u64) -> u64 {
+    let blocks = bytes.saturating_add(records.saturating_mul(RECORD_OVERHEAD as u64 + 8));
+    // Two blocks in a row are larger than one of the smallest. Each has a frame, the lengths of its
+    // columns, and its description in the index. A segment has less.
+    let most_blocks = blocks / (*BLOCKS.start() as u64 / 2) + 1;
+    let overhead = most_blocks.saturating_mul(128);
+    blocks.saturating_add(overhead).saturating_add(1024)
 }
 
 /// Encodes a file in memory.

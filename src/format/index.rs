@@ -70,6 +70,14 @@ impl BlockEntry {
     pub(super) fn records(&self) -> u64 {
         u64::from(self.puts) + u64::from(self.removes)
     }
+
+    /// How many bytes the block takes, with its frame.
+    pub(super) fn frame(&self) -> u64 {
+        match self.length {
+            0 => 0,
+            length => FRAME as u64 + u64::from(length),
+        }
+    }
 }
 
 /// The index of a segment.
@@ -152,11 +160,7 @@ impl Index {
 
     /// How many bytes the blocks take, with their frames.
     pub(super) fn block_bytes(&self) -> u64 {
-        let frame = |block: &BlockEntry| match block.length {
-            0 => 0,
-            length => FRAME as u64 + u64::from(length),
-        };
-        self.blocks.iter().map(frame).sum()
+        self.blocks.iter().map(BlockEntry::frame).sum()
     }
 
     /// Each block must be long enough for its records, except a last block without bytes. There
@@ -173,13 +177,17 @@ impl Index {
             && self.blocks.iter().enumerate().all(block_fits)
     }
 
-    /// Each block, with the hashes of its keys.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockEntry, LostKeys)> {
-        let mut hashes = self.hashes();
-        self.blocks.iter().map(move |block| {
-            let mut take = |records: u32| hashes.by_ref().take(records as usize).collect();
-            let (puts, removes) = (take(block.puts), take(block.removes));
-            (*block, LostKeys { puts, removes })
-        })
+    /// The hashes of the keys of a block. `first` records are in the blocks before it.
+    pub(super) fn hashes_of(&self, block: &BlockEntry, first: u64) -> impl Iterator<Item = u64> {
+        let hashes = self.hashes().skip(first as usize);
+        hashes.take(block.records() as usize)
+    }
+
+    /// The keys of a block that is lost.
+    pub(super) fn lost_keys(&self, block: &BlockEntry, first: u64) -> LostKeys {
+        let mut hashes = self.hashes_of(block, first);
+        let mut take = |records: u32| hashes.by_ref().take(records as usize).collect();
+        let (puts, removes) = (take(block.puts), take(block.removes));
+        LostKeys { puts, removes }
     }
 }

@@ -39,7 +39,7 @@ mod source;
 
 pub use batch::{Batch, UNLIMITED};
 pub use columns::Columns;
-pub use encode::{BLOCKS, Encoder, Sink, encode};
+pub use encode::{BLOCKS, Encoder, Sink, encode, encoded_size};
 pub use header::{HEAD_BYTES, Header, Kind, Unreadable, VERSION, decode_head};
 pub use index::Index;
 pub use read::{Block, Checked, Damage, Keys, Part, Piece, Reader, check};

@@ -1,7 +1,7 @@
 //! Reads a file from its beginning to its end, and salvages what damage leaves.
 
-use std::collections::VecDeque;
 use std::mem;
+use std::rc::Rc;
 use std::vec;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -88,13 +88,11 @@ pub struct Reader<S> {
     source: S,
     header: Header,
     version: u8,
-    /// Whether to check every byte, and not only the bytes that are needed.
-    is_thorough: bool,
+    mode: Mode,
     segments: vec::IntoIter<Segment>,
     /// Where the next segment begins.
     offset: u64,
-    segment: Option<Progress>,
-    pieces: VecDeque<Piece>,
+    rest: Option<Rest>,
     damage: Vec<Damage>,
     /// Damage behind all segments.
     damaged_end: Option<Damage>,
@@ -131,15 +129,79 @@ impl Progress {
     fn end(&self) -> u64 {
         self.start + self.segment.blocks
     }
+
+    fn records(&self) -> u64 {
+        self.puts + self.removes
+    }
+
+    /// Whether all blocks and records of the segment were read.
+    fn is_complete(&self) -> bool {
+        let Segment { puts, removes, .. } = self.segment;
+        self.position == self.end() && (self.puts, self.removes) == (puts, removes)
+    }
+
+    /// Passes a block that the index describes.
+    fn pass(&mut self, entry: &BlockEntry) {
+        self.position += entry.frame();
+        self.blocks += 1;
+        self.puts += u64::from(entry.puts);
+        self.removes += u64::from(entry.removes);
+    }
+
+    /// Passes the blocks that hold no wanted key.
+    fn pass_unwanted(&mut self, index: &Index, wanted: &[u64]) {
+        while let Some(entry) = index.blocks.get(self.blocks) {
+            let mut hashes = index.hashes_of(entry, self.records());
+            if hashes.any(|hash| wanted.binary_search(&hash).is_ok()) {
+                break;
+            }
+            self.pass(entry);
+        }
+    }
+
+    /// The same block, where the index says that it is.
+    fn at_block(self, index: &Index) -> Progress {
+        let mut progress = Progress::new(self.segment, self.start);
+        for entry in index.blocks.iter().take(self.blocks) {
+            progress.pass(entry);
+        }
+        progress
+    }
+}
+
+/// What is read of a file.
+enum Mode {
+    /// All blocks, and only the bytes that are needed for them.
+    All,
+    /// Every byte.
+    Thorough,
+    /// The blocks that may hold keys with these hashes.
+    Wanted(Rc<[u64]>),
+}
+
+/// How the rest of a segment is read.
+enum Rest {
+    /// Block after block. Nothing is damaged so far.
+    Intact(Progress),
+    /// With the help of the index.
+    Indexed(Progress, Index),
+    /// Block after block, without the index, which is damaged too.
+    Unindexed(Progress),
 }
 
 impl<S: Source> Reader<S> {
     /// Begins to read a file. Damaged parts are left out.
     pub fn open(source: S) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
-        Reader::begin(source, false)
+        Reader::begin(source, Mode::All)
     }
 
-    fn begin(source: S, is_thorough: bool) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
+    /// Begins to read only the blocks that may hold certain keys. `wanted` are the hashes of these
+    /// keys, sorted. Where an index is damaged, all blocks of its segment are read.
+    pub fn select(source: S, wanted: Rc<[u64]>) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
+        Reader::begin(source, Mode::Wanted(wanted))
+    }
+
+    fn begin(source: S, mode: Mode) -> Result<Result<Reader<S>, Unreadable>, S::Error> {
         let size = source.size();
         let head = source.read(0, HEAD_BYTES as u64)?;
         let header = decode_head(&head);
@@ -162,11 +224,10 @@ impl<S: Source> Reader<S> {
             source,
             header,
             version,
-            is_thorough,
+            mode,
             segments: segments.into_iter(),
             offset: expected.len() as u64,
-            segment: None,
-            pieces: VecDeque::new(),
+            rest: None,
             damage: Vec::new(),
             damaged_end: end.map(|offset| Damage {
                 part: Part::Index,
@@ -194,29 +255,33 @@ impl<S: Source> Reader<S> {
     )]
     pub fn next(&mut self) -> Result<Option<Piece>, S::Error> {
         loop {
-            if let Some(piece) = self.pieces.pop_front() {
-                return Ok(Some(piece));
-            }
-            let Some(mut progress) = self.segment.take() else {
+            let Some(mut rest) = self.rest.take() else {
                 let Some(segment) = self.segments.next() else {
                     return Ok(None);
                 };
-                self.segment = Some(Progress::new(segment, self.offset));
+                let progress = Progress::new(segment, self.offset);
                 self.offset += segment.blocks + segment.index;
+                self.rest = Some(match self.mode {
+                    Mode::All => Rest::Intact(progress),
+                    Mode::Thorough | Mode::Wanted(_) => self.salvage(progress)?,
+                });
                 continue;
             };
-            let segment = progress.segment;
-            if self.is_thorough {
-                self.salvage(progress)?;
-            } else if progress.position == progress.end() {
-                if (progress.puts, progress.removes) != (segment.puts, segment.removes) {
-                    self.salvage(progress)?;
-                }
-            } else if let Some(block) = self.block(&mut progress)? {
-                self.segment = Some(progress);
-                return Ok(Some(Piece::Block(block)));
-            } else {
-                self.salvage(progress)?;
+            let piece = match &mut rest {
+                Rest::Intact(progress) => match self.block(progress)? {
+                    Some(block) => Some(Piece::Block(block)),
+                    None if progress.is_complete() => None,
+                    None => {
+                        self.rest = Some(self.salvage(*progress)?);
+                        continue;
+                    }
+                },
+                Rest::Indexed(progress, index) => self.indexed_block(progress, index)?,
+                Rest::Unindexed(progress) => self.unindexed_block(progress)?,
+            };
+            if piece.is_some() {
+                self.rest = Some(rest);
+                return Ok(piece);
             }
         }
     }
@@ -224,6 +289,9 @@ impl<S: Source> Reader<S> {
     /// Reads the next block of a segment. Returns none if the block is damaged.
     fn block(&mut self, progress: &mut Progress) -> Result<Option<Block>, S::Error> {
         let (start, end) = (progress.position, progress.end());
+        if start == end {
+            return Ok(None);
+        }
         let length = match progress.length {
             Some(length) => length,
             None => match frame_length(&self.source.read(start, start + FRAME as u64)?) {
@@ -265,12 +333,12 @@ impl<S: Source> Reader<S> {
         Ok(Some(Block(bytes)))
     }
 
-    /// Salvages the rest of a segment, with the help of its index.
-    fn salvage(&mut self, progress: Progress) -> Result<(), S::Error> {
-        match self.index(&progress)? {
-            Some(index) => self.follow(&progress, &index),
-            None => self.walk(progress),
-        }
+    /// Begins to salvage the rest of a segment, with the help of its index.
+    fn salvage(&mut self, progress: Progress) -> Result<Rest, S::Error> {
+        Ok(match self.index(&progress)? {
+            Some(index) => Rest::Indexed(progress.at_block(&index), index),
+            None => Rest::Unindexed(progress),
+        })
     }
 
     /// Reads the index of a segment. Returns none if the index is damaged.
@@ -302,32 +370,32 @@ impl<S: Source> Reader<S> {
         Ok(index.filter(fits))
     }
 
-    /// Reads the remaining blocks where the index says that they are.
-    fn follow(&mut self, progress: &Progress, index: &Index) -> Result<(), S::Error> {
-        let mut offset = progress.start;
-        for (at, (entry, lost)) in index.blocks().enumerate() {
-            let frame = match entry.length {
-                0 => 0,
-                length => FRAME as u64 + u64::from(length),
-            };
-            let start = offset;
-            offset += frame;
-            if at < progress.blocks {
-                continue;
-            }
-            self.blocks += 1;
-            let block = match frame {
-                0 => None,
-                _ => self.whole_block(start, &entry)?,
-            };
-            if let Some(block) = block {
-                self.pieces.push_back(Piece::Block(block));
-            } else {
-                self.damaged(Part::Block, start, frame, entry.records());
-                self.pieces.push_back(Piece::Lost(lost));
-            }
+    /// Reads the next block where the index says that it is. Returns none after the last one.
+    fn indexed_block(
+        &mut self,
+        progress: &mut Progress,
+        index: &Index,
+    ) -> Result<Option<Piece>, S::Error> {
+        if let Mode::Wanted(wanted) = &self.mode {
+            progress.pass_unwanted(index, wanted);
         }
-        Ok(())
+        let Some(entry) = index.blocks.get(progress.blocks).copied() else {
+            return Ok(None);
+        };
+        let (start, first) = (progress.position, progress.records());
+        progress.pass(&entry);
+        self.blocks += 1;
+        let block = match entry.length {
+            0 => None,
+            _ => self.whole_block(start, &entry)?,
+        };
+        Ok(Some(match block {
+            Some(block) => Piece::Block(block),
+            None => {
+                self.damaged(Part::Block, start, entry.frame(), entry.records());
+                Piece::Lost(index.lost_keys(&entry, first))
+            }
+        }))
     }
 
     /// Reads a block that the index describes. Returns none if the block is damaged.
@@ -351,14 +419,14 @@ impl<S: Source> Reader<S> {
         Ok(is_whole.then_some(Block(bytes)))
     }
 
-    /// Reads block after block without an index, until a frame does not lead to another.
-    fn walk(&mut self, mut progress: Progress) -> Result<(), S::Error> {
+    /// Reads the next block without an index. Tells of missing records after the last block, and
+    /// then returns none.
+    fn unindexed_block(&mut self, progress: &mut Progress) -> Result<Option<Piece>, S::Error> {
         while progress.position < progress.end() {
             self.blocks += 1;
             let start = progress.position;
-            if let Some(block) = self.block(&mut progress)? {
-                self.pieces.push_back(Piece::Block(block));
-                continue;
+            if let Some(block) = self.block(progress)? {
+                return Ok(Some(Piece::Block(block)));
             }
             // The blocks behind a damaged block may be intact.
             let head = self.source.read(start, start + FRAME as u64)?;
@@ -369,23 +437,14 @@ impl<S: Source> Reader<S> {
             progress.length = None;
             self.damaged(Part::Block, start, progress.position - start, 0);
         }
-        let Segment {
-            index,
-            puts,
-            removes,
-            ..
-        } = progress.segment;
+        let index = mem::take(&mut progress.segment.index);
         if index > 0 {
             self.damaged(Part::Index, progress.end(), index, 0);
         }
-        let (puts, removes) = (
-            puts.saturating_sub(progress.puts),
-            removes.saturating_sub(progress.removes),
-        );
-        if puts > 0 || removes > 0 {
-            self.pieces.push_back(Piece::Missing { puts, removes });
-        }
-        Ok(())
+        let Segment { puts, removes, .. } = progress.segment;
+        let puts = puts.saturating_sub(mem::replace(&mut progress.puts, puts));
+        let removes = removes.saturating_sub(mem::replace(&mut progress.removes, removes));
+        Ok((puts > 0 || removes > 0).then_some(Piece::Missing { puts, removes }))
     }
 
     fn damaged(&mut self, part: Part, offset: u64, length: u64, records: u64) {
@@ -425,7 +484,7 @@ pub type Checked = (u64, Vec<Damage>);
 
 /// Checks every byte of a file.
 pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Error> {
-    let mut reader = match Reader::begin(source, true)? {
+    let mut reader = match Reader::begin(source, Mode::Thorough)? {
         Ok(reader) => reader,
         Err(unreadable) => return Ok(Err(unreadable)),
     };

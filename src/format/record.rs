@@ -39,7 +39,8 @@ pub fn key_hash(key: impl AsRef<[u8]>) -> u64 {
 pub(super) const RECORD_OVERHEAD: usize = 17;
 
 impl Record<'_> {
-    pub(super) fn bytes(&self) -> usize {
+    /// How many bytes of a block the record takes.
+    pub fn bytes(&self) -> usize {
         self.key.len() + self.put.map_or(0, |put| put.value.len()) + RECORD_OVERHEAD
     }
 }

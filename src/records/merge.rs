@@ -1,6 +1,6 @@
 //! Merges the files of a cache: finds the newest record of every key.
 
-use crate::abi::memory::TooLarge;
+use crate::abi::memory::{TooLarge, push};
 use crate::format::{Header, Kind, LostKeys, Piece, key_hash};
 
 use super::keys::{HashSet, KeySet};
@@ -195,13 +195,6 @@ impl Merge {
             false => self.settled.insert(hash),
         }
     }
-}
-
-fn push(hashes: &mut Vec<u64>, hash: u64) -> Result<(), TooLarge> {
-    let needed = hashes.len() as u64 * 8;
-    hashes.try_reserve(1).map_err(|_| TooLarge(needed))?;
-    hashes.push(hash);
-    Ok(())
 }
 
 #[cfg(test)]

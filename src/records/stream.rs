@@ -1,5 +1,7 @@
 //! Reads the merged files of a cache, one block at a time.
 
+use std::rc::Rc;
+
 use crate::abi::Error;
 use crate::abi::wasi::random::random::get_random_u64;
 use crate::folder::{Bytes, Published};
@@ -22,6 +24,8 @@ pub struct Stream {
     reader: Option<Reader<Bytes>>,
     merge: Merge,
     shares_left: u64,
+    /// The hashes of the keys that are read, sorted. Otherwise all keys are read.
+    wanted: Option<Rc<[u64]>>,
     /// How many entries are in files that cannot be read.
     cut_off: u64,
 }
@@ -56,7 +60,19 @@ impl Stream {
             reader: None,
             merge: Merge::new(share, get_random_u64()),
             shares_left: shares - 1,
+            wanted: None,
             cut_off,
+        }
+    }
+
+    /// Reads only the blocks of these files that may hold certain keys. `wanted` are the hashes of
+    /// these keys, sorted. [`is_newest`](Self::is_newest) may be asked for these keys alone.
+    pub fn select(files: Vec<Published>, cut_off: u64, wanted: Rc<[u64]>) -> Stream {
+        Stream {
+            merge: Merge::new(Share::ALL, get_random_u64()),
+            shares_left: 0,
+            wanted: Some(wanted),
+            ..Stream::new(files, cut_off)
         }
     }
 
@@ -119,7 +135,12 @@ impl Stream {
         };
         self.next += 1;
         let is_oldest = self.next == self.files.len();
-        if let Ok(reader) = Reader::open(file.bytes.clone())?
+        let bytes = file.bytes.clone();
+        let opened = match &self.wanted {
+            None => Reader::open(bytes)?,
+            Some(wanted) => Reader::select(bytes, wanted.clone())?,
+        };
+        if let Ok(reader) = opened
             && self.merge.begin(reader.header(), is_oldest)
         {
             self.reader = Some(reader);

@@ -18,9 +18,11 @@ fn it_exports_the_contract_and_nothing_else() {
     assert_eq!(
         exports,
         [
+            "larder:cache/cache-atomics@0.1.0",
             "larder:cache/cache-backend@0.1.0",
             "larder:cache/cache-bulk@0.1.0",
             "larder:cache/cache-inspect@0.1.0",
+            "larder:cache/cache-lookup@0.1.0",
             "larder:cache/cache-updates@0.1.0",
             "larder:cache/types@0.1.0",
         ]

@@ -165,17 +165,38 @@ fn a_chain_of_more_files_than_may_be_open_is_one_cache() {
         let output = again::command(&few, test).env(FEW_FILES, "1").output();
         return again::assert_passed(test, &output.unwrap());
     }
-    let s = saved_as(1, "full");
-    let folder = s.folder().join(CACHE);
-    let mut backend = s.open();
-    backend.apply(CACHE, &[put("c", "3", None)]).unwrap();
-    let changes = fs::read(folder.join(version(2))).unwrap();
-    for number in 3..=200 {
-        fs::write(folder.join(version(number)), &changes).unwrap();
+    // One call reads a whole small file. A larger one is read piece by piece.
+    for size in [1, 100_000] {
+        let s = saved_as(1, "full");
+        let folder = s.folder().join(CACHE);
+        let mut backend = s.open();
+        backend
+            .apply(CACHE, &[put("c", vec![b'3'; size], None)])
+            .unwrap();
+        let changes = fs::read(folder.join(files_in(&folder).last().unwrap())).unwrap();
+        for number in 3..=200 {
+            fs::write(folder.join(version(number)), &changes).unwrap();
+        }
+        assert_eq!(keys(&mut backend), Ok("abc".into()));
+        for n in 0..8 {
+            let change = match n {
+                0 => remove("a"),
+                _ => put("b", vec![n; size], None),
+            };
+            backend.apply(CACHE, &[change]).unwrap();
+        }
+        assert_eq!(keys(&mut backend), Ok("bc".into()));
+        assert!(files(&folder) < 50, "{} files", files(&folder));
     }
-    assert_eq!(keys(&mut backend), Ok("abc".into()));
-    backend.apply(CACHE, &[remove("a")]).unwrap();
-    assert_eq!(keys(&mut backend), Ok("bc".into()));
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = names
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
 
 /// The fullest folders, through `larder-host`: no calls are counted there.

@@ -731,6 +731,29 @@ fn clear_leaves_nothing_of_the_data_in_storage() {
     }
 }
 
+/// People clear a cache to free a disk.
+#[test]
+fn clear_works_on_a_full_disk() {
+    for past in [Past::Saved, Past::Changed, Past::Legacy] {
+        for code in [ErrorCode::InsufficientSpace, ErrorCode::Io] {
+            let s = subject(past);
+            let mut backend = s.open();
+            let faults = backend.faults().clone();
+            // A file can be created only after another one was removed.
+            faults.fail(When::call(Call::CreateDirectory), code);
+            let full = When::call(Call::Create);
+            faults.fail(full.nth(1), code);
+            backend.clear(CACHE).unwrap();
+            faults.clear();
+            assert_eq!(stored(&s), Values::new(), "{past:?}");
+            assert_eq!(s.open().list_caches().unwrap(), [] as [&str; 0]);
+            let before = backend.stat(CACHE).unwrap().version;
+            backend.save(CACHE, &new_entries()).unwrap();
+            assert!(before < backend.stat(CACHE).unwrap().version);
+        }
+    }
+}
+
 #[test]
 fn clear_that_cannot_remove_the_data_says_so() {
     for past in [Past::Saved, Past::Changed, Past::Legacy] {
@@ -744,6 +767,56 @@ fn clear_that_cannot_remove_the_data_says_so() {
         assert_eq!(stored(&s), Values::new());
         let bytes: usize = tree(s.folder()).values().map(Vec::len).sum();
         assert!(bytes < 1000, "{bytes} bytes are left of {past:?}");
+    }
+}
+
+#[test]
+fn folders_that_may_not_be_read_are_no_caches() {
+    let s = subject(Past::Saved);
+    fs::create_dir(s.folder().join("lost+found")).unwrap();
+    let mut backend = s.open();
+    let open = When::call(Call::Open).ending("lost+found");
+    backend.faults().fail(open, ErrorCode::Access);
+    assert_eq!(backend.list_caches().unwrap(), [CACHE]);
+    assert_eq!(backend.load("lost+found").unwrap_err(), Error::AccessDenied);
+}
+
+/// The others are listed, and a call for that cache tells the error.
+#[test]
+fn a_cache_that_cannot_be_read_now_is_listed() {
+    let s = subject(Past::Saved);
+    s.open().save("other", &old_entries()).unwrap();
+    let mut backend = s.open();
+    let open = || When::call(Call::Open).ending("other");
+    backend.faults().fail(open(), ErrorCode::Io);
+    assert_eq!(backend.list_caches().unwrap(), ["other", CACHE]);
+    let error = backend.load("other").unwrap_err();
+    assert!(
+        matches!(&error, Error::Unavailable(why) if why.contains("other")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_legacy_file_without_entries_is_no_cache() {
+    let s = Subject::disk();
+    write_legacy(&s.folder().join("sessions.postcard"), &[]);
+    assert_eq!(s.open().list_caches().unwrap(), [] as [&str; 0]);
+    assert_eq!(stored(&s), Values::new());
+}
+
+/// Its writer may be alive for a while, and then it is certain to be dead.
+#[test]
+fn a_temporary_that_cannot_be_removed_does_not_keep_superseded_versions_for_ever() {
+    for (age, files) in [(2 * 3600, 3), (25 * 3600, 2)] {
+        let s = subject(Past::Saved);
+        plant_temporary(&s, "00112233aabbccdd.tmp", Duration::from_secs(age));
+        let mut backend = s.open();
+        let unlink = When::call(Call::Unlink).ending("00112233aabbccdd.tmp");
+        backend.faults().fail(unlink, ErrorCode::NotPermitted);
+        backend.save(CACHE, &new_entries()).unwrap();
+        let folder = s.folder().join(CACHE);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), files, "{age} s");
     }
 }
 

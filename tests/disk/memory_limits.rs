@@ -110,6 +110,79 @@ fn a_load_beyond_the_memory_is_too_large() {
     assert!(refused > 0);
 }
 
+/// A change that was made returns no error because its files cannot be compacted now.
+#[test]
+fn a_large_entry_may_change_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = limited(folder.path(), 64 * MIB);
+    for round in 0..12 {
+        let large = Entry::new("large", vec![round; 9 * MIB]);
+        small.apply("cache", [Change::Put(large)]).unwrap();
+        let names = names(folder.path());
+        assert!(names.iter().all(|name| name.ends_with(".larder")));
+        assert!(names.len() < 5, "{names:?}");
+    }
+    let found = limited(folder.path(), 1024 * MIB).load("cache").unwrap();
+    assert_eq!(found.entries[0].value, vec![11; 9 * MIB]);
+}
+
+#[test]
+fn a_legacy_file_beyond_the_memory_is_too_large_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = limited(folder.path(), 64 * MIB);
+    let (mut loaded, mut applied, mut refused) = (0, 0, 0);
+    for size in (MIB..70 * MIB).step_by(3 * MIB) {
+        let value = vec![7; size];
+        let entries = [("large", serde_bytes::Bytes::new(&value), None::<u64>)];
+        let legacy = folder.path().join("cache.postcard");
+        fs::write(&legacy, postcard::to_allocvec(&entries.as_slice()).unwrap()).unwrap();
+        let load = small.load("cache").map(|found| {
+            assert_eq!(found.entries[0].value, value);
+            loaded += 1;
+        });
+        let apply = small.apply("cache", [Change::Remove("other".into())]);
+        let apply = apply.map(|()| {
+            assert!(!legacy.exists());
+            applied += 1;
+        });
+        for outcome in [load, apply] {
+            match outcome.map_err(|error| error.kind().clone()) {
+                Ok(()) => {}
+                Err(ErrorKind::TooLarge(_)) => refused += 1,
+                Err(other) => panic!("{size} bytes: {other:?}"),
+            }
+        }
+        if !legacy.exists() {
+            let ample = limited(folder.path(), 1024 * MIB);
+            assert_eq!(ample.load("cache").unwrap().entries[0].value, value);
+            fs::remove_dir_all(folder.path().join("cache")).unwrap();
+        }
+    }
+    assert!(loaded > 0 && applied > 0 && refused > 0);
+}
+
+/// The directory and an index are damaged, so the blocks are found one after the other.
+#[test]
+fn a_file_that_is_damaged_in_two_places_is_read_within_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let ample = limited(folder.path(), 1024 * MIB);
+    let entry = |n: usize| Entry::new(format!("{n:07}"), vec![n as u8; 20_000]);
+    let count = 4000;
+    ample.save("cache", (0..count).map(entry)).unwrap();
+    let path = folder
+        .path()
+        .join("cache")
+        .join(names(folder.path()).pop().unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    // The trailer leads to the directory. The hash of a key is in an index alone.
+    *bytes.last_mut().unwrap() ^= 1;
+    let hash = xxhash_rust::xxh3::xxh3_64(b"0000000").to_le_bytes();
+    let index = bytes.windows(8).position(|window| window == hash).unwrap();
+    bytes[index] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(read(&limited(folder.path(), 16 * MIB)).unwrap(), (count, 0));
+}
+
 /// Memory limits, in the steps by which a memory grows. The first is too little to begin with.
 fn limits() -> impl Iterator<Item = usize> {
     (LEAST..6 * MIB)

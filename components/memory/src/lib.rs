@@ -12,9 +12,12 @@ mod bindings {
 bindings::export!(Memory with_types_in bindings);
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
+use bindings::exports::larder::cache::cache_atomics::{self, Condition};
 use bindings::exports::larder::cache::cache_backend::{self, Contents, Entry, Error};
+use bindings::exports::larder::cache::cache_lookup::{self, Found, Page};
 use bindings::exports::larder::cache::cache_updates::{self, Change};
 use bindings::exports::larder::cache::types::LiveEntry;
 use bindings::wasi::clocks::monotonic_clock::now;
@@ -25,7 +28,7 @@ struct Memory;
 #[derive(Default)]
 struct Cache {
     /// Value and deadline of each key.
-    entries: HashMap<String, (Vec<u8>, Option<u64>)>,
+    entries: BTreeMap<String, (Vec<u8>, Option<u64>)>,
     /// How many bytes the entries take.
     size: usize,
 }
@@ -111,7 +114,80 @@ impl cache_updates::Guest for Memory {
     }
 }
 
+impl cache_lookup::Guest for Memory {
+    fn get_many(cache: String, keys: Vec<String>) -> Result<Vec<Option<Found>>, Error> {
+        check(&cache)?;
+        let now = now();
+        CACHES.with_borrow(|caches| {
+            let cache = caches.get(&cache);
+            let found = |key: &String| {
+                let (value, expires_at) = cache?.live(key, now)?;
+                Some(Found {
+                    value: value.clone(),
+                    expires_at: *expires_at,
+                })
+            };
+            Ok(keys.iter().map(found).collect())
+        })
+    }
+
+    /// Keys are in their own order. A cursor is the last key of a page.
+    fn scan(cache: String, after: Option<String>, limit: u32) -> Result<Page, Error> {
+        check(&cache)?;
+        if limit == 0 {
+            return Err(Error::InvalidArgument(
+                "the limit must be at least 1".into(),
+            ));
+        }
+        let now = now();
+        CACHES.with_borrow(|caches| {
+            let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let entries = caches
+                .get(&cache)
+                .map(|cache| cache.entries.range((first, Bound::Unbounded)));
+            let live = entries.into_iter().flatten();
+            let mut live = live.filter(|(_, (_, expires_at))| is_live(expires_at, now));
+            let keys = live.by_ref().take(limit as usize);
+            let keys: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
+            let next = live.next().and(keys.last().cloned());
+            Ok(Page { keys, next })
+        })
+    }
+}
+
+impl cache_atomics::Guest for Memory {
+    fn apply_if(
+        cache: String,
+        conditions: Vec<Condition>,
+        changes: Vec<Change>,
+    ) -> Result<Vec<u32>, Error> {
+        check(&cache)?;
+        let now = now();
+        let unmet: Vec<u32> = CACHES.with_borrow(|caches| {
+            let cache = caches.get(&cache);
+            let holds = |condition: &Condition| {
+                let found = cache.and_then(|cache| cache.live(&condition.key, now));
+                found.map(|(value, _)| value) == condition.value.as_ref()
+            };
+            let unmet = (0..).zip(&conditions);
+            let unmet = unmet.filter(|(_, condition)| !holds(condition));
+            unmet.map(|(position, _)| position).collect()
+        });
+        if unmet.is_empty() && !changes.is_empty() {
+            // Nothing comes between: an instance makes one call at a time.
+            <Memory as cache_updates::Guest>::apply(cache, changes)?;
+        }
+        Ok(unmet)
+    }
+}
+
 impl Cache {
+    /// The value and the deadline of a key.
+    fn live(&self, key: &str, now: u64) -> Option<&(Vec<u8>, Option<u64>)> {
+        let entry = self.entries.get(key);
+        entry.filter(|(_, expires_at)| is_live(expires_at, now))
+    }
+
     /// Stores an entry in place of any earlier entry with its key. With a ttl of zero, it only
     /// removes that.
     fn put(&mut self, entry: Entry, now: u64) {
@@ -130,8 +206,8 @@ impl Cache {
     }
 
     fn drop_expired(&mut self, now: u64) {
-        let live = |expires_at: &Option<u64>| expires_at.is_none_or(|at| at > now);
-        self.entries.retain(|_, (_, expires_at)| live(expires_at));
+        self.entries
+            .retain(|_, (_, expires_at)| is_live(expires_at, now));
         let sizes = self
             .entries
             .iter()
@@ -143,6 +219,10 @@ impl Cache {
         let entry = self.entries.get(key);
         entry.map_or(0, |(value, _)| size(key, value))
     }
+}
+
+fn is_live(expires_at: &Option<u64>, now: u64) -> bool {
+    expires_at.is_none_or(|at| at > now)
 }
 
 /// Refuses a change that needs too much memory, before anything is changed. If memory is short,

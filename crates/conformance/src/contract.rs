@@ -11,11 +11,13 @@ mod bindings {
 }
 
 pub(crate) use bindings::exports::larder::cache::{
-    cache_backend, cache_bulk, cache_inspect, cache_updates,
+    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
 };
 pub use bindings::exports::larder::cache::{
+    cache_atomics::Condition,
     cache_bulk::{Batch, LiveBatch},
     cache_inspect::{CacheStat, Damage, Part, Report},
+    cache_lookup::{Found, Page},
     cache_updates::Change,
     types::{Contents, Entry, Error, LiveEntry},
 };
@@ -37,6 +39,14 @@ pub fn put(key: impl Into<String>, value: impl Into<Vec<u8>>, ttl: Option<u64>) 
 /// Makes a change that removes an entry.
 pub fn remove(key: impl Into<String>) -> Change {
     Change::Remove(key.into())
+}
+
+/// Makes a condition: the key has this value, or none.
+pub fn condition(key: impl Into<String>, value: Option<&[u8]>) -> Condition {
+    Condition {
+        key: key.into(),
+        value: value.map(<[u8]>::to_vec),
+    }
 }
 
 /// Makes a batch: entries in columns.

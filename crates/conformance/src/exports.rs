@@ -4,7 +4,9 @@ use wasmtime::AsContextMut;
 use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::Feature;
-use crate::contract::{cache_backend, cache_bulk, cache_inspect, cache_updates};
+use crate::contract::{
+    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
+};
 
 /// Whether a component exports an interface of this name. Its functions may differ from the
 /// contract.
@@ -18,6 +20,8 @@ pub(crate) fn exports(component: &Component, interface: &str) -> bool {
 pub struct Exports {
     backend: cache_backend::GuestIndices,
     updates: Option<cache_updates::GuestIndices>,
+    lookup: Option<cache_lookup::GuestIndices>,
+    atomics: Option<cache_atomics::GuestIndices>,
     bulk: Option<cache_bulk::GuestIndices>,
     inspect: Option<cache_inspect::GuestIndices>,
 }
@@ -27,6 +31,8 @@ pub struct Functions {
     /// The interface `cache-backend`.
     pub backend: cache_backend::Guest,
     updates: Option<cache_updates::Guest>,
+    lookup: Option<cache_lookup::Guest>,
+    atomics: Option<cache_atomics::Guest>,
     bulk: Option<cache_bulk::Guest>,
     inspect: Option<cache_inspect::Guest>,
 }
@@ -43,6 +49,8 @@ impl Exports {
             error.context(format!("exports {interface}, but not as in the contract"))
         };
         let updates = exports("cache-updates").then(|| cache_updates::GuestIndices::new(component));
+        let lookup = exports("cache-lookup").then(|| cache_lookup::GuestIndices::new(component));
+        let atomics = exports("cache-atomics").then(|| cache_atomics::GuestIndices::new(component));
         let bulk = exports("cache-bulk").then(|| cache_bulk::GuestIndices::new(component));
         let inspect = exports("cache-inspect").then(|| cache_inspect::GuestIndices::new(component));
         Ok(Exports {
@@ -51,6 +59,12 @@ impl Exports {
             updates: updates
                 .transpose()
                 .map_err(|error| unlike("cache-updates", error))?,
+            lookup: lookup
+                .transpose()
+                .map_err(|error| unlike("cache-lookup", error))?,
+            atomics: atomics
+                .transpose()
+                .map_err(|error| unlike("cache-atomics", error))?,
             bulk: bulk
                 .transpose()
                 .map_err(|error| unlike("cache-bulk", error))?,
@@ -64,6 +78,8 @@ impl Exports {
     pub fn offers(&self, feature: Feature) -> bool {
         match feature {
             Feature::Updates => self.updates.is_some(),
+            Feature::Lookup => self.lookup.is_some(),
+            Feature::Atomics => self.atomics.is_some(),
             Feature::Bulk => self.bulk.is_some(),
             Feature::Inspect => self.inspect.is_some(),
             Feature::Durability | Feature::Concurrency | Feature::Files => false,
@@ -82,6 +98,10 @@ impl Exports {
     ) -> wasmtime::Result<Functions> {
         let updates = self.updates.as_ref();
         let updates = updates.map(|updates| updates.load(&mut store, instance));
+        let lookup = self.lookup.as_ref();
+        let lookup = lookup.map(|lookup| lookup.load(&mut store, instance));
+        let atomics = self.atomics.as_ref();
+        let atomics = atomics.map(|atomics| atomics.load(&mut store, instance));
         let bulk = self.bulk.as_ref();
         let bulk = bulk.map(|bulk| bulk.load(&mut store, instance));
         let inspect = self.inspect.as_ref();
@@ -89,6 +109,8 @@ impl Exports {
         Ok(Functions {
             backend: self.backend.load(&mut store, instance)?,
             updates: updates.transpose()?,
+            lookup: lookup.transpose()?,
+            atomics: atomics.transpose()?,
             bulk: bulk.transpose()?,
             inspect: inspect.transpose()?,
         })
@@ -103,6 +125,24 @@ impl Functions {
     /// If the component does not export it.
     pub fn updates(&self) -> &cache_updates::Guest {
         self.updates.as_ref().expect("cache-updates is exported")
+    }
+
+    /// The interface `cache-lookup`.
+    ///
+    /// # Panics
+    ///
+    /// If the component does not export it.
+    pub fn lookup(&self) -> &cache_lookup::Guest {
+        self.lookup.as_ref().expect("cache-lookup is exported")
+    }
+
+    /// The interface `cache-atomics`.
+    ///
+    /// # Panics
+    ///
+    /// If the component does not export it.
+    pub fn atomics(&self) -> &cache_atomics::Guest {
+        self.atomics.as_ref().expect("cache-atomics is exported")
     }
 
     /// The interface `cache-bulk`.

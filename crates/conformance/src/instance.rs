@@ -3,7 +3,8 @@
 use wasmtime::component::ResourceAny;
 
 use crate::contract::{
-    self, Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report, batch,
+    self, Batch, CacheStat, Change, Condition, Contents, Entry, Error, Found, LiveBatch, Page,
+    Report, batch,
 };
 
 /// A running backend. Its methods are the functions of the contract.
@@ -23,6 +24,26 @@ pub trait Instance {
     /// `cache-updates.apply`
     fn apply(&mut self, _cache: &str, _changes: &[Change]) -> Result<(), Error> {
         missing("cache-updates")
+    }
+
+    /// `cache-lookup.get-many`
+    fn get_many(&mut self, _cache: &str, _keys: &[&str]) -> Result<Vec<Option<Found>>, Error> {
+        missing("cache-lookup")
+    }
+
+    /// `cache-lookup.scan`
+    fn scan(&mut self, _cache: &str, _after: Option<&str>, _limit: u32) -> Result<Page, Error> {
+        missing("cache-lookup")
+    }
+
+    /// `cache-atomics.apply-if`
+    fn apply_if(
+        &mut self,
+        _cache: &str,
+        _conditions: &[Condition],
+        _changes: &[Change],
+    ) -> Result<Vec<u32>, Error> {
+        missing("cache-atomics")
     }
 
     /// `cache-bulk.open-reader`
@@ -108,6 +129,19 @@ impl dyn Instance + '_ {
         }
         let lost = self.lost(reader);
         Ok(Contents { entries, lost })
+    }
+
+    /// Scans a whole cache, in pages of this limit.
+    pub(crate) fn keys(&mut self, cache: &str, limit: u32) -> Result<Vec<String>, Error> {
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.scan(cache, after.as_deref(), limit)?;
+            keys.extend(page.keys);
+            after = match page.next {
+                Some(next) => Some(next),
+                None => return Ok(keys),
+            };
+        }
     }
 
     /// Reads a whole cache with a new reader.

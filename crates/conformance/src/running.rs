@@ -9,7 +9,9 @@ use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDea
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
-use crate::contract::{Batch, CacheStat, Change, Contents, Entry, Error, LiveBatch, Report};
+use crate::contract::{
+    Batch, CacheStat, Change, Condition, Contents, Entry, Error, Found, LiveBatch, Page, Report,
+};
 use crate::{Exports, Functions, Inside, Instance, Reader, Writer};
 
 /// The memory of an instance in bytes, and also the limit for one answer.
@@ -166,6 +168,31 @@ impl Instance for Shared {
     fn apply(&mut self, cache: &str, changes: &[Change]) -> Result<(), Error> {
         self.call("apply", |store, its| {
             its.updates().call_apply(store, cache, changes)
+        })
+    }
+
+    fn get_many(&mut self, cache: &str, keys: &[&str]) -> Result<Vec<Option<Found>>, Error> {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.call("get-many", |store, its| {
+            its.lookup().call_get_many(store, cache, &keys)
+        })
+    }
+
+    fn scan(&mut self, cache: &str, after: Option<&str>, limit: u32) -> Result<Page, Error> {
+        self.call("scan", |store, its| {
+            its.lookup().call_scan(store, cache, after, limit)
+        })
+    }
+
+    fn apply_if(
+        &mut self,
+        cache: &str,
+        conditions: &[Condition],
+        changes: &[Change],
+    ) -> Result<Vec<u32>, Error> {
+        self.call("apply-if", |store, its| {
+            its.atomics()
+                .call_apply_if(store, cache, conditions, changes)
         })
     }
 

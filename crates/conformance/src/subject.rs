@@ -32,6 +32,10 @@ pub trait Subject: Sync {
 pub enum Feature {
     /// The interface `cache-updates`.
     Updates,
+    /// The interface `cache-lookup`.
+    Lookup,
+    /// The interface `cache-atomics`.
+    Atomics,
     /// The interface `cache-bulk`.
     Bulk,
     /// The interface `cache-inspect`.
@@ -48,6 +52,8 @@ impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Feature::Updates => "cache-updates",
+            Feature::Lookup => "cache-lookup",
+            Feature::Atomics => "cache-atomics",
             Feature::Bulk => "cache-bulk",
             Feature::Inspect => "cache-inspect",
             Feature::Durability => "storage that outlives an instance",

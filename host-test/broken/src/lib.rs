@@ -4,7 +4,16 @@
 mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
-        world: "memory",
+        inline: "
+            package larder:broken;
+
+            world broken {
+                include larder:cache/backend@0.1.0;
+                export larder:cache/cache-updates@0.1.0;
+                import wasi:clocks/monotonic-clock@0.2.6;
+            }
+        ",
+        world: "larder:broken/broken",
         generate_all,
     });
 }

@@ -10,7 +10,7 @@ use crate::contract::{Change, Contents, Entry, Error, entry, put, values};
 use crate::panics::spawn;
 use crate::{Instance, Subject};
 
-const WRITERS: usize = 3;
+pub(super) const WRITERS: usize = 3;
 const READERS: usize = 2;
 
 /// Counts the running writers, also when one panics.
@@ -23,7 +23,7 @@ impl Drop for Working<'_> {
 }
 
 /// Runs writers that begin at the same time, and readers until the writers have ended.
-fn at_once(
+pub(super) fn at_once(
     s: &dyn Subject,
     write: impl Fn(usize, &mut Box<dyn Instance>) + Sync,
     read: impl Fn(&mut Box<dyn Instance>) + Sync,
@@ -61,7 +61,7 @@ fn at_once(
 }
 
 /// Makes a call again while it is `unavailable`, up to a thousand times.
-fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
+pub(super) fn at_last<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
     for _ in 0..1000 {
         match call() {
             Err(Error::Unavailable(_)) => thread::yield_now(),

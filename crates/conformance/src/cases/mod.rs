@@ -1,10 +1,12 @@
 //! The list of all cases, and functions that the cases share. They use only the contract.
 
+pub(crate) mod atomics;
 pub(crate) mod bulk;
 pub(crate) mod concurrency;
 pub(crate) mod entries;
 pub(crate) mod files;
 pub(crate) mod inspect;
+pub(crate) mod lookup;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod ttl;
@@ -91,6 +93,28 @@ macro_rules! __cases {
                 "changes may have any key, and values of several MiB"
             hundreds_of_applies_add_up [Updates]
                 "hundreds of changes add up"
+        }
+        lookup {
+            get_many_gives_values_with_their_deadlines [Lookup]
+                "a look-up gives the live values of its keys, in their order, with their deadlines"
+            get_many_sees_every_change_that_returned [Lookup Updates Concurrency]
+                "a look-up sees every change that has returned, by any instance"
+            scan_gives_every_key_once [Lookup]
+                "a scan gives every live key once, whatever its limit is"
+            a_scan_among_changes_skips_and_repeats_no_key_that_stays [Lookup Updates]
+                "a scan in several instances, among changes, skips and repeats no key that stays"
+            a_scan_with_a_limit_of_zero_is_refused [Lookup]
+                "a scan with a limit of zero is refused"
+        }
+        atomics {
+            changes_are_made_if_every_condition_holds_and_otherwise_none [Atomics]
+                "changes under conditions are made if all hold; otherwise none, and the others are named"
+            conditions_without_changes_only_look [Atomics]
+                "conditions without changes change nothing"
+            a_condition_of_no_value_holds_after_the_value_has_expired [Atomics]
+                "a key with an expired value counts as a key without a value"
+            counters_of_instances_at_once_lose_no_increment [Atomics Lookup Concurrency]
+                "of several increments at once, none is lost"
         }
         bulk {
             what_lists_save_readers_give_and_what_writers_save_lists_give [Bulk]

@@ -18,6 +18,9 @@ use crate::{duration, output};
 /// Some editors put it at the beginning of a file in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// The name of standard input in messages.
+pub const STANDARD_INPUT: &str = "standard input";
+
 /// The input of lines.
 #[derive(clap::Args)]
 pub struct Input {
@@ -67,6 +70,11 @@ pub struct Lines<T> {
     progress: Option<ProgressBar>,
 }
 
+/// Whether an argument in place of a file stands for standard input.
+pub fn is_standard_input(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
 impl Input {
     /// Opens the input. As long as the lines are read, it shows the progress.
     pub fn open<T>(
@@ -75,7 +83,7 @@ impl Input {
         accept: fn(Line) -> Result<T, String>,
     ) -> Result<Lines<T>, String> {
         let (name, input, progress): (_, Box<dyn BufRead>, _) = match &self.file {
-            Some(file) if file != Path::new("-") => {
+            Some(file) if !is_standard_input(file) => {
                 let name = file.display().to_string();
                 let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), file)));
                 let (size, file) = opened.map_err(|error| format!("{name}: {error}"))?;
@@ -89,7 +97,7 @@ impl Input {
             _ => {
                 let stdin = io::stdin();
                 let progress = (!stdin.is_terminal()).then(|| output::going_on(doing));
-                ("standard input".into(), Box::new(stdin.lock()), progress)
+                (STANDARD_INPUT.into(), Box::new(stdin.lock()), progress)
             }
         };
         Ok(Lines {

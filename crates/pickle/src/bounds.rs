@@ -16,11 +16,16 @@ fn memoized(begin: &[u8], item: &[u8], items: usize, end: &[u8]) -> Vec<u8> {
 
 /// A cache whose entries share one value, which is in the memo at 1.
 fn cache(memo: Vec<u8>, entries: usize) -> Vec<u8> {
+    cache_of(memo, b"h\x01N\x86", entries)
+}
+
+/// A cache of so many equal pairs.
+fn cache_of(memo: Vec<u8>, pair: &[u8], entries: usize) -> Vec<u8> {
     let mut file = [memo, b"}(".into()].concat();
     for entry in 0..entries as u32 {
         file.push(b'J');
         file.extend(entry.to_le_bytes());
-        file.extend(b"h\x01N\x86");
+        file.extend(pair);
     }
     file.extend(b"u.");
     file
@@ -38,7 +43,7 @@ fn doubling(levels: usize) -> Vec<u8> {
 
 #[test]
 fn an_import_looks_at_objects_in_proportion_to_the_file() {
-    let families: [(&str, Family); 7] = [
+    let families: [(&str, Family); 14] = [
         ("a list in every entry", |n| {
             cache(memoized(b"]", b"N", n, b"e"), n)
         }),
@@ -57,6 +62,37 @@ fn an_import_looks_at_objects_in_proportion_to_the_file() {
                 [b"\x8b\0\x02\0\0".as_slice(), &[0x7f; 512], b"q\x010"].concat(),
                 n,
             )
+        }),
+        ("one list made a set in every entry", |n| {
+            let set = b"c__builtin__\nset\nh\x01\x85RN\x86";
+            cache_of(memoized(b"]", b"N", n, b"e"), set, n)
+        }),
+        ("one list of pairs made a dict in every entry", |n| {
+            let ordered = b"ccollections\nOrderedDict\nh\x01\x85RN\x86";
+            cache_of(memoized(b"]", b"NN\x86", n, b"e"), ordered, n)
+        }),
+        (
+            "one list that ends in no pair made a dict in every entry",
+            |n| {
+                let ordered = b"ccollections\nOrderedDict\nh\x01\x85RN\x86";
+                cache_of(memoized(b"]", b"NN\x86", n, b"Ne"), ordered, n)
+            },
+        ),
+        ("one dict counted in every entry", |n| {
+            let counter = b"ccollections\nCounter\nh\x01\x85RN\x86";
+            cache_of(memoized(b"U\0q\x020}", b"h\x02N", n, b"u"), counter, n)
+        }),
+        ("one list made a deque in every entry", |n| {
+            let deque = b"ccollections\ndeque\nh\x01K\x05\x86RN\x86";
+            cache_of(memoized(b"]", b"N", n, b"e"), deque, n)
+        }),
+        ("one list in every namedtuple", |n| {
+            let pair = b"capp\nPair\nh\x01N\x86\x81";
+            cache_of(memoized(b"]", b"N", n, b"e"), pair, n)
+        }),
+        ("one tuple in every namedtuple", |n| {
+            let pair = b"capp\nPair\nh\x01\x81";
+            cache_of(memoized(b"(", b"N", n, b"t"), pair, n)
         }),
         ("items with one bad key", |n| {
             [

@@ -15,6 +15,8 @@ pub enum PickleError {
     },
     /// The file is a pickle, but not of a cache. The text says why.
     NotACache(String),
+    /// The file is not a pickle, but of another format. The text says which, and what to do.
+    OtherFormat(String),
 }
 
 impl fmt::Display for PickleError {
@@ -24,6 +26,7 @@ impl fmt::Display for PickleError {
                 write!(f, "not a readable pickle file: {reason}, at byte {offset}")
             }
             Self::NotACache(reason) => write!(f, "not a pickled cache: {reason}"),
+            Self::OtherFormat(format) => write!(f, "not a pickle file, but {format}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::mem;
 use std::time::{Duration, SystemTime};
 
 use crate::error::PickleError;
+use crate::format::other_format;
 use crate::machine;
 use crate::node::{Id, Node, Nodes};
 use crate::writer::{Flaw, Item, Reason, Writer};
@@ -52,16 +53,21 @@ pub struct Skipped {
 /// (value, ttl)}}`: its ttls have been running since `save_time`. The older form is `{key: (value,
 /// ttl)}`: its ttls start now. If the clock is behind the `save_time`, no ttl becomes longer.
 ///
+/// Each of the dicts may also be an `OrderedDict`, a `defaultdict` or a `Counter`. The pair of
+/// value and ttl may also be a list, a deque or a namedtuple. The file does not have the code of a
+/// namedtuple. So any object that Python would make from a class and these two alone counts as one.
+///
 /// - **Values.** Text and bytes are taken as they are. Other plain data becomes compact JSON:
-///   tuples and sets become arrays, bytes inside become `{"base64":"..."}`, and keys of dicts
-///   follow the rule for keys.
+///   tuples, deques and sets become arrays, bytes inside become `{"base64":"..."}`, and keys of
+///   dicts follow the rule for keys. A `defaultdict` loses its factory, a deque its limit.
 /// - **Keys.** Text is taken as it is. Any other key becomes JSON. If the file sets a key twice,
 ///   the last value counts, as in Python.
 /// - **Ttls.** A ttl is a number of seconds; `None` and infinity mean no ttl. An entry whose ttl is
 ///   over counts as expired. A ttl of more than 2^64 nanoseconds becomes that maximum.
 /// - **Skipped.** The reader skips an entry in these cases:
 ///   - It is not a pair of value and ttl.
-///   - Its key or value is not plain data.
+///   - Its key or value is not plain data. Objects of other classes are not: a namedtuple as a
+///     value, a `datetime`, a `Decimal`, a `UUID`, an `array`, and all classes of the user.
 ///   - It holds data that JSON cannot express: a NaN, half of a surrogate pair, or a dict in which
 ///     two different keys are written alike.
 ///   - It contains itself, or is nested more than 128 levels deep.
@@ -73,9 +79,12 @@ pub struct Skipped {
 /// # Errors
 ///
 /// [`PickleError::Malformed`] if the file is not a whole pickle, [`PickleError::NotACache`] if it
-/// is a pickle of other data.
+/// is a pickle of other data, [`PickleError::OtherFormat`] if it is gzip, zlib, SQLite or JSON.
 pub fn read(bytes: &[u8], now: SystemTime) -> Result<Import, PickleError> {
-    let (nodes, root) = machine::run(bytes)?;
+    let (nodes, root) = machine::run(bytes).map_err(|error| match other_format(bytes) {
+        Some(format) => PickleError::OtherFormat(format.into()),
+        None => error,
+    })?;
     let room = bytes
         .len()
         .saturating_mul(ROOM_PER_BYTE)
@@ -176,11 +185,8 @@ fn entry(
     item: &mut Item,
     elapsed: Duration,
 ) -> Result<Option<Entry>, Reason> {
-    let (value, ttl) = match nodes.get(item.value) {
-        Node::Tuple(pair) if let &[value, ttl] = pair.as_slice() => (value, nodes.get(ttl)),
-        _ => return Err("is not a pair of value and ttl".into()),
-    };
-    let ttl = match ttl {
+    let (value, ttl) = pair(nodes, item.value)?;
+    let ttl = match nodes.get(ttl) {
         Node::None => None,
         ttl => remaining(ttl.number().unwrap_or(f64::NAN), elapsed)?,
     };
@@ -199,6 +205,20 @@ fn entry(
         key: mem::take(&mut item.key),
         ttl,
     }))
+}
+
+/// The value and the ttl of an entry. A namedtuple is a class of the user; the file has its items.
+fn pair(nodes: &Nodes<'_>, id: Id) -> Result<(Id, Id), Reason> {
+    let items = match *nodes.get(id) {
+        Node::Object { items, .. } => items.unwrap_or(id),
+        _ => id,
+    };
+    nodes
+        .pair(items)
+        .ok_or_else(|| match nodes.get(id).is_plain() {
+            true => "is not a pair of value and ttl".into(),
+            false => nodes.objection(id),
+        })
 }
 
 /// The rest of a ttl, zero if it is over; `None` for a ttl without end.

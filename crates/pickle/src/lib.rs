@@ -1,9 +1,10 @@
 //! Reads the cache files of the Python module `cache_backend.py`, which pickled a dict.
 //!
 //! A pickle is a program, and Python runs any function that it names. This reader builds only the
-//! plain data of a file: text, bytes, numbers, bools, `None`, lists, tuples, sets and dicts. It
-//! never runs, imports or looks up anything. It skips an entry that needs more, and reads the
-//! others. It knows the protocols 0 to 5.
+//! plain data of a file: text, bytes, numbers, bools, `None`, lists, tuples, sets and dicts, and
+//! the `OrderedDict`, `defaultdict`, `Counter` and `deque` of the standard library. It never runs,
+//! imports or looks up anything. It skips an entry that needs more, and reads the others. It knows
+//! the protocols 0 to 5, of Python 2 and 3.
 //!
 //! The crate `serde-pickle` does not fit. It either refuses the whole file, or puts `None` in place
 //! of an unknown object, which then looks like data. It also copies shared data each time that the
@@ -25,7 +26,9 @@
 
 #[cfg(test)]
 mod bounds;
+mod calls;
 mod error;
+mod format;
 mod import;
 mod literal;
 mod machine;

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::calls::{self, Outcome};
 use crate::error::PickleError;
 use crate::literal;
 use crate::node::{Id, Node, Nodes};
@@ -123,9 +124,12 @@ impl<'a> Machine<'a> {
             b'b' => {
                 self.pop()?;
                 let object = self.top()?;
-                let object = self.nodes.get_mut(object);
-                if object.is_plain() {
-                    *object = Node::Unfit("holds a Python object with attributes");
+                match self.nodes.get_mut(object) {
+                    Node::Object { items, .. } => *items = None,
+                    other if other.is_plain() => {
+                        *other = Node::Unfit("holds a Python object with attributes");
+                    }
+                    _ => {}
                 }
             }
             // REDUCE
@@ -206,9 +210,12 @@ impl<'a> Machine<'a> {
                 Node::Tuple(items)
             }
             b't' => Node::Tuple(self.pop_mark()?),
-            // EMPTY_LIST, EMPTY_SET, LIST, FROZENSET
-            b']' | 0x8f => Node::List(Vec::new()),
-            b'l' | 0x91 => Node::List(self.pop_mark()?),
+            // EMPTY_LIST, LIST
+            b']' => Node::List(Vec::new()),
+            b'l' => Node::List(self.pop_mark()?),
+            // EMPTY_SET, FROZENSET
+            0x8f => Node::Set(Vec::new()),
+            0x91 => Node::Set(self.pop_mark()?),
             // EMPTY_DICT
             b'}' => Node::Dict(Vec::new()),
 
@@ -225,21 +232,22 @@ impl<'a> Machine<'a> {
                 let class = self.global_lines()?;
                 let class = self.add(class)?;
                 self.pop_mark()?;
-                self.object(class, false)
+                self.nodes.object(class, false, None)
             }
             // OBJ
             b'o' => match self.pop_mark()?.first() {
-                Some(&class) => self.object(class, false),
+                Some(&class) => self.nodes.object(class, false, None),
                 None => return Err("an object without a class".into()),
             },
             // NEWOBJ, NEWOBJ_EX
             0x81 | 0x92 => {
-                self.pop()?;
+                let mut arguments = Some(self.pop()?);
                 if code == 0x92 {
                     self.pop()?;
+                    arguments = None;
                 }
                 let class = self.pop()?;
-                self.object(class, false)
+                self.nodes.object(class, false, arguments)
             }
             // PERSID, BINPERSID
             b'P' | b'Q' => {
@@ -338,7 +346,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, items: &[Id]) -> Result<()> {
         let list = self.top()?;
         match self.nodes.get_mut(list) {
-            Node::List(list) => list.extend_from_slice(items),
+            Node::List(list) | Node::Set(list) => list.extend_from_slice(items),
             other if other.is_plain() => {
                 return Err("elements for an object that is not a list".into());
             }
@@ -373,50 +381,12 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Stands for an object of a class, or for the result of a function.
-    fn object(&self, of: Id, called: bool) -> Node<'a> {
-        // An object that another such object would make keeps the only known name.
-        match *self.nodes.get(of) {
-            Node::Object { of, .. } => Node::Object { of, called },
-            _ => Node::Object { of, called },
-        }
-    }
-
-    /// The result of a call. Python itself writes plain data by a few calls, which are known here.
-    /// For any other call, the result is an object that stands for it.
     fn call(&mut self, callee: Id, arguments: Id) -> Result<Id> {
-        let Node::Tuple(arguments) = self.nodes.get(arguments) else {
-            return Err("the arguments of a call are not a tuple".into());
-        };
-        let (module, function) = self.nodes.global(callee).unwrap_or_default();
-        let module = match module {
-            "__builtin__" => "builtins",
-            "copy_reg" => "copyreg",
-            module => module,
-        };
-        let latin1 = |id| matches!(self.nodes.text(id), Some("latin1" | "latin-1"));
-        let node = match (module, function, arguments.as_slice()) {
-            ("_codecs", "encode", &[text, encoding])
-            | ("builtins", "bytearray", &[text, encoding])
-                if self.nodes.text(text).is_some() && latin1(encoding) =>
-            {
-                Node::Latin1(text)
-            }
-            ("builtins", "bytes" | "bytearray", []) => Node::Bytes(Cow::Borrowed(&[])),
-            ("builtins", "bytearray", &[bytes]) if self.nodes.get(bytes).is_bytes() => {
-                return Ok(bytes);
-            }
-            ("builtins", "set" | "frozenset", &[list])
-                if matches!(self.nodes.get(list), Node::List(_)) =>
-            {
-                return Ok(list);
-            }
-            ("collections", "OrderedDict", []) => Node::Dict(Vec::new()),
-            // Protocols 0 and 1 make every object by this call.
-            ("copyreg", "_reconstructor", &[class, ..]) => self.object(class, false),
-            _ => self.object(callee, true),
-        };
-        self.add(node)
+        match calls::outcome(&mut self.nodes, callee, arguments) {
+            Some(Outcome::New(node)) => self.add(node),
+            Some(Outcome::Argument(id)) => Ok(id),
+            None => Err("the arguments of a call are not a tuple".into()),
+        }
     }
 }
 

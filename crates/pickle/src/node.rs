@@ -33,8 +33,10 @@ pub enum Node<'a> {
     /// because many objects may share one text.
     Latin1(Id),
     Tuple(Vec<Id>),
-    /// A list, set or frozenset.
+    /// A list or deque.
     List(Vec<Id>),
+    /// A set or frozenset.
+    Set(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     /// A class or function, by name. The reader never looks it up.
     Global {
@@ -45,6 +47,8 @@ pub enum Node<'a> {
     Object {
         of: Id,
         called: bool,
+        /// The tuple that holds all of the object, as far as the file says, if there is one.
+        items: Option<Id>,
     },
     /// Any other object that cannot be written, with the reason.
     Unfit(&'static str),
@@ -146,6 +150,27 @@ impl<'a> Nodes<'a> {
         }
     }
 
+    /// The two items of a tuple or list of two.
+    pub fn pair(&self, id: Id) -> Option<(Id, Id)> {
+        match self.get(id) {
+            Node::Tuple(items) | Node::List(items) => match **items {
+                [first, second] => Some((first, second)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Stands for an object of a class, or for the result of a function.
+    pub fn object(&self, of: Id, called: bool, items: Option<Id>) -> Node<'a> {
+        let (of, items) = match *self.get(of) {
+            // An object that another such object would make keeps the only known name.
+            Node::Object { of, .. } => (of, None),
+            _ => (of, items),
+        };
+        Node::Object { of, called, items }
+    }
+
     /// The module and name of a class or function.
     pub fn global(&self, id: Id) -> Option<(&str, &str)> {
         match *self.get(id) {
@@ -159,11 +184,13 @@ impl<'a> Nodes<'a> {
     pub fn objection(&self, id: Id) -> String {
         match *self.get(id) {
             Node::Unfit(reason) => reason.into(),
-            Node::Object { of, called: true } => format!(
+            Node::Object {
+                of, called: true, ..
+            } => format!(
                 "would have Python call {}, which was not run",
                 self.name(of)
             ),
-            Node::Object { of, called: false } => self.not_plain(of),
+            Node::Object { of, .. } => self.not_plain(of),
             _ => self.not_plain(id),
         }
     }

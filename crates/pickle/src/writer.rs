@@ -137,16 +137,18 @@ impl<'a> Writer<'a> {
                 let bytes = self.latin1(*text)?;
                 self.base64(&bytes, out)
             }
-            Node::Tuple(items) | Node::List(items) => self.nested(id, |writer| {
-                writer.put("[", out)?;
-                for (position, &item) in items.iter().enumerate() {
-                    if position > 0 {
-                        writer.put(",", out)?;
+            Node::Tuple(items) | Node::List(items) | Node::Set(items) => {
+                self.nested(id, |writer| {
+                    writer.put("[", out)?;
+                    for (position, &item) in items.iter().enumerate() {
+                        if position > 0 {
+                            writer.put(",", out)?;
+                        }
+                        writer.json(item, out)?;
                     }
-                    writer.json(item, out)?;
-                }
-                writer.put("]", out)
-            }),
+                    writer.put("]", out)
+                })
+            }
             Node::Dict(pairs) => self.nested(id, |writer| {
                 writer.put("{", out)?;
                 for (position, item) in writer.items(pairs).into_iter().enumerate() {

@@ -68,7 +68,7 @@ fn value_of(value: &[u8]) -> Result<String, String> {
 /// The imported entries of `plain()` in `generate.py`, when `waited` has passed since the save.
 fn plain(waited: Duration) -> Vec<Entry> {
     let long_bytes: Vec<u8> = (0..=255).chain(0..=255).collect();
-    let values: [(&str, &[u8]); 33] = [
+    let values: [(&str, &[u8]); 39] = [
         ("text", "caf\u{e9} \u{2603} \u{1f600}".as_bytes()),
         ("empty text", b""),
         ("escapes", b"a\\u0041\n\r\t\"\x00\x1a\x7f\\"),
@@ -91,6 +91,12 @@ fn plain(waited: Duration) -> Vec<Entry> {
         ("dict", br#"{"a":{"b":[1,2]},"1":"int","null":"none","[1,\"x\"]":"tuple","{\"base64\":\"aw==\"}":"bytes","2.5":"float"}"#),
         ("empty dict", b"{}"),
         ("ordered dict", br#"{"z":1,"a":2}"#),
+        ("default dict", br#"{"a":[1]}"#),
+        ("default dict without a factory", br#"{"a":1}"#),
+        ("default dict of the user's factory", br#"{"a":1}"#),
+        ("counter", br#"{"a":2,"b":1}"#),
+        ("deque", b"[1,2]"),
+        ("bounded deque", b"[3]"),
         ("nested bytes", br#"{"list":[{"base64":"AQ=="},{"base64":"Ag=="}]}"#),
         ("shared", br#"[[1,2],[1,2],{"again":[1,2]}]"#),
         ("quotes", "[\"\\\"\",\"\\\\\",\"\\n\",\"\\u0001\",\"\u{2028}\"]".as_bytes()),
@@ -109,6 +115,9 @@ fn plain(waited: Duration) -> Vec<Entry> {
         ("ttl", "short", 60_500),
         ("int ttl", "hour", 3_600_000),
         ("long ttl", "century", 3_153_600_000_000),
+        ("list pair", "listed", 60_500),
+        ("deque pair", "queued", 60_500),
+        ("named pair", "named", 60_500),
     ];
     for (key, value, milliseconds) in ttls {
         let left = Duration::from_millis(milliseconds) - waited;
@@ -244,6 +253,10 @@ fn python_objects_are_skipped_by_name_and_the_rest_is_kept() {
             0..=2 => ("__builtin__", "xrange", "exceptions"),
             _ => ("builtins", "range", "builtins"),
         };
+        let (array, user_dict) = match protocol {
+            0..=2 => ("array.array", "UserDict.IterableUserDict"),
+            _ => ("array._array_reconstructor", "collections.UserDict"),
+        };
         let call = |name: &str| format!("would have Python call {name}, which was not run");
         let object =
             |name: &str| format!("holds a Python object ({name}), which is not plain data");
@@ -261,21 +274,24 @@ fn python_objects_are_skipped_by_name_and_the_rest_is_kept() {
             ("builtin", object(&format!("{builtins}.len"))),
             ("method", call(&format!("{builtins}.getattr"))),
             ("partial", call("functools.partial")),
-            ("defaultdict", call("collections.defaultdict")),
-            ("deque", call("collections.deque")),
-            ("counter", call("collections.Counter")),
+            ("default dict", call("collections.defaultdict")),
+            ("named tuple", object("__main__.Point")),
+            ("array", call(array)),
+            ("user dict", object(user_dict)),
             ("exception", call(&format!("{error}.ValueError"))),
             ("ellipsis", object(&format!("{builtins}.Ellipsis"))),
             ("command", call("posix.system")),
             ("inside", object("__main__.Session")),
             (
-                "item 21",
+                "item 22",
                 format!("has a key that {}", call("datetime.date")),
             ),
             (
-                "item 22",
+                "item 23",
                 format!("has a key that {}", call("decimal.Decimal")),
             ),
+            ("object pair", object("__main__.Session")),
+            ("named pair", object("__main__.Session")),
         ];
         let expected = expected
             .each_ref()
@@ -334,9 +350,15 @@ fn what_cannot_be_represented_is_skipped_with_a_reason() {
                 "holds a dict with different keys that are written alike",
             ),
             ("no pair", "is not a pair of value and ttl"),
-            ("list of two", "is not a pair of value and ttl"),
+            ("set of two", "is not a pair of value and ttl"),
+            ("frozenset of two", "is not a pair of value and ttl"),
+            ("dict of two", "is not a pair of value and ttl"),
             ("single", "is not a pair of value and ttl"),
             ("triple", "is not a pair of value and ttl"),
+            (
+                "named triple",
+                "holds a Python object (__main__.Triple), which is not plain data",
+            ),
             ("ttl nan", "has a ttl that is not a number"),
             ("ttl bool", "has a ttl that is not a number"),
             ("ttl text", "has a ttl that is not a number"),
@@ -374,6 +396,165 @@ fn strings_of_python_2_are_text_where_they_can_be() {
         value_of(b"](S\"\\xff'\"\nU\x01\xffT\x01\0\0\0\xffe"),
         Ok(r#"[{"base64":"/yc="},{"base64":"/w=="},{"base64":"/w=="}]"#.into())
     );
+}
+
+#[test]
+fn containers_of_every_python_are_read() {
+    let values: [(&[u8], &str); 13] = [
+        // An OrderedDict of Python 2, in the protocols 0 to 2, and an empty one.
+        (
+            b"ccollections\nOrderedDict\np5\n((lp6\n(lp7\nS'z'\np8\naI1\naa(lp9\nS'a'\naI2\naatp10\nRp11\n",
+            r#"{"z":1,"a":2}"#,
+        ),
+        (
+            b"ccollections\nOrderedDict\nq\x05(]q\x06(]q\x07(U\x01zK\x01e]q\x08(U\x01aK\x02eetq\x09Rq\x0a",
+            r#"{"z":1,"a":2}"#,
+        ),
+        (
+            b"ccollections\nOrderedDict\nq\x05]q\x06(]q\x07(U\x01zK\x01e]q\x08(U\x01aK\x02ee\x85q\x09Rq\x0a",
+            r#"{"z":1,"a":2}"#,
+        ),
+        (b"ccollections\nOrderedDict\n]\x85R", "{}"),
+        // One that holds another, and sets a key twice.
+        (
+            b"ccollections\nOrderedDict\n]](K\x01ccollections\nOrderedDict\n](](K\x02K\x03e](K\x02K\x04ee\x85Rea\x85R",
+            r#"{"1":{"2":4}}"#,
+        ),
+        (
+            b"ccollections\nOrderedDict\n](K\x01K\x02\x86K\x03K\x04\x86e\x85R",
+            r#"{"1":2,"3":4}"#,
+        ),
+        (
+            b"ccollections\ndefaultdict\nc__builtin__\nint\n\x85RK\x01K\x02s",
+            r#"{"1":2}"#,
+        ),
+        (b"ccollections\ndefaultdict\nN\x85RK\x01K\x02s", r#"{"1":2}"#),
+        (b"ccollections\nCounter\n)RK\x01K\x02s", r#"{"1":2}"#),
+        // A deque of Python 2, which has its items as a list.
+        (b"ccollections\ndeque\n](K\x01K\x02e\x85R", "[1,2]"),
+        (b"ccollections\ndeque\n](K\x01K\x02eK\x05\x86R", "[1,2]"),
+        (b"ccollections\ndeque\n](K\x01K\x02eN\x86R", "[1,2]"),
+        (b"ccollections\ndeque\n)K\x05\x86R(K\x01K\x02e", "[1,2]"),
+    ];
+    for (value, expected) in values {
+        let name = value.escape_ascii().to_string();
+        assert_eq!(value_of(value), Ok(expected.into()), "{name}");
+    }
+}
+
+#[test]
+fn a_payload_may_be_any_dict_of_the_standard_library() {
+    let item = b"U\x01kU\x01vN\x86";
+    let ordered = b"ccollections\nOrderedDict\n".as_slice();
+    let payloads: [&[&[u8]]; 5] = [
+        &[ordered, b")R", item, b"s"],
+        &[ordered, b"]](", item, b"ea\x85R"],
+        &[b"ccollections\ndefaultdict\n)R", item, b"s"],
+        &[
+            b"ccollections\ndefaultdict\nc__builtin__\ntuple\n\x85R",
+            item,
+            b"s",
+        ],
+        &[b"ccollections\nCounter\n}", item, b"s\x85R"],
+    ];
+    for payload in payloads.map(<[_]>::concat) {
+        let saved = [b"}(U\x09save_timeK\x01U\x07entries", &*payload, b"u"].concat();
+        for payload in [payload, saved] {
+            let import = import(&[payload, b".".into()].concat(), at(SAVE_TIME));
+            assert_eq!(import.entries, [entry("k", "v", None)]);
+            assert_eq!(import.skipped, []);
+        }
+    }
+}
+
+#[test]
+fn a_call_that_only_looks_like_a_container_is_reported_and_not_run() {
+    let call = |name: &str| format!("would have Python call {name}, which was not run");
+    let values: [(&[u8], String); 10] = [
+        (
+            b"ccollections\nOrderedDict\n](K\x01K\x02e\x85R",
+            "holds an OrderedDict whose items are not pairs".into(),
+        ),
+        (
+            b"ccollections\nOrderedDict\n]](K\x01K\x02K\x03ea\x85R",
+            "holds an OrderedDict whose items are not pairs".into(),
+        ),
+        // A list that is an item of itself.
+        (
+            b"ccollections\nOrderedDict\n]q\x01(h\x01h\x01e\x85R",
+            "holds an OrderedDict whose items are not pairs".into(),
+        ),
+        (
+            b"ccollections\nOrderedDict\nK\x01\x85R",
+            call("collections.OrderedDict"),
+        ),
+        (
+            b"ccollections\nCounter\n]\x85R",
+            call("collections.Counter"),
+        ),
+        (
+            b"ccollections\ndefaultdict\ncposix\nsystem\n(S'touch pwned'\ntR\x85R",
+            call("collections.defaultdict"),
+        ),
+        (
+            b"ccollections\ndefaultdict\nc__builtin__\nint\n}\x86R",
+            call("collections.defaultdict"),
+        ),
+        (b"ccollections\ndeque\n}\x85R", call("collections.deque")),
+        (
+            b"ccollections\ndeque\n]U\x01x\x86R",
+            call("collections.deque"),
+        ),
+        (b"capp\nOrderedDict\n)R", call("app.OrderedDict")),
+    ];
+    for (value, reason) in values {
+        let name = value.escape_ascii().to_string();
+        assert_eq!(value_of(value), Err(reason), "{name}");
+    }
+}
+
+#[test]
+fn a_pair_is_a_tuple_a_list_or_a_namedtuple() {
+    let of_pair = |pair: &[u8]| {
+        let import = import(&[b"}U\x01k", pair, b"s."].concat(), at(SAVE_TIME));
+        match (&*import.entries, &*import.skipped) {
+            ([entry], []) => Ok((entry.value.clone(), entry.ttl)),
+            ([], [skipped]) => Err(skipped.reason.clone()),
+            _ => panic!("one entry became {import:?}"),
+        }
+    };
+    let pairs: [&[u8]; 7] = [
+        b"U\x01vK\x07\x86",
+        b"](U\x01vK\x07e",
+        b"(lp0\nS'v'\naI7\na",
+        b"capp\nPair\nU\x01vK\x07\x86\x81",
+        b"ccopy_reg\n_reconstructor\n(capp\nPair\nc__builtin__\ntuple\n(U\x01vK\x07ttR",
+        b"ccopyreg\n_reconstructor\n(capp\nPair\ncbuiltins\ntuple\n(U\x01vK\x07ttR",
+        b"ccollections\ndeque\n)R(U\x01vK\x07e",
+    ];
+    for pair in pairs {
+        let expected = Ok((b"v".to_vec(), Some(Duration::from_secs(7))));
+        assert_eq!(of_pair(pair), expected, "{}", pair.escape_ascii());
+    }
+
+    let object = "holds a Python object (app.Pair), which is not plain data";
+    let not_run = "would have Python call app.Pair, which was not run";
+    let others: [(&[u8], &str); 8] = [
+        (b"capp\nPair\n)\x81", object),
+        (b"capp\nPair\nU\x01v\x85\x81", object),
+        (b"capp\nPair\nU\x01vK\x07\x86}\x92", object),
+        (b"capp\nPair\nU\x01vK\x07\x86\x81}U\x01aNsb", object),
+        (
+            b"ccopy_reg\n_reconstructor\n(capp\nPair\nc__builtin__\nobject\n(U\x01vK\x07ttR",
+            object,
+        ),
+        (b"capp\nPair\nU\x01vK\x07\x86R", not_run),
+        (b"capp\nPair\n)RU\x01vK\x07\x86\x81", object),
+        (b"\x8f(U\x01vK\x07\x90", "is not a pair of value and ttl"),
+    ];
+    for (pair, reason) in others {
+        assert_eq!(of_pair(pair), Err(reason.into()), "{}", pair.escape_ascii());
+    }
 }
 
 #[test]
@@ -590,6 +771,52 @@ fn a_malformed_file_is_refused_with_the_place_and_the_reason() {
 }
 
 #[test]
+fn a_file_of_another_format_is_refused_by_its_name() {
+    let gzip = "gzip: unpack it first, with `gzip -d`";
+    let zlib = "zlib: unpack it first, with `zlib.decompress` of Python";
+    let sqlite = "SQLite: read its rows with `sqlite3`, and store them with `larder save`";
+    let json = "JSON: store its entries with `larder save`, which reads JSON lines";
+    let files: [(&[u8], &str); 14] = [
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xab\xae\x05\0", gzip),
+        (b"\x1f\x8b", gzip),
+        (b"x\x01\xab\xae\xd5\x03\0\x01\xd3\x00\xfc", zlib),
+        (b"x^\xab\xae\xd5\x03\0\x01\xd3\x00\xfc", zlib),
+        (b"x\x9c\xab\xae\xd5\x03\0\x01\xd3\x00\xfc", zlib),
+        (b"x\xda\xab\xae\xd5\x03\0\x01\xd3\x00\xfc", zlib),
+        (b"SQLite format 3\0\x10\0\x02\x02\0@  ", sqlite),
+        (b"SQLite format 3\0'\n'\n.", sqlite),
+        (b"{}", json),
+        (b"{\"k\": [\"v\", null]}\n", json),
+        (b" \r\n\t[1, 2]", json),
+        (b"\xef\xbb\xbf{\"k\": 1}", json),
+        (b"{\"key\": \"a\"}\n{\"key\": \"b\"}\n", json),
+        (b"[[1], [2]] and more", json),
+    ];
+    for (bytes, what) in files {
+        assert_eq!(
+            error(bytes),
+            format!("not a pickle file, but {what}"),
+            "{}",
+            bytes.escape_ascii()
+        );
+    }
+    // What only begins alike is not named so.
+    let others: [&[u8]; 7] = [
+        b"{'k': 1}",
+        b"[section]\n",
+        b"{\"k\": ",
+        b"1",
+        b"xylophone",
+        b"SQLite",
+        b"\xef\xbb\xbf",
+    ];
+    for bytes in others {
+        let error = error(bytes);
+        assert!(error.starts_with("not a readable pickle file: "), "{error}");
+    }
+}
+
+#[test]
 fn a_file_cut_short_anywhere_is_refused() {
     for protocol in PROTOCOLS {
         let whole = file(&format!("tests/data/pickle/plain-{protocol}.pkl"));
@@ -660,7 +887,7 @@ fn a_flipped_bit_is_never_more_than_an_error() {
 
 /// Programs of instructions that fit together more often than random bytes do.
 fn program() -> impl Strategy<Value = Vec<u8>> {
-    const INSTRUCTIONS: [&[u8]; 40] = [
+    const INSTRUCTIONS: [&[u8]; 43] = [
         b"(",
         b"(",
         b"0",
@@ -701,6 +928,9 @@ fn program() -> impl Strategy<Value = Vec<u8>> {
         b"c_codecs\nencode\n",
         b"cbuiltins\nset\n",
         b"ccollections\nOrderedDict\n",
+        b"ccollections\ndefaultdict\n",
+        b"ccollections\nCounter\n",
+        b"ccollections\ndeque\n",
     ];
     let instructions = prop::collection::vec(prop::sample::select(&INSTRUCTIONS[..]), 0..200);
     instructions.prop_map(|instructions| instructions.concat())

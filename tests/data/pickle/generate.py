@@ -6,6 +6,7 @@ objects-P.pkl  Python objects of every make, each an entry
 awkward-P.pkl  data that JSON or a cache has no room for, each an entry
 """
 
+import array
 import collections
 import datetime
 import decimal
@@ -17,6 +18,11 @@ import pickle
 import uuid
 
 SAVE_TIME = 1_700_000_000.25
+
+
+Pair = collections.namedtuple("Pair", "value ttl")
+Triple = collections.namedtuple("Triple", "value ttl version")
+Point = collections.namedtuple("Point", "x y")
 
 
 class Session:
@@ -63,6 +69,12 @@ def plain():
         "dict": {"a": {"b": [1, 2]}, 1: "int", None: "none", (1, "x"): "tuple", b"k": "bytes", 2.5: "float"},
         "empty dict": {},
         "ordered dict": collections.OrderedDict([("z", 1), ("a", 2)]),
+        "default dict": collections.defaultdict(list, a=[1]),
+        "default dict without a factory": collections.defaultdict(None, a=1),
+        "default dict of the user's factory": collections.defaultdict(Session, a=1),
+        "counter": collections.Counter("aab"),
+        "deque": collections.deque([1, 2]),
+        "bounded deque": collections.deque([3], maxlen=5),
         "nested bytes": {"list": [b"\x01", bytearray(b"\x02")]},
         "shared": [shared, shared, {"again": shared}],
         "quotes": ['"', "\\", "\n", "\x01", "\u2028"],
@@ -80,6 +92,9 @@ def plain():
     entries["ttl"] = ("short", 60.5)
     entries["int ttl"] = ("hour", 3600)
     entries["long ttl"] = ("century", 36500 * 86400.0)
+    entries["list pair"] = ["listed", 60.5]
+    entries["deque pair"] = collections.deque(["queued", 60.5])
+    entries["named pair"] = Pair("named", 60.5)
     entries["gone"] = ("gone", -5.0)
     return entries
 
@@ -99,9 +114,10 @@ def objects():
         "builtin": len,
         "method": "x".upper,
         "partial": functools.partial(int, base=2),
-        "defaultdict": collections.defaultdict(list, a=[1]),
-        "deque": collections.deque([1, 2]),
-        "counter": collections.Counter("aab"),
+        "default dict": collections.defaultdict(functools.partial(int, base=2), a=1),
+        "named tuple": Point(1, 2),
+        "array": array.array("b", [1]),
+        "user dict": collections.UserDict(a=1),
         "exception": ValueError("no"),
         "ellipsis": ...,
         "command": Command(),
@@ -110,7 +126,10 @@ def objects():
         ("tuple", decimal.Decimal(1)): "decimal key",
         "plain": "kept",
     }
-    return {key: (value, None) for key, value in values.items()}
+    entries = {key: (value, None) for key, value in values.items()}
+    entries["object pair"] = Session("ann")
+    entries["named pair"] = Pair(Session("ann"), None)
+    return entries
 
 
 def nested(levels):
@@ -153,9 +172,12 @@ def awkward():
     }
     entries = {key: (value, None) for key, value in values.items()}
     entries["no pair"] = "ab"
-    entries["list of two"] = ["value", None]
+    entries["set of two"] = {1, 2}
+    entries["frozenset of two"] = frozenset([1, 2])
+    entries["dict of two"] = {"value": 1, "ttl": 2}
     entries["single"] = ("value",)
     entries["triple"] = ("value", None, None)
+    entries["named triple"] = Triple("value", None, None)
     for ttl in [0, 0.0, -0.0, -1, 1e-10, float("-inf"), -(10**400)]:
         entries[f"expired {str(ttl)[:8]}"] = ("value", ttl)
     entries["expired object"] = (Session("ann"), -1.0)

@@ -1,5 +1,6 @@
 //! `larder import`: caches that the Python module pickled.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::place::{Place, by_key, entries, in_package, objects, ttl};
@@ -89,6 +90,51 @@ fn import_runs_nothing_and_keeps_the_cache_where_nothing_can_be_imported() {
     }
     assert!(!place.path("pwned").exists());
     assert_eq!(entries(&place.run(&["load", "a"]).done()).len(), 1);
+}
+
+#[test]
+fn import_reads_standard_input_in_place_of_a_file() {
+    let place = Place::new();
+    let read = |file: &str| fs::read(in_package(file)).expect("the file is there");
+    let told = place
+        .feed(&["import", "-", "users"], read("demo.pkl"))
+        .done();
+    assert!(told.contains("imported standard input as"), "{told}");
+    assert!(told.contains("500 entries, 0 expired, 0 skipped"), "{told}");
+    let loaded = entries(&place.run(&["load", "users"]).done());
+    assert_eq!(loaded.len(), 500);
+
+    let mixed = read("../../tests/data/seed/mixed.pkl");
+    let told = place.feed(&["import", "-", "users", "--strict"], mixed);
+    told.failed(&[
+        "standard input: nothing is stored",
+        "standard input: skipped \"object\"",
+    ]);
+    let nothing = place.feed(&["import", "-", "users"], "");
+    nothing.failed(&["users", "standard input: not a readable pickle file"]);
+    assert_eq!(entries(&place.run(&["load", "users"]).done()), loaded);
+
+    // A file of that name is still within reach.
+    place.write("-", read("demo.pkl"));
+    place.run(&["import", "./-", "dash"]).done();
+    assert_eq!(entries(&place.run(&["load", "dash"]).done()).len(), 500);
+}
+
+#[test]
+fn import_names_the_format_of_a_file_that_is_no_pickle() {
+    let place = Place::new();
+    let files: [(&str, &[u8], &str); 4] = [
+        ("cache.gz", b"\x1f\x8b\x08\0", "gzip: unpack it"),
+        ("cache.z", b"x\x9c\xab\xae", "zlib: unpack it"),
+        ("cache.db", b"SQLite format 3\0", "SQLite: read its rows"),
+        ("cache.json", b"{\"k\": \"v\"}\n", "JSON: store its entries"),
+    ];
+    for (file, bytes, format) in files {
+        place.write(file, bytes);
+        let told = format!("{file}: not a pickle file, but {format}");
+        place.run(&["import", file, "a"]).failed(&[&told]);
+    }
+    assert!(!place.path("larder-data").exists());
 }
 
 #[test]

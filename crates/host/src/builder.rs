@@ -191,8 +191,12 @@ impl Builder {
     /// used, the component is compiled, without an error.
     ///
     /// **A user who may write to the folder can run any code in this process.** On Unix, a folder
-    /// or file is not used if it belongs to another user, or if others may write it. On other
-    /// systems the caller must protect the folder.
+    /// or file is not used if it belongs to another user, or if others may write it. Nor is a
+    /// folder used below a folder that belongs to another user than root, or that others may write.
+    /// A sticky folder such as `/tmp` may be above it: there, others cannot replace what is not
+    /// theirs. The folder may be reached by links, as users move their caches to other disks: the
+    /// folders of the resolved path are checked. A link in the place of a file is replaced. On
+    /// other systems the caller must protect the folder.
     pub fn code_cache(mut self, dir: impl Into<PathBuf>) -> Self {
         self.settings.code_cache = Some(dir.into());
         self

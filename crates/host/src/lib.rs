@@ -95,6 +95,7 @@ mod component;
 mod engine;
 mod entry;
 mod error;
+mod folder;
 mod inspect;
 mod instance;
 mod layer;

@@ -18,3 +18,5 @@ mod options;
 mod output;
 mod place;
 mod save;
+#[cfg(target_os = "linux")]
+mod system_calls;

@@ -102,6 +102,7 @@ mod layer;
 mod read;
 mod session;
 mod settings;
+mod shortage;
 mod state;
 mod write;
 

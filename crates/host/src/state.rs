@@ -13,7 +13,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::clocks::Clocks;
 use crate::engine::ENGINE;
 use crate::settings::Settings;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, shortage};
 
 /// How many resources an instance can hold: open files, sockets, timers. Their host memory does not
 /// count towards the memory limit.
@@ -123,6 +123,8 @@ impl<T> State<T> {
             ErrorKind::TimedOut(settings.time_limit)
         } else if self.refused {
             ErrorKind::OutOfMemory(settings.memory_limit)
+        } else if let Some(why) = shortage::behind(&error) {
+            ErrorKind::Unavailable(why)
         } else {
             let mut how = error.root_cause().to_string();
             let stderr = self.stderr.contents();

@@ -13,6 +13,8 @@ mod full_disk;
 mod import;
 #[cfg(unix)]
 mod kill;
+#[cfg(target_os = "linux")]
+mod limits;
 mod look;
 mod options;
 mod output;

@@ -49,7 +49,8 @@ Environment:
   LARDER_DIR         the folder that holds the caches
   LARDER_DURABILITY  what a change survives: full or atomic
   LARDER_CODE_CACHE  the folder for compiled components, so that no run compiles them again; if it
-                     is empty, each run compiles [default: larder in $XDG_CACHE_HOME or ~/.cache]
+                     is empty, or another user may write or exchange it, each run compiles
+                     [default: larder in $XDG_CACHE_HOME or ~/.cache]
 
 Example:
   echo '{\"key\": \"user:1\", \"value\": \"Ada\", \"ttl\": \"90s\"}' | larder save sessions

@@ -4,6 +4,7 @@ use std::io;
 
 /// How many file descriptors the process has to have left, so that a failure is not put down to
 /// their number. A component in a call has a few more open than after it.
+#[cfg(unix)]
 const DESCRIPTORS: usize = 8;
 
 /// The reason for the error, if the operating system refused address space or a descriptor.

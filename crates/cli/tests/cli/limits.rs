@@ -29,7 +29,7 @@ fn limited(place: &Place, option: &str, value: u32, args: &[&str]) -> Ended {
 fn a_process_without_address_space_says_so() {
     let place = Place::new();
     place.save_many("a");
-    for kib in [200_000, 2_000_000] {
+    for kib in [1_000_000, 3_000_000] {
         let failed = limited(&place, "-v", kib, &["load", "a"]);
         assert!(!failed.stderr.contains("trapped"), "{}", failed.stderr);
         failed.failed(&[
@@ -45,7 +45,7 @@ fn a_process_without_file_descriptors_says_so() {
     place.save_many("a");
     place.write("entry.jsonl", r#"{"key": "k", "value": "v"}"#);
     for args in [["load", "a"].as_slice(), &["save", "b", "entry.jsonl"]] {
-        let codes = (5..40).map(|descriptors| {
+        let codes = (8..40).map(|descriptors| {
             let ended = limited(&place, "-n", descriptors, args);
             let (code, stderr) = (ended.code, &ended.stderr);
             let said = [

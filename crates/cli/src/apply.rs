@@ -24,7 +24,11 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let changes = args.target.input.open("reading changes", Line::change);
     let changes: Result<Vec<_>, _> = changes.and_then(Iterator::collect);
     let changes = changes.map_err(failure)?;
-    let storage = options.created().map_err(failure)?;
+    let storage = match changes.is_empty() {
+        true => options.existing(),
+        false => options.created(cache),
+    };
+    let storage = storage.map_err(failure)?;
     {
         let _progress = output::working(&format!("changing cache {cache:?}"));
         let applied = storage.backend.apply(cache, &changes);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::import;
-use crate::options::Options;
+use crate::options::{Options, ROOT};
 use crate::output::{Failure, Output};
 
 /// Show the whole idea in a few seconds, with a cache that ships with the command
@@ -162,7 +162,7 @@ impl Demo<'_> {
     }
 
     fn tomorrow(&mut self) -> Outcome<String> {
-        let ahead = self.options.builder(&self.store)?;
+        let ahead = self.options.builder()?.preopen(&self.store, ROOT);
         let ahead = ahead.wasi(|wasi| _ = wasi.wall_clock(DayAhead));
         let (loaded, _) = load(&ahead.build()?, "users")?;
         let (today, tomorrow) = (self.users.len(), loaded.len());
@@ -248,7 +248,6 @@ impl Demo<'_> {
 
     /// A new instance of the component, over this folder.
     fn open(&self, dir: &Path) -> Outcome<Backend> {
-        fs::create_dir_all(dir)?;
         Ok(self.options.over(dir)?)
     }
 }

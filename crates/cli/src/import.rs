@@ -72,7 +72,7 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
         )));
     }
 
-    let storage = options.created().map_err(failure)?;
+    let storage = options.created(cache).map_err(failure)?;
     {
         let progress = output::counting(&format!("saving cache {cache:?}"), imported as u64);
         let entries = progress.wrap_iter(import.entries.into_iter()).map(stored);

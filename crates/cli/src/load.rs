@@ -11,7 +11,8 @@ use crate::output::{self, Failure, Output};
 /// `larder save` reads the same lines. A value is text if it is UTF-8, or else base64; a ttl is the
 /// time that remains. The lines come in no particular order. There may be more entries than fit in
 /// memory. A cache that does not exist has no entries. If damage took some entries, the command
-/// writes the others and ends with exit code 1.
+/// writes the others and ends with exit code 1. If its reader goes away, as `head` does, it ends
+/// early, with exit code 0.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,6 +36,9 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     for entry in &mut entries {
         if let Some(line) = Line::of(entry.map_err(failed)?) {
             output.object(&line)?;
+        }
+        if output.reader_gone {
+            return Ok(());
         }
         if let Some(progress) = &progress {
             progress.inc(1);

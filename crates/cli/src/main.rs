@@ -42,12 +42,15 @@ Exit codes:
   0  the command did everything
   1  the command failed, or did only a part: standard error says why
   2  the command line is wrong
+A reader of standard output that goes away, such as head, is no failure: larder load ends early, and
+the other verbs do all of their work.
 
 Environment:
   LARDER_DIR         the folder that holds the caches
   LARDER_DURABILITY  what a change survives: full or atomic
   LARDER_CODE_CACHE  the folder for compiled components, so that no run compiles them again; if it
-                     is empty, each run compiles [default: larder in $XDG_CACHE_HOME or ~/.cache]
+                     is empty, or another user may write or exchange it, each run compiles
+                     [default: larder in $XDG_CACHE_HOME or ~/.cache]
 
 Example:
   echo '{\"key\": \"user:1\", \"value\": \"Ada\", \"ttl\": \"90s\"}' | larder save sessions
@@ -76,7 +79,17 @@ enum Verb {
     Demo(demo::Args),
 }
 
+/// Makes a write beyond the limit of `ulimit -f` an error like any other, in place of a signal that
+/// ends the process without a word.
+#[cfg(unix)]
+fn outlive_the_file_size_limit() {
+    // SAFETY: no other thread runs yet, and an ignored signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    outlive_the_file_size_limit();
     let Cli { options, verb } = Cli::parse();
     let mut output = Output::new(options.json);
     let outcome = match verb {

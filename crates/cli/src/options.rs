@@ -2,16 +2,18 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, io};
 
 use clap::ValueEnum;
-use larder_host::{Backend, Builder, Error};
+use larder_host::{Backend, Builder, Error, ErrorKind};
 use tempfile::TempDir;
 
 use crate::output::Failure;
 
 /// The setting of the component that `--durability` sets.
 const DURABILITY: &str = "LARDER_DURABILITY";
+/// The path by which the component knows the folder.
+pub const ROOT: &str = "/";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -39,7 +41,7 @@ pub struct Options {
 enum Durability {
     /// A power cut: file and folder are synced
     Full,
-    /// A killed process: nothing is synced, so after a power cut an older version may be back
+    /// A killed process: most changes are not synced, so a power cut may bring an older version back
     Atomic,
 }
 
@@ -57,34 +59,38 @@ impl Options {
         let dir = self.dir();
         let stand_in = match dir.try_exists() {
             Ok(true) => None,
-            Ok(false) => Some(tempfile::tempdir().map_err(|error| error.to_string())?),
+            Ok(false) => {
+                Some(stand_in().map_err(|error| format!("creating a temporary folder: {error}"))?)
+            }
             Err(error) => return Err(error.to_string()),
         };
         let over = stand_in.as_ref().map_or(dir.as_path(), TempDir::path);
+        let backend = self.builder().and_then(|it| it.preopen(over, ROOT).build());
         Ok(Storage {
-            backend: self.over(over).map_err(|error| error.to_string())?,
+            backend: backend.map_err(|error| error.to_string())?,
             _stand_in: stand_in,
         })
     }
 
-    /// The storage for a verb that stores entries. A missing folder is created.
-    pub fn created(&self) -> Result<Storage, String> {
-        let dir = self.dir();
-        fs::create_dir_all(&dir).map_err(|error| format!("cannot create the folder: {error}"))?;
+    /// The storage for a verb that stores entries in this cache. A missing folder is created, but
+    /// not for a cache whose name is invalid.
+    pub fn created(&self, cache: &str) -> Result<Storage, String> {
+        larder_names::check(cache).map_err(|why| ErrorKind::InvalidName(why.into()).to_string())?;
+        let backend = self.over(&self.dir());
         Ok(Storage {
-            backend: self.over(&dir).map_err(|error| error.to_string())?,
+            backend: backend.map_err(|error| error.to_string())?,
             _stand_in: None,
         })
     }
 
-    /// The chosen component with this folder.
+    /// The chosen component with this folder, which is created if it is missing.
     pub fn over(&self, dir: &Path) -> Result<Backend, Error> {
-        self.builder(dir)?.build()
+        self.builder()?.preopen_or_create(dir, ROOT).build()
     }
 
-    /// The chosen component with this folder, for further settings.
-    pub fn builder(&self, dir: &Path) -> Result<Builder, Error> {
-        let builder = match &self.backend {
+    /// The chosen component without a folder, for further settings.
+    pub fn builder(&self) -> Result<Builder, Error> {
+        let mut builder = match &self.backend {
             Some(file) => Backend::component(file)?,
             None => Backend::builtin(),
         };
@@ -93,7 +99,6 @@ impl Options {
             Some(Durability::Atomic) => Some("atomic".into()),
             None => env::var_os(DURABILITY).map(|level| level.to_string_lossy().into_owned()),
         };
-        let mut builder = builder.preopen(dir, "/");
         if let Some(level) = durability {
             builder = builder.env(DURABILITY, level);
         }
@@ -131,6 +136,16 @@ impl Options {
     pub fn explain(&self, error: &Error) -> Failure {
         self.failure(error.operation(), error.cache(), error.kind())
     }
+}
+
+/// An empty folder. It goes to the usual places if `TMPDIR` names none: a look at a folder that
+/// does not exist needs no setting.
+fn stand_in() -> io::Result<TempDir> {
+    tempfile::tempdir().or_else(|error| {
+        let mut usual = ["/tmp", "/var/tmp"].into_iter();
+        let made = usual.find_map(|place| tempfile::tempdir_in(place).ok());
+        made.ok_or(error)
+    })
 }
 
 /// The folder for compiled components; none if the setting is empty, or the user's home is missing.

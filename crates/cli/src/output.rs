@@ -16,18 +16,6 @@ pub enum Failure {
     Said(String),
     /// Standard output takes no more, for this reason.
     Unwritten(String),
-    /// The reader of standard output is gone, as after `larder load big | head`.
-    ReaderGone,
-}
-
-impl From<io::Error> for Failure {
-    /// The error of a write to standard output. No other error is converted this way.
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::Unwritten(format!("standard output: {error}")),
-        }
-    }
 }
 
 pub struct Output {
@@ -35,6 +23,9 @@ pub struct Output {
     pub json: bool,
     /// Whether standard output is a terminal.
     pub terminal: bool,
+    /// Whether the reader of standard output is gone, as after `larder load big | head`. It has all
+    /// that it wants, so that is no failure. A verb does the rest of its work without output.
+    pub reader_gone: bool,
     incomplete: bool,
     stdout: BufWriter<Stdout>,
 }
@@ -45,6 +36,7 @@ impl Output {
         Self {
             json,
             terminal: stdout.is_terminal(),
+            reader_gone: false,
             incomplete: false,
             stdout: BufWriter::with_capacity(1 << 16, stdout),
         }
@@ -52,19 +44,17 @@ impl Output {
 
     /// One line for people.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        Ok(writeln!(self.stdout, "{}", printable(&text.to_string()))?)
+        let text = text.to_string();
+        self.write(|stdout| writeln!(stdout, "{}", printable(&text)))
     }
 
     /// One line for programs.
     pub fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
-        let json = serde_json::to_string(object).map_err(io::Error::from)?;
+        let json = serde_json::to_string(object).map_err(io::Error::from);
         // JSON leaves some control characters as they are. They stand only in strings here, where
         // an escape means the same and does nothing to a terminal.
-        Ok(writeln!(
-            self.stdout,
-            "{}",
-            escaped(&json, |c| format!("\\u{:04x}", c as u32))
-        )?)
+        let escape = |c| format!("\\u{:04x}", c as u32);
+        self.write(|stdout| writeln!(stdout, "{}", escaped(&json?, escape)))
     }
 
     /// Rows under headings. If a heading begins with `>`, its column is aligned to the right.
@@ -88,28 +78,45 @@ impl Output {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        Ok(writeln!(self.stdout, "{}", table.trim_fmt())?)
+        self.write(|stdout| writeln!(stdout, "{}", table.trim_fmt()))
     }
 
     /// Writes the buffered results, so that the user sees them now.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        Ok(self.stdout.flush()?)
+        self.write(BufWriter::flush)
+    }
+
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        if self.reader_gone {
+            return Ok(());
+        }
+        match write(&mut self.stdout) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.reader_gone = true;
+                Ok(())
+            }
+            written => {
+                written.map_err(|error| Failure::Unwritten(format!("standard output: {error}")))
+            }
+        }
     }
 
     /// A failure after which the verb goes on with the rest. The exit code will be 1.
     pub fn failed(&mut self, failure: Failure) {
         self.incomplete = true;
-        if let Failure::Said(why) | Failure::Unwritten(why) = failure {
-            // If standard error is gone too, nobody is left to read an error.
-            let _ = writeln!(io::stderr(), "larder: {}", printable(&why));
-        }
+        let (Failure::Said(why) | Failure::Unwritten(why)) = failure;
+        // If standard error is gone too, nobody is left to read an error.
+        let _ = writeln!(io::stderr(), "larder: {}", printable(&why));
     }
 
     /// Ends the command: writes the buffered results and the failure, and gives the exit code.
     pub fn finish(mut self, outcome: Result<(), Failure>) -> ExitCode {
         // Standard output that failed once would fail again, with the same message.
         let flushed = match &outcome {
-            Err(Failure::Unwritten(_) | Failure::ReaderGone) => Ok(()),
+            Err(Failure::Unwritten(_)) => Ok(()),
             Err(Failure::Said(_)) | Ok(()) => self.flush(),
         };
         for outcome in [flushed, outcome] {

@@ -32,17 +32,18 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let failure = |why| options.failure("save", Some(cache), why);
     let doing = format!("saving cache {cache:?}");
     let entries = args.target.input.open(&doing, Line::entry);
-    let entries = entries.map_err(failure)?;
-    let mut entries = entries.peekable();
-    if entries.peek().is_none() && !args.allow_empty {
+    let mut entries = entries.map_err(failure)?;
+    let first = entries.next().transpose().map_err(failure)?;
+    if first.is_none() && !args.allow_empty {
         return Err(failure(
             "there is no line; --allow-empty empties the cache".into(),
         ));
     }
-    let storage = options.created().map_err(failure)?;
+    // The folder is created for good input only.
+    let storage = options.created(cache).map_err(failure)?;
     let mut writer = storage.backend.write(cache);
     let mut lines = 0;
-    for entry in entries {
+    for entry in first.map(Ok).into_iter().chain(entries) {
         let put = writer.put(&entry.map_err(failure)?);
         put.map_err(|error| failure(error.kind().to_string()))?;
         lines += 1;

@@ -1,7 +1,7 @@
 //! Builds a backend from a component and settings, which say what the component may use.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -50,19 +50,14 @@ enum Source {
 
 /// The ways to a backend.
 impl Backend {
-    /// Builds the disk backend on this folder. The folder is created if it is missing. The backend
-    /// can use nothing else.
+    /// Builds the disk backend on this folder, which is created as by
+    /// [`Builder::preopen_or_create`]. The backend can use nothing else.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Folder`] if the folder can be neither opened nor created.
     pub fn disk(dir: impl AsRef<Path>) -> Result<Backend, Error> {
-        let dir = dir.as_ref();
-        if let Err(error) = fs::create_dir_all(dir) {
-            let what = format!("cannot create the folder {}: {error}", dir.display());
-            return Err(Error::new(ErrorKind::Folder(what)).during(DISK_BACKEND));
-        }
-        Self::builtin().preopen(dir, "/").build()
+        Self::builtin().preopen_or_create(dir.as_ref(), "/").build()
     }
 
     /// Begins with the built-in disk component. It still needs a folder.
@@ -121,7 +116,8 @@ impl Builder {
     }
 
     /// Lets the component read and write a folder of the host. The component knows the folder by
-    /// the path `guest`. The disk component uses the first folder, and ignores the path.
+    /// the path `guest`. The disk component uses the first folder, or the one whose path the
+    /// variable `LARDER_ROOT` names ([`env`](Self::env)).
     ///
     /// The folder must exist when the backend is built. A relative path starts at the directory
     /// that is current at that time. If the path leads to another folder later, the calls that
@@ -129,6 +125,19 @@ impl Builder {
     pub fn preopen(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         self.settings.folders.push((host.into(), guest.into()));
         self
+    }
+
+    /// As [`preopen`](Self::preopen), for a folder that may be missing: [`build`](Self::build)
+    /// creates it, and the folders above it.
+    ///
+    /// On Unix, the name of each folder is synced, so that a saved cache survives a power cut
+    /// together with its folder. The name of an existing folder is synced too, as another process
+    /// may have created the folder just now. Only a name in a folder that this user may not open is
+    /// left to the user who created it. Other systems cannot sync names.
+    pub fn preopen_or_create(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        let host = host.into();
+        self.settings.created.push(host.clone());
+        self.preopen(host, guest)
     }
 
     /// Sets an environment variable of the component. It has no other variables. A variable that is
@@ -191,8 +200,12 @@ impl Builder {
     /// used, the component is compiled, without an error.
     ///
     /// **A user who may write to the folder can run any code in this process.** On Unix, a folder
-    /// or file is not used if it belongs to another user, or if others may write it. On other
-    /// systems the caller must protect the folder.
+    /// or file is not used if it belongs to another user, or if others may write it. Nor is a
+    /// folder used below a folder that belongs to another user than root, or that others may write.
+    /// A sticky folder such as `/tmp` may be above it: there, others cannot replace what is not
+    /// theirs. The folder may be reached by links, as users move their caches to other disks: the
+    /// folders of the resolved path are checked. A link in the place of a file is replaced. On
+    /// other systems the caller must protect the folder.
     pub fn code_cache(mut self, dir: impl Into<PathBuf>) -> Self {
         self.settings.code_cache = Some(dir.into());
         self
@@ -205,7 +218,7 @@ impl Builder {
     ///
     /// - [`ErrorKind::BadComponent`] if the bytes are no component, or if the component does not
     ///   export the contract or imports something that is not there.
-    /// - [`ErrorKind::Folder`] if a folder is missing or cannot be opened.
+    /// - [`ErrorKind::Folder`] if a folder is missing, or cannot be opened or created.
     /// - All errors of a call, since an instance may run code when it starts.
     pub fn build(self) -> Result<Backend, Error> {
         let code_cache = self.settings.code_cache.as_deref();

@@ -1,8 +1,25 @@
-//! Translates between instants of a component's monotonic clock and instants of the host's.
+//! The clocks of a component: its wall clock, and its monotonic clock beside the host's.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use wasmtime_wasi::HostWallClock;
 
 use crate::bindings;
+
+/// The system's wall clock. Before 1970, which WASI cannot express, it stands at 1970: the wall
+/// clock of wasmtime would panic.
+pub(crate) struct WallClock;
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.unwrap_or_default()
+    }
+}
 
 /// One moment, on both clocks.
 #[derive(Clone, Copy)]

@@ -1,9 +1,12 @@
 //! Keeps compiled code in a folder, so that later processes need not compile.
 
-use std::fs::{DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, Metadata};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -36,19 +39,16 @@ fn name(key: &Key) -> String {
     digits + ".cwasm"
 }
 
-/// The component with this key; none if the folder has no intact code that only this user may have
-/// written.
+/// The component with this key; none if the folder has no intact code. An error if somebody else
+/// may have written the code.
 pub(crate) fn find(folder: &Path, key: &Key) -> io::Result<Option<Component>> {
-    if !is_ours(&folder.metadata()?) {
-        return Ok(None);
-    }
-    let mut file = File::open(folder.join(name(key)))?;
-    let metadata = file.metadata()?;
+    let file = protected(folder)?.join(name(key));
+    // Nobody else can exchange the file from here on: the folder is protected.
+    let metadata = file.symlink_metadata()?;
     if !metadata.is_file() || !is_ours(&metadata) {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    let bytes = fs::read(file)?;
     let Some((head, code)) = bytes.split_at_checked(HEAD) else {
         return Ok(None);
     };
@@ -70,12 +70,10 @@ pub(crate) fn keep(folder: &Path, key: &Key, component: &Component) -> io::Resul
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)?;
-    if !is_ours(&folder.metadata()?) {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
+    let folder = protected(folder)?;
     let code = component.serialize().map_err(io::Error::other)?;
     // No sync: the checksum finds a file that a power cut damaged.
-    let mut file = NamedTempFile::new_in(folder)?;
+    let mut file = NamedTempFile::new_in(&folder)?;
     file.write_all(&head(key, &code))?;
     file.write_all(&code)?;
     file.persist(folder.join(name(key)))?;
@@ -91,17 +89,47 @@ fn head(key: &Key, code: &[u8]) -> [u8; HEAD] {
     head
 }
 
+/// The path of the folder, without links, if only this user may write to the folder, and nobody
+/// else may put another folder in its place.
+fn protected(folder: &Path) -> io::Result<PathBuf> {
+    let folder = folder.canonicalize()?;
+    let mut is_protected = is_ours(&folder.metadata()?);
+    for above in folder.ancestors().skip(1) {
+        is_protected &= keeps_its_names(&above.metadata()?);
+    }
+    match is_protected {
+        true => Ok(folder),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+#[cfg(unix)]
+const OTHERS_MAY_WRITE: u32 = 0o022;
+
 /// Whether only the user of this process may have written the file or folder.
 #[cfg(unix)]
 fn is_ours(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    const OTHERS_MAY_WRITE: u32 = 0o022;
     let user = rustix::process::geteuid().as_raw();
     metadata.uid() == user && metadata.mode() & OTHERS_MAY_WRITE == 0
+}
+
+/// Whether only root and the user of this process may exchange a folder of theirs in this folder.
+#[cfg(unix)]
+fn keeps_its_names(metadata: &Metadata) -> bool {
+    const STICKY: u32 = 0o1000;
+    const ROOT: u32 = 0;
+    let user = rustix::process::geteuid().as_raw();
+    let mode = metadata.mode();
+    [user, ROOT].contains(&metadata.uid()) && (mode & OTHERS_MAY_WRITE == 0 || mode & STICKY != 0)
 }
 
 /// On other systems the caller is responsible for the rights on the folder.
 #[cfg(not(unix))]
 fn is_ours(_: &Metadata) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn keeps_its_names(_: &Metadata) -> bool {
     true
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use wasmtime::component::Component;
 
 use crate::engine::ENGINE;
-use crate::{Error, ErrorKind, code_cache};
+use crate::{Error, ErrorKind, code_cache, shortage};
 
 /// The largest component that is compiled, in bytes. A compilation takes time and cannot be
 /// stopped.
@@ -85,9 +85,13 @@ pub(crate) fn unlike(name: &'static str) -> impl Fn(wasmtime::Error) -> Error {
     move |error| unusable(error.context(format!("exports {name}, but not as in the contract")))
 }
 
-/// The error of a component that cannot be used.
+/// The error of a component that cannot be used, or for which the process lacks something.
 pub(crate) fn unusable(error: wasmtime::Error) -> Error {
-    bad(format!("{error:#}")).caused_by(error)
+    let unusable = match shortage::behind(&error) {
+        Some(why) => Error::new(ErrorKind::Unavailable(why)),
+        None => bad(format!("{error:#}")),
+    };
+    unusable.caused_by(error)
 }
 
 /// The error of a component that cannot be used, for this reason.

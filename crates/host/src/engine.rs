@@ -9,6 +9,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::{sleep_until, timeout_at};
 use wasmtime::{Config, Engine};
 
+use crate::shortage;
+
 pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let mut config = Config::new();
     config.epoch_interruption(true);
@@ -23,6 +25,8 @@ fn runtime() -> io::Result<Handle> {
     if let Some(handle) = &*shared {
         return Ok(handle.clone());
     }
+    // tokio panics if the operating system refuses it a descriptor for signals.
+    shortage::of_descriptors()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     // A thread of its own: tokio panics if the operating system refuses it a thread.

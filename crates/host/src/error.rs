@@ -54,7 +54,8 @@ pub enum ErrorKind {
     /// The storage is full, or a quota is reached.
     NoSpace,
     /// The storage failed or did not answer, or other writers changed the cache too often
-    /// meanwhile; the text says how. The call may be tried again.
+    /// meanwhile, or the process has no address space or no file descriptors left. The text says
+    /// how. The call may be tried again.
     Unavailable(String),
     /// Any other error of the component; the text says which.
     Other(String),

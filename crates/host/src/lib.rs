@@ -95,12 +95,14 @@ mod component;
 mod engine;
 mod entry;
 mod error;
+mod folder;
 mod inspect;
 mod instance;
 mod layer;
 mod read;
 mod session;
 mod settings;
+mod shortage;
 mod state;
 mod write;
 

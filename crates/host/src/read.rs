@@ -184,7 +184,7 @@ impl Iterator for Entries {
 
 impl Batch {
     /// How many bytes of the host's memory the entries take. A list counts as zero: it came in one
-    /// answer, which the memory limit covers.
+    /// answer, whose size has a limit of its own.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Columns(columns) => columns.size(),

@@ -7,7 +7,7 @@ use crate::component::Linked;
 use crate::engine;
 use crate::instance::{Failure, Instance};
 use crate::settings::Settings;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, shortage};
 
 /// How many idle instances are kept.
 const IDLE_INSTANCES: usize = 16;
@@ -102,7 +102,7 @@ impl Session {
             };
             let result = match call(&mut instance).await {
                 Ok(answer) => Ok(answer),
-                Err(Failure::Answered(kind)) => Err(Error::new(kind)),
+                Err(Failure::Answered(kind)) => Err(Error::new(with_shortage(kind))),
                 Err(Failure::BrokenOff(error)) => {
                     return Err(instance.store.data().explain(error, settings));
                 }
@@ -131,4 +131,16 @@ impl Session {
             self.pool.put(instance);
         }
     }
+}
+
+/// Says if the process has hardly any file descriptors left: WASI has no error for it, so the
+/// component takes it for a failure of the disk.
+fn with_shortage(kind: ErrorKind) -> ErrorKind {
+    let ErrorKind::Unavailable(why) = kind else {
+        return kind;
+    };
+    ErrorKind::Unavailable(match shortage::of_descriptors() {
+        Ok(()) => why,
+        Err(error) => format!("{why}; the process has hardly any file descriptors left: {error}"),
+    })
 }

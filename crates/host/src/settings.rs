@@ -10,7 +10,8 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
-use crate::{Error, ErrorKind};
+use crate::clocks::WallClock;
+use crate::{Error, ErrorKind, folder};
 
 type SetWasi = dyn Fn(&mut WasiCtxBuilder) + Send + Sync;
 
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) code_cache: Option<PathBuf>,
     /// Each folder of the host, with the path by which the component knows it.
     pub(crate) folders: Vec<(PathBuf, String)>,
+    /// The folders that are created before the first instance starts.
+    pub(crate) created: Vec<PathBuf>,
     pub(crate) environment: Vec<(String, String)>,
     /// The addresses to which TCP connections are allowed.
     pub(crate) addresses: Vec<SocketAddr>,
@@ -36,6 +39,7 @@ impl Settings {
         Self {
             code_cache: None,
             folders: Vec::new(),
+            created: Vec::new(),
             environment: Vec::new(),
             addresses: Vec::new(),
             wasi: Vec::new(),
@@ -44,8 +48,14 @@ impl Settings {
         }
     }
 
-    /// Makes the paths independent of the current directory.
+    /// Creates the folders, and makes the paths independent of the current directory.
     pub(crate) fn in_place(mut self) -> Result<Self, Error> {
+        for dir in &self.created {
+            folder::create(dir).map_err(|error| {
+                let what = format!("cannot create the folder {}: {error}", dir.display());
+                Error::new(ErrorKind::Folder(what)).caused_by(error)
+            })?;
+        }
         for (path, _) in &mut self.folders {
             *path = absolute(&*path).map_err(|error| unopened(path, &error))?;
         }
@@ -66,6 +76,7 @@ impl Settings {
         // Each call has a thread already: handing file operations to other threads costs time.
         wasi.allow_blocking_current_thread(true);
         wasi.stderr(stderr);
+        wasi.wall_clock(WallClock);
         wasi.envs(&self.environment);
         let mut handles = Vec::with_capacity(self.folders.len());
         for (path, guest) in &self.folders {

@@ -13,7 +13,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::clocks::Clocks;
 use crate::engine::ENGINE;
 use crate::settings::Settings;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, shortage};
 
 /// How many resources an instance can hold: open files, sockets, timers. Their host memory does not
 /// count towards the memory limit.
@@ -22,6 +22,10 @@ const RESOURCES: usize = 100_000;
 const STDERR: usize = 64 * 1024;
 /// How many of the last lines on standard error an error shows.
 const STDERR_LINES: usize = 4;
+
+/// How many times larger an answer can be in the host than it was in the component, whose memory
+/// limit it kept. A string of a list takes 24 bytes here and 8 there; an entry takes 64 and 32.
+const GROWTH: usize = 3;
 
 /// The host's side of an instance: WASI, limits, and `extra`, the data of everything else that the
 /// host provides.
@@ -70,8 +74,7 @@ impl<T: Send + 'static> State<T> {
         };
         let mut store = Store::new(&ENGINE, state);
         store.limiter(|state| state);
-        // An answer lies in the component's memory first, so this limit is no tighter.
-        store.set_hostcall_fuel(settings.memory_limit);
+        store.set_hostcall_fuel(settings.memory_limit.saturating_mul(GROWTH));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| {
             let state = store.data_mut();
@@ -120,6 +123,8 @@ impl<T> State<T> {
             ErrorKind::TimedOut(settings.time_limit)
         } else if self.refused {
             ErrorKind::OutOfMemory(settings.memory_limit)
+        } else if let Some(why) = shortage::behind(&error) {
+            ErrorKind::Unavailable(why)
         } else {
             let mut how = error.root_cause().to_string();
             let stderr = self.stderr.contents();

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::place::{Place, damage, entries, objects};
+use crate::place::{Place, damage, ended, entries, objects};
 
 #[test]
 fn looking_at_a_folder_that_does_not_exist_finds_nothing_and_leaves_it_so() {
@@ -146,4 +146,21 @@ fn a_flipped_byte_is_found_by_verify_and_load_gives_the_rest() {
             .iter()
             .all(|entry| saved.get_key_value(entry.0) == Some(entry))
     );
+}
+
+#[test]
+fn a_look_at_a_folder_that_does_not_exist_needs_no_temporary_folder_of_the_user() {
+    let place = Place::new();
+    for args in [
+        ["ls"].as_slice(),
+        &["load", "a"],
+        &["stat", "a"],
+        &["verify"],
+        &["clear", "a"],
+    ] {
+        let mut command = place.command(args);
+        command.env("TMPDIR", place.path("missing"));
+        ended(command.output().expect("larder runs")).done();
+    }
+    assert!(!place.path("missing").exists());
 }

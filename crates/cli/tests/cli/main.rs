@@ -13,8 +13,12 @@ mod full_disk;
 mod import;
 #[cfg(unix)]
 mod kill;
+#[cfg(target_os = "linux")]
+mod limits;
 mod look;
 mod options;
 mod output;
 mod place;
 mod save;
+#[cfg(target_os = "linux")]
+mod system_calls;

@@ -1,9 +1,9 @@
 //! Output, errors, exit codes and help of the command.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
-use crate::place::{Place, ended, lines};
+use crate::place::{Place, damage, ended, lines};
 
 #[test]
 fn a_name_cannot_act_on_the_terminal() {
@@ -30,7 +30,7 @@ fn a_name_cannot_act_on_the_terminal() {
 }
 
 #[test]
-fn a_reader_that_stops_early_is_no_error_to_shout_about() {
+fn a_reader_that_stops_early_is_no_failure() {
     let place = Place::new();
     // Far more than a pipe holds.
     let entries = (0..20).map(|n| (format!("{n}"), "x".repeat(100_000)));
@@ -50,7 +50,28 @@ fn a_reader_that_stops_early_is_no_error_to_shout_about() {
     let mut stderr = load.stderr.take().expect("a pipe");
     stderr.read_to_string(&mut complaints).expect("text");
     assert_eq!(complaints, "");
-    assert_eq!(load.wait().expect("larder ends").code(), Some(1));
+    assert_eq!(load.wait().expect("larder ends").code(), Some(0));
+}
+
+#[test]
+fn a_verb_does_all_of_its_work_after_its_reader_is_gone() {
+    let place = Place::new();
+    let unread = |args: &[&str]| {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let output = place.command(args).stdout(writer).output();
+        ended(output.expect("larder runs"))
+    };
+    place.save_many("a");
+    unread(&["verify"]).done();
+    damage(&place, "a");
+    unread(&["verify"]).failed(&["verify of cache \"a\" in larder-data: 1 place damaged"]);
+    // More output than the buffer holds, before the work on the cache.
+    let mut clear = vec!["clear".to_owned()];
+    clear.extend((0..700).map(|n| format!("{n:0120}")));
+    clear.push("a".to_owned());
+    unread(&clear.iter().map(String::as_str).collect::<Vec<_>>()).done();
+    assert_eq!(place.run(&["ls", "--json"]).done(), "");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::place::{Place, by_key, ended, entries, lines, ttl};
+use crate::place::{Place, by_key, ended, entries, in_package, lines, ttl};
 
 #[test]
 fn load_writes_what_save_read_in_any_order() {
@@ -285,6 +285,28 @@ fn a_line_that_is_not_acceptable_is_named_and_nothing_is_stored() {
             .failed(&["standard input, line 1: "]);
     }
     assert_eq!(place.run(&["ls", "--json"]).done(), "");
+}
+
+#[test]
+fn a_refused_name_or_input_creates_no_folder() {
+    let place = Place::new();
+    let entry = r#"{"key": "k", "value": "v"}"#;
+    place.write("junk", "junk");
+    let pickle = in_package("../../tests/data/pickle/plain-5.pkl");
+    for verb in ["save", "apply"] {
+        let refused = place.feed(&[verb, "a/b"], entry);
+        refused.failed(&[&format!(
+            "{verb} of cache \"a/b\" in larder-data: invalid name: "
+        )]);
+        place.run(&[verb, "a", "junk"]).failed(&["junk, line 1: "]);
+        place.run(&[verb, "a", "missing"]).failed(&["missing: "]);
+    }
+    place.feed(&["apply", "a"], "").done();
+    place
+        .run(&["import", &pickle, "a/b"])
+        .failed(&["invalid name: "]);
+    place.run(&["import", "junk", "a"]).failed(&["junk: "]);
+    assert!(!place.path("larder-data").exists());
 }
 
 #[test]

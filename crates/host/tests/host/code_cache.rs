@@ -130,7 +130,8 @@ fn a_folder_that_cannot_be_used_fails_nothing() {
 #[cfg(unix)]
 mod unix {
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::io::{self, Write as _};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use super::*;
 
@@ -177,5 +178,67 @@ mod unix {
             assert!(fs::read(&file).unwrap() == whole);
             assert_eq!(mode(&file), 0o600);
         }
+    }
+
+    #[test]
+    fn a_folder_that_others_may_exchange_is_not_used() {
+        for (above, is_used) in [(0o777, false), (0o720, false), (0o1777, true)] {
+            let folder = TempDir::new().unwrap();
+            let code = folder.path().join("below/code");
+            fs::create_dir_all(&code).unwrap();
+            set_mode(&code, 0o700);
+            set_mode(folder.path(), above);
+            build_empty(&code);
+            assert_eq!(files(&code).len(), usize::from(is_used), "{above:o}");
+        }
+    }
+
+    #[test]
+    fn a_folder_below_that_of_another_user_is_not_used() {
+        let folder = TempDir::new().unwrap();
+        let code = folder.path().join("code");
+        if chown(folder.path(), Some(64999), None).is_err() {
+            let why = "SKIPPED: a_folder_below_that_of_another_user_is_not_used: \
+                       this user may give no folder away";
+            return writeln!(io::stderr(), "{why}").expect("standard error takes it");
+        }
+        build_empty(&code);
+        assert_eq!(files(&code), [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_link_is_followed_to_a_folder_that_only_this_user_may_write() {
+        let [links, ours, shared] = [(); 3].map(|()| TempDir::new().unwrap());
+        let link = |name: &str, to: &Path| {
+            let link = links.path().join(name);
+            symlink(to, &link).unwrap();
+            link
+        };
+        build_empty(&link("ours", ours.path()));
+        only_file(ours.path());
+
+        let below = shared.path().join("code");
+        fs::create_dir(&below).unwrap();
+        set_mode(&below, 0o700);
+        set_mode(shared.path(), 0o777);
+        build_empty(&link("shared", &below));
+        assert_eq!(files(&below), [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_replaced() {
+        let [disk, empty, elsewhere] = [(); 3].map(|()| TempDir::new().unwrap());
+        build(larder_components::DISK, disk.path()).unwrap();
+        build_empty(empty.path());
+        let file = only_file(disk.path());
+        let key = fs::read(&file).unwrap()[..KEY].to_vec();
+        let code = fs::read(only_file(empty.path())).unwrap()[KEY..].to_vec();
+        let forged = elsewhere.path().join("forged");
+        fs::write(&forged, [key, code].concat()).unwrap();
+        set_mode(&forged, 0o600);
+        fs::remove_file(&file).unwrap();
+        symlink(&forged, &file).unwrap();
+        build(larder_components::DISK, disk.path()).unwrap();
+        assert!(fs::symlink_metadata(&file).unwrap().is_file());
     }
 }

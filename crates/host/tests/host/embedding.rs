@@ -299,6 +299,17 @@ fn the_folder_of_the_disk_backend_is_created() {
     disk.save("cache", [Entry::new("key", "value")]).unwrap();
     assert!(path.join("cache").is_dir());
 
+    let other = folder.path().join("other/place");
+    let builder = Backend::component_bytes(larder_components::DISK);
+    let backend = builder.preopen_or_create(&other, "/").build().unwrap();
+    backend.save("cache", [Entry::new("key", "value")]).unwrap();
+    assert!(other.join("cache").is_dir());
+
+    let none = folder.path().join("none");
+    let builder = Backend::component_bytes("no component");
+    builder.preopen_or_create(&none, "/").build().unwrap_err();
+    assert!(!none.exists());
+
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let error = Backend::disk(&file).unwrap_err();

@@ -131,6 +131,23 @@ fn an_answer_is_held_to_the_memory_limit_however_it_is_folded() {
     assert!(matches!(kind, ErrorKind::Trapped(_)), "{kind:?}");
 }
 
+/// Entries with a key of 8 bytes and no value: 40 bytes each for the component, 72 for the host.
+#[test]
+fn an_answer_within_the_memory_limit_is_taken_however_small_its_entries_are() {
+    let entries = "(drop (memory.grow (i32.const 112))) (drop (call $empty))
+        (i32.store (i32.const 1032) (i32.const 65536)) (i32.store (i32.const 1036) (i32.const 170000))
+        (loop $more
+          (i32.store (i32.add (i32.const 65536) (i32.mul (local.get $n) (i32.const 32)))
+            (i32.add (i32.const 5505536) (i32.mul (local.get $n) (i32.const 8))))
+          (i32.store (i32.add (i32.const 65540) (i32.mul (local.get $n) (i32.const 32))) (i32.const 8))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $more (i32.lt_u (local.get $n) (i32.const 170000))))
+        (return (i32.const 1024))";
+    let contents = doing(entries).load("nonsense").unwrap();
+    assert_eq!(contents.entries.len(), 170_000);
+    assert!(contents.entries.iter().all(|entry| entry.key.len() == 8));
+}
+
 #[test]
 fn what_is_unlikely_but_allowed_is_given_as_it_is() {
     let backend = doing(

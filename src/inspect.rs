@@ -25,12 +25,13 @@ pub fn list_caches(root: &Dir) -> Result<Vec<String>, Error> {
             Err(Error::InvalidName(_)) => continue,
             Err(error) => return Err(error),
         };
-        match cache
-            .open()
-            .and_then(|stored| holds_anything(&cache, &stored))
-        {
-            // Such a folder belongs to others, as `lost+found` does.
-            Ok(false) | Err(Error::AccessDenied) => {}
+        // Such a folder belongs to others, as `lost+found` does.
+        if let Err(Error::AccessDenied) = root.open_dir(name) {
+            continue;
+        }
+        let stored = cache.open();
+        match stored.and_then(|stored| holds_anything(&cache, &stored)) {
+            Ok(false) => {}
             // A call for this cache tells the error.
             Ok(true) | Err(_) => {
                 // A folder and a legacy file may belong to the same cache.

@@ -137,7 +137,7 @@ impl<'a> Cache<'a> {
         let records = changes.iter().zip(last);
         let records = records.filter(|(_, last)| *last);
         let mut records = records.map(|(change, _)| change_record(change));
-        let size = size_of(changes.iter().map(change_record));
+        let size = Size::of(changes.iter().map(change_record));
         let (id, changes) = encoded(Kind::Changes { covers: 1 }, &mut records, size)?;
 
         let durability = match changes.len() as u64 > MOST_UNSYNCED {
@@ -241,7 +241,7 @@ impl<'a> Cache<'a> {
             }
             Ok(Stored::Nothing) => 0,
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
-                let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty(), (0, 0))?;
+                let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty(), Size::default())?;
                 let full = Durability::Full;
                 let publish = |target| {
                     let write = &mut || temporary(&folder, full, &|file| file.write(&empty, 0));
@@ -303,7 +303,8 @@ impl<'a> Cache<'a> {
                 let records = entries.iter().zip(last).filter(|(_, last)| *last);
                 let records = records.map(|(entry, _)| put(entry.key, entry.value, entry.ttl));
                 let mut records = records.filter(|record| record.put.is_some());
-                let size = (entries.len() as u64, bytes.len() as u64);
+                let all = entries.iter();
+                let size = Size::of(all.map(|entry| put(entry.key, entry.value, entry.ttl)));
                 // Such a file does not say when it was saved.
                 let (_, snapshot) = encoded(Kind::Snapshot, &mut records, size)?;
                 Ok((vec![Published::in_memory(snapshot)], 0))
@@ -424,12 +425,27 @@ fn unmet(
     Ok(unmet.map(|(position, _)| position).collect())
 }
 
-/// How many records there are, and how many bytes their keys and values take together.
-fn size_of<'a>(records: impl Iterator<Item = Record<'a>>) -> (u64, u64) {
-    records.fold((0, 0), |(count, bytes), record| {
-        let value = record.put.map_or(0, |put| put.value.len());
-        (count + 1, bytes + (record.key.len() + value) as u64)
-    })
+/// How much memory a file of some records takes.
+#[derive(Default)]
+struct Size {
+    records: u64,
+    /// The bytes of all keys and values, and those of the largest record.
+    bytes: u64,
+    largest: u64,
+}
+
+impl Size {
+    fn of<'a>(records: impl Iterator<Item = Record<'a>>) -> Size {
+        records.fold(Size::default(), |size, record| {
+            let value = record.put.map_or(0, |put| put.value.len());
+            let bytes = (record.key.len() + value) as u64;
+            Size {
+                records: size.records + 1,
+                bytes: size.bytes + bytes,
+                largest: size.largest.max(bytes),
+            }
+        })
+    }
 }
 
 /// Writes the merged records of a stream to one file, as of now. Returns none if the file would
@@ -455,16 +471,15 @@ fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<
     draft.finish(now, &lost.keys, lost.unknown).map(Some)
 }
 
-/// A file of these records in memory, with its id. `size` is what [`size_of`] gives, or more.
+/// A file of these records in memory, with its id. `size` is the size of these records, or more.
 fn encoded<'a>(
     kind: Kind,
     records: &mut dyn Iterator<Item = Record<'a>>,
-    size: (u64, u64),
+    size: Size,
 ) -> Result<(u64, Rc<Vec<u8>>), Error> {
-    let (count, bytes) = size;
-    let mut file = buffer(format::encoded_size(count, bytes))?;
+    let mut file = buffer(format::encoded_size(size.records, size.bytes))?;
     // The largest record is copied once more, into a buffer that grows.
-    reserve(count, bytes.saturating_mul(2))?;
+    reserve(0, size.largest.saturating_mul(2))?;
     let mut encoder = Encoder::new(get_random_u64(), kind, BLOCKS);
     let (id, sink): (u64, &mut dyn Sink<Error>) = (encoder.id(), &mut file);
     for record in records {

@@ -403,7 +403,7 @@ fn found<T>(outcome: Result<T, ErrorCode>) -> Result<Option<T>, ErrorCode> {
 /// Translates an error of the file system into an error of the contract.
 #[cold]
 fn error(doing: &str, what: &str, code: ErrorCode) -> Error {
-    let reason = || format!("{doing} {what}: {}", code.message());
+    let reason = || format!("{doing} {what}: {}", reason(code));
     match code {
         ErrorCode::Access | ErrorCode::NotPermitted | ErrorCode::ReadOnly | ErrorCode::Loop => {
             Error::AccessDenied
@@ -421,5 +421,33 @@ fn error(doing: &str, what: &str, code: ErrorCode) -> Error {
         | ErrorCode::NoLock
         | ErrorCode::TextFileBusy => Error::Unavailable(reason()),
         _ => Error::Other(reason()),
+    }
+}
+
+/// What an error code means, in words.
+fn reason(code: ErrorCode) -> &'static str {
+    match code {
+        // wasmtime says this also where it has no better code.
+        ErrorCode::Io => {
+            "the storage failed, or is read-only, or a quota is reached; the host does not say which"
+        }
+        ErrorCode::InsufficientMemory => "the host has no memory left",
+        ErrorCode::Interrupted => "the call was interrupted",
+        ErrorCode::Busy
+        | ErrorCode::WouldBlock
+        | ErrorCode::InProgress
+        | ErrorCode::Already
+        | ErrorCode::Deadlock
+        | ErrorCode::NoLock
+        | ErrorCode::TextFileBusy => "the storage is busy",
+        ErrorCode::NoDevice => "the device is gone",
+        ErrorCode::NotDirectory => "it is not a directory",
+        ErrorCode::IsDirectory => "it is a directory",
+        ErrorCode::NameTooLong => "the name is too long for the file system",
+        ErrorCode::FileTooLarge => "the file is too large for the file system or the process",
+        ErrorCode::Unsupported => "the host or the file system cannot do this",
+        ErrorCode::Exist => "the name is taken",
+        ErrorCode::NoEntry => "it does not exist",
+        other => other.name(),
     }
 }

@@ -16,6 +16,9 @@ use super::settings::Durability;
 /// A larger record needs memory that is not certain to be there.
 const LARGE: usize = 256 * 1024;
 
+/// A smaller file needs no table: one call reads all of it.
+const LEAST_WITH_TABLE: u64 = 64 * 1024;
+
 /// How many bytes are copied at once.
 const COPY_BYTES: u64 = 256 * 1024;
 
@@ -85,7 +88,14 @@ impl Draft {
     pub fn finish(self, saved_at: u64, lost: &LostKeys, unknown: u64) -> Result<Written, Error> {
         let Draft { mut file, encoder } = self;
         let id = encoder.id();
-        let size = encoder.finish(saved_at, lost, unknown, &mut file)?;
+        let size = match encoder.offset() > LEAST_WITH_TABLE {
+            true => {
+                let named = file.file.clone();
+                let written = |size| Bytes::in_file(named.clone(), size);
+                encoder.finish_with_table(saved_at, lost, unknown, &mut file, &written)?
+            }
+            false => encoder.finish(saved_at, lost, unknown, &mut file)?,
+        };
         Ok(Written { file, id, size })
     }
 }

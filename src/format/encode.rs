@@ -10,9 +10,12 @@ use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
 use super::frame::{
     begin_frame, block_seed, directory_seed, end_frame, extend_with_postcard, index_seed,
 };
-use super::header::{Header, Kind, VERSION, preamble};
-use super::index::{BlockEntry, Directory, Index, Segment};
+use super::header::{Header, Kind, VERSION, WITH_TABLE, preamble};
+use super::index::{BlockEntry, Directory, DirectoryWithTable, Index, Segment};
 use super::record::{LostKeys, RECORD_OVERHEAD, Record, key_hash};
+use super::segments;
+use super::source::Source;
+use super::table::{self, HIGHEST, PAGE};
 
 /// How many bytes of records make a block full: few in a small file, and more in a large one.
 /// Damage costs a block, so a small block loses less; a large block costs less overhead. The
@@ -154,6 +157,58 @@ impl Encoder {
         unknown: u64,
         sink: &mut dyn Sink<E>,
     ) -> Result<u64, E> {
+        self.end_records(saved_at, lost, unknown, sink)?;
+        self.end(None, sink)
+    }
+
+    /// Ends the file, as [`finish`](Self::finish) does, with a table. `written` gives the bytes back
+    /// that the sink took.
+    pub fn finish_with_table<S: Source<Error = Error>>(
+        mut self,
+        saved_at: u64,
+        lost: &LostKeys,
+        unknown: u64,
+        sink: &mut dyn Sink<Error>,
+        written: &dyn Fn(u64) -> S,
+    ) -> Result<u64, Error> {
+        self.end_records(saved_at, lost, unknown, sink)?;
+        let offset = self.offset();
+        if offset > HIGHEST {
+            return self.end(None, sink);
+        }
+        sink.write(self.written, &self.out)?;
+        self.written = offset;
+        self.out.clear();
+        let source = written(offset);
+        let start = self.header.to_bytes(VERSION).len() as u64;
+        let mut visit_all = |visit: table::Visit| {
+            let mut at = start;
+            for segment in &self.directory {
+                let index = segments::index(&source, self.header.id, VERSION, at, segment)?;
+                let index = index.ok_or_else(|| {
+                    let reason = "the file that was just written cannot be read";
+                    Error::Unavailable(reason.into())
+                })?;
+                for (block, hash) in index.places(at) {
+                    visit(hash, block)?;
+                }
+                at += segment.blocks + segment.index;
+            }
+            Ok(())
+        };
+        let records = self.header.puts + self.header.removes;
+        let pages = table::write(self.header.id, offset, records, &mut visit_all, sink)?;
+        self.written = offset + pages * PAGE;
+        self.end(Some(pages), sink)
+    }
+
+    fn end_records<E>(
+        &mut self,
+        saved_at: u64,
+        lost: &LostKeys,
+        unknown: u64,
+        sink: &mut dyn Sink<E>,
+    ) -> Result<(), E> {
         self.end_block(sink)?;
         self.index.push_lost(lost);
         self.end_segment();
@@ -161,19 +216,33 @@ impl Encoder {
         self.header.puts += lost.puts.len() as u64;
         self.header.removes += lost.removes.len() as u64;
         self.header.lost = unknown;
+        Ok(())
+    }
 
+    /// Writes the directory and the header. `pages` is the number of pages of the table.
+    fn end<E>(mut self, pages: Option<u64>, sink: &mut dyn Sink<E>) -> Result<u64, E> {
         let offset = self.offset();
         let start = begin_frame(&mut self.out);
         let directory = Directory {
             header: self.header,
             segments: mem::take(&mut self.directory),
         };
-        extend_with_postcard(&mut self.out, &directory);
-        end_frame(&mut self.out, start, directory_seed(VERSION, offset));
+        let version = match pages {
+            None => {
+                extend_with_postcard(&mut self.out, &directory);
+                VERSION
+            }
+            Some(pages) => {
+                let directory = DirectoryWithTable { directory, pages };
+                extend_with_postcard(&mut self.out, &directory);
+                WITH_TABLE
+            }
+        };
+        end_frame(&mut self.out, start, directory_seed(version, offset));
         self.out.extend_from_slice(&offset.to_le_bytes());
-        self.out.extend_from_slice(&preamble(VERSION));
+        self.out.extend_from_slice(&preamble(version));
 
-        let head = self.header.to_bytes(VERSION);
+        let head = self.header.to_bytes(version);
         match self.out.get_mut(..head.len()) {
             Some(begun) if self.written == 0 => begun.copy_from_slice(&head),
             _ => sink.write(0, &head)?,
@@ -183,7 +252,7 @@ impl Encoder {
     }
 
     /// The offset of the next byte.
-    fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.written + self.out.len() as u64
     }
 

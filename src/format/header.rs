@@ -6,8 +6,10 @@ use super::frame::{
     begin_frame, end_frame, extend_with_postcard, from_postcard, header_seed, split_frame,
 };
 
-/// The version of the format that is written.
+/// The version of a file without a table.
 pub const VERSION: u8 = 2;
+/// The version of a file with a table, and the newest one.
+pub const WITH_TABLE: u8 = 3;
 /// The oldest version that is read.
 const OLDEST: u8 = 1;
 
@@ -127,8 +129,8 @@ pub enum Unreadable {
 /// Reads the header. `head` is the beginning of the file; `HEAD_BYTES` suffice.
 pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
     let version = match head.strip_prefix(&MAGIC) {
-        Some([version @ OLDEST..=VERSION, ..]) => *version,
-        Some([version, ..]) if *version > VERSION => return Err(Unreadable::Version(*version)),
+        Some([version @ OLDEST..=WITH_TABLE, ..]) => *version,
+        Some([version, ..]) if *version > WITH_TABLE => return Err(Unreadable::Version(*version)),
         _ => return Err(Unreadable::Damaged),
     };
     let frame = head.get(PREAMBLE..).and_then(split_frame);
@@ -143,7 +145,7 @@ pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
 pub(super) fn decode_trailer(trailer: &[u8]) -> Option<(u8, u64)> {
     let (offset, rest) = trailer.split_first_chunk()?;
     match rest.strip_prefix(&MAGIC)? {
-        [version @ OLDEST..=VERSION] => Some((*version, u64::from_le_bytes(*offset))),
+        [version @ OLDEST..=WITH_TABLE] => Some((*version, u64::from_le_bytes(*offset))),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{FRAME, from_postcard};
 use super::header::{Header, HeaderV1};
 use super::record::LostKeys;
+use super::table::PAGE;
 
 /// How many bytes of a block a record takes at least: its kind and two lengths.
 const LEAST_RECORD: u64 = 1 + 4 + 4;
@@ -29,30 +30,50 @@ pub(super) struct Directory {
     pub(super) segments: Vec<Segment>,
 }
 
+/// The directory of a file with a table.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DirectoryWithTable {
+    pub(super) directory: Directory,
+    /// How many pages the table has.
+    pub(super) pages: u64,
+}
+
 impl Directory {
-    /// Returns none if no writer writes such a directory. The segments must fill the file from the
-    /// end of the header to `end`, and hold as many records as the header says.
+    /// Returns none if no writer writes such a directory. The segments and the pages of the table
+    /// must fill the file from the end of the header to `end`. The segments must hold as many
+    /// records as the header says.
     pub(super) fn decode(
         bytes: &[u8],
+        has_table: bool,
         end_of: impl FnOnce(&Header) -> u64,
         end: u64,
-    ) -> Option<Directory> {
+    ) -> Option<DirectoryWithTable> {
         let (_, rest) = postcard::take_from_bytes::<Header>(bytes).ok()?;
         let (segments, _) = postcard::take_from_bytes::<u64>(rest).ok()?;
         // A segment has at least two frames.
         if segments > end / (2 * FRAME as u64) {
             return None;
         }
-        let directory: Directory = from_postcard(bytes)?;
+        let DirectoryWithTable { directory, pages } = match has_table {
+            true => from_postcard(bytes)?,
+            false => DirectoryWithTable {
+                directory: from_postcard(bytes)?,
+                pages: 0,
+            },
+        };
         let (mut at, mut puts, mut removes) = (end_of(&directory.header), 0u64, 0u64);
         for segment in &directory.segments {
             at = at.checked_add(segment.blocks)?.checked_add(segment.index)?;
             puts = puts.checked_add(segment.puts)?;
             removes = removes.checked_add(segment.removes)?;
         }
+        at = at.checked_add(pages.checked_mul(PAGE)?)?;
         let header = &directory.header;
-        let fits = at == end && puts == header.puts && removes == header.removes;
-        fits.then_some(directory)
+        let fits = at == end
+            && (pages > 0) == has_table
+            && puts == header.puts
+            && removes == header.removes;
+        fits.then_some(DirectoryWithTable { directory, pages })
     }
 }
 
@@ -179,8 +200,23 @@ impl Index {
 
     /// The hashes of the keys of a block. `first` records are in the blocks before it.
     pub(super) fn hashes_of(&self, block: &BlockEntry, first: u64) -> impl Iterator<Item = u64> {
-        let hashes = self.hashes().skip(first as usize);
-        hashes.take(block.records() as usize)
+        let (hashes, _) = self.hashes.as_chunks();
+        let (first, count) = (first as usize, block.records() as usize);
+        let hashes = hashes.get(first..first.saturating_add(count));
+        let hashes = hashes.unwrap_or_default().iter();
+        hashes.map(|hash| u64::from_le_bytes(*hash))
+    }
+
+    /// The offset of the block of each record, with the hash of its key. The segment begins at
+    /// `start`. The offset of records that were lost before is 0.
+    pub(super) fn places(&self, start: u64) -> impl Iterator<Item = (u64, u64)> {
+        let offsets = self.blocks.iter().scan(start, |end, block| {
+            let offset = *end;
+            *end += block.frame();
+            let offset = if block.length == 0 { 0 } else { offset };
+            Some(iter::repeat_n(offset, block.records() as usize))
+        });
+        offsets.flatten().zip(self.hashes())
     }
 
     /// The keys of a block that is lost.

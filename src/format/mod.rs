@@ -32,15 +32,17 @@ mod encode;
 mod frame;
 mod header;
 mod index;
+mod place;
 mod read;
 mod record;
 mod segments;
 mod source;
+mod table;
 
 pub use batch::{Batch, UNLIMITED};
 pub use columns::Columns;
 pub use encode::{BLOCKS, Encoder, Sink, encode, encoded_size};
-pub use header::{HEAD_BYTES, Header, Kind, Unreadable, VERSION, decode_head};
+pub use header::{HEAD_BYTES, Header, Kind, Unreadable, VERSION, WITH_TABLE, decode_head};
 pub use index::Index;
 pub use read::{Block, Checked, Damage, Keys, Part, Piece, Reader, check};
 pub use record::{LostKeys, Put, Record, key_hash};

@@ -7,18 +7,18 @@ use std::vec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::columns::Columns;
-use super::frame::{
-    FRAME, block_seed, directory_seed, frame_head, frame_length, index_seed, split_frame,
-};
+use super::frame::{FRAME, block_seed, frame_head, frame_length, split_frame};
 use super::header::{HEAD_BYTES, Header, MAGIC, Unreadable, VERSION, decode_head};
 use super::index::{BlockEntry, Index, Segment};
+use super::place::{Place, places};
 use super::record::LostKeys;
-use super::segments::{Found, LONG, directory, scan};
+use super::segments::{Found, LONG, directory, index, scan, segments_end};
 use super::source::Source;
+use super::table::{PAGE, Table};
 
 /// The frame of an intact block.
 #[derive(Debug)]
-pub struct Block(Vec<u8>);
+pub struct Block(pub(super) Vec<u8>);
 
 impl Block {
     /// The records of the block.
@@ -94,6 +94,8 @@ pub struct Reader<S> {
     offset: u64,
     rest: Option<Rest>,
     damage: Vec<Damage>,
+    /// The offsets of damaged pages of the table.
+    damaged_pages: Vec<u64>,
     /// Damage behind all segments.
     damaged_end: Option<Damage>,
     blocks: u64,
@@ -187,6 +189,8 @@ enum Rest {
     Indexed(Progress, Index),
     /// Block after block, without the index, which is damaged too.
     Unindexed(Progress),
+    /// Where the table says that wanted keys are, in all segments.
+    Placed(vec::IntoIter<Place>),
 }
 
 impl<S: Source> Reader<S> {
@@ -217,8 +221,15 @@ impl<S: Source> Reader<S> {
             header,
             version,
             segments,
+            pages,
             end,
         } = found;
+        let table = Table {
+            id: header.id,
+            offset: segments_end(&header, version, &segments),
+            pages,
+            records: header.puts + header.removes,
+        };
         let expected = header.to_bytes(version);
         let mut reader = Reader {
             source,
@@ -229,6 +240,7 @@ impl<S: Source> Reader<S> {
             offset: expected.len() as u64,
             rest: None,
             damage: Vec::new(),
+            damaged_pages: Vec::new(),
             damaged_end: end.map(|offset| Damage {
                 part: Part::Index,
                 offset,
@@ -239,6 +251,16 @@ impl<S: Source> Reader<S> {
         };
         if !head.starts_with(&expected) {
             reader.damaged(Part::Header, 0, expected.len() as u64, 0);
+        }
+        match &reader.mode {
+            Mode::Wanted(wanted) if pages > 0 => {
+                if let Some(places) = places(&reader.source, &table, wanted)? {
+                    reader.segments = Vec::new().into_iter();
+                    reader.rest = Some(Rest::Placed(places.into_iter()));
+                }
+            }
+            Mode::Thorough => reader.damaged_pages = table.damaged(&reader.source)?,
+            Mode::All | Mode::Wanted(_) => {}
         }
         Ok(Ok(reader))
     }
@@ -278,6 +300,10 @@ impl<S: Source> Reader<S> {
                 },
                 Rest::Indexed(progress, index) => self.indexed_block(progress, index)?,
                 Rest::Unindexed(progress) => self.unindexed_block(progress)?,
+                Rest::Placed(places) => match places.next() {
+                    Some(place) => Some(place.read(&self.source, self.header.id)?),
+                    None => None,
+                },
             };
             if piece.is_some() {
                 self.rest = Some(rest);
@@ -343,31 +369,8 @@ impl<S: Source> Reader<S> {
 
     /// Reads the index of a segment. Returns none if the index is damaged.
     fn index(&mut self, progress: &Progress) -> Result<Option<Index>, S::Error> {
-        let Segment {
-            index: length,
-            puts,
-            removes,
-            ..
-        } = progress.segment;
-        if length == 0 {
-            return Ok(None);
-        }
-        let start = progress.end();
-        let bytes = self.source.read(start, start + length)?;
-        self.source.reserve(length)?;
-        let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
-        let index = match self.version {
-            1 => frame
-                .filter(|frame| frame.holds(directory_seed(1, start)))
-                .and_then(|frame| Some(Index::decode_v1(frame.bytes)?.1)),
-            _ => frame
-                .filter(|frame| frame.holds(index_seed(self.header.id, start)))
-                .and_then(|frame| Index::decode(frame.bytes)),
-        };
-        let fits = |index: &Index| {
-            index.block_bytes() == progress.segment.blocks && index.records() == (puts, removes)
-        };
-        Ok(index.filter(fits))
+        let (id, segment) = (self.header.id, &progress.segment);
+        index(&self.source, id, self.version, progress.start, segment)
     }
 
     /// Reads the next block where the index says that it is. Returns none after the last one.
@@ -490,6 +493,12 @@ pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Err
     };
     while reader.next()?.is_some() {}
     let mut damage = mem::take(&mut reader.damage);
+    damage.extend(reader.damaged_pages.iter().map(|offset| Damage {
+        part: Part::Index,
+        offset: *offset,
+        length: PAGE,
+        records: 0,
+    }));
     damage.extend(reader.damaged_end);
     Ok(Ok((reader.blocks, damage)))
 }

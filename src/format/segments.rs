@@ -2,7 +2,9 @@
 //! damaged.
 
 use super::frame::{FRAME, directory_seed, frame_length, index_seed, split_frame};
-use super::header::{HEAD_BYTES, Header, MAGIC, TRAILER, Unreadable, decode_head, decode_trailer};
+use super::header::{
+    HEAD_BYTES, Header, MAGIC, TRAILER, Unreadable, WITH_TABLE, decode_head, decode_trailer,
+};
 use super::index::{Directory, Index, Segment};
 use super::source::Source;
 
@@ -27,6 +29,8 @@ pub(super) struct Found {
     pub(super) header: Header,
     pub(super) version: u8,
     pub(super) segments: Vec<Segment>,
+    /// How many pages the table has; 0 if there is none, or if it was not found.
+    pub(super) pages: u64,
     /// Where the damage behind the segments begins, if a scan found them.
     pub(super) end: Option<u64>,
 }
@@ -58,7 +62,7 @@ fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
         .filter(|frame| frame.bytes.len() + FRAME == bytes.len())
         .filter(|frame| frame.holds(directory_seed(version, offset)))?;
     let start = |header: &Header| header.to_bytes(version).len() as u64;
-    let (header, segments) = match version {
+    let (header, segments, pages) = match version {
         1 => {
             let (header, index) = Index::decode_v1(frame.bytes)?;
             let segment = Segment {
@@ -68,19 +72,59 @@ fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
                 removes: header.removes,
             };
             let fits = start(&header) + segment.blocks == offset;
-            (header, fits.then(|| vec![segment])?)
+            (header, fits.then(|| vec![segment])?, 0)
         }
         _ => {
-            let directory = Directory::decode(frame.bytes, start, offset)?;
-            (directory.header, directory.segments)
+            let has_table = version == WITH_TABLE;
+            let found = Directory::decode(frame.bytes, has_table, start, offset)?;
+            let Directory { header, segments } = found.directory;
+            (header, segments, found.pages)
         }
     };
     Some(Found {
         header,
         version,
         segments,
+        pages,
         end: None,
     })
+}
+
+/// Where the segments end.
+pub(super) fn segments_end(header: &Header, version: u8, segments: &[Segment]) -> u64 {
+    let start = header.to_bytes(version).len() as u64;
+    let bytes = segments
+        .iter()
+        .map(|segment| segment.blocks + segment.index);
+    start + bytes.sum::<u64>()
+}
+
+/// Reads the index of the segment at `start`. Returns none if the index is damaged.
+pub(super) fn index<S: Source>(
+    source: &S,
+    id: u64,
+    version: u8,
+    start: u64,
+    segment: &Segment,
+) -> Result<Option<Index>, S::Error> {
+    if segment.index == 0 {
+        return Ok(None);
+    }
+    let start = start + segment.blocks;
+    let bytes = source.read(start, start + segment.index)?;
+    source.reserve(segment.index)?;
+    let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
+    let index = match version {
+        1 => frame
+            .filter(|frame| frame.holds(directory_seed(1, start)))
+            .and_then(|frame| Some(Index::decode_v1(frame.bytes)?.1)),
+        _ => frame
+            .filter(|frame| frame.holds(index_seed(id, start)))
+            .and_then(|frame| Index::decode(frame.bytes)),
+    };
+    let records = (segment.puts, segment.removes);
+    let fits = |index: &Index| index.block_bytes() == segment.blocks && index.records() == records;
+    Ok(index.filter(fits))
 }
 
 /// Replaces a damaged directory: finds the segments by their frames.
@@ -146,6 +190,7 @@ pub(super) fn scan<S: Source>(
         header,
         version,
         segments,
+        pages: 0,
         end: Some(position),
     })
 }

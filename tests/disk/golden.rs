@@ -112,7 +112,7 @@ fn segments_of_version_2_are_read() {
 }
 
 #[test]
-fn version_3_is_of_a_newer_larder() {
+fn version_4_is_of_a_newer_larder() {
     for cache in ["v1", "v2"] {
         let root = store(cache);
         let newest = root.path().join(cache).join("00000000000000000009.larder");

@@ -6,13 +6,17 @@ mod components;
 mod conformance;
 mod demo;
 mod duration;
+mod get;
 mod import;
 mod json_lines;
+mod keys;
 mod load;
 mod ls;
 mod options;
 mod output;
+mod rm;
 mod save;
+mod set;
 mod stat;
 mod store;
 mod verify;
@@ -69,6 +73,10 @@ enum Verb {
     Save(save::Args),
     Load(load::Args),
     Apply(apply::Args),
+    Get(get::Args),
+    Set(set::Args),
+    Rm(rm::Args),
+    Keys(keys::Args),
     Clear(clear::Args),
     Ls(ls::Args),
     Stat(stat::Args),
@@ -96,6 +104,10 @@ fn main() -> ExitCode {
         Verb::Save(args) => save::run(&args, &options, &mut output),
         Verb::Load(args) => load::run(&args, &options, &mut output),
         Verb::Apply(args) => apply::run(&args, &options, &mut output),
+        Verb::Get(args) => get::run(&args, &options, &mut output),
+        Verb::Set(args) => set::run(&args, &options, &mut output),
+        Verb::Rm(args) => rm::run(&args, &options, &mut output),
+        Verb::Keys(args) => keys::run(&args, &options, &mut output),
         Verb::Clear(args) => clear::run(&args, &options, &mut output),
         Verb::Ls(args) => ls::run(&args, &options, &mut output),
         Verb::Stat(args) => stat::run(&args, &options, &mut output),

@@ -48,6 +48,11 @@ impl Output {
         self.write(|stdout| writeln!(stdout, "{}", printable(&text)))
     }
 
+    /// Bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.write(|stdout| stdout.write_all(bytes))
+    }
+
     /// One line for programs.
     pub fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string(object).map_err(io::Error::from);

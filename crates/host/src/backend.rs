@@ -25,7 +25,8 @@ use crate::{
 /// | write | [`save`](Self::save) (\*)  | [`write`](Self::write)                 |
 ///
 /// (\*) `save` also takes an iterator, and then holds only a part of the entries. `write` is for
-/// callers that may give up before the end. [`apply`](Self::apply) changes single entries.
+/// callers that may give up before the end. [`apply`](Self::apply) changes single entries, and
+/// [`get`](Self::get) reads one.
 ///
 /// ```
 /// use larder_host::{Backend, Change, Entry};
@@ -260,7 +261,7 @@ impl Backend {
     }
 
     /// Makes a call about a cache.
-    fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         operation: &'static str,
         cache: &str,

@@ -24,6 +24,8 @@ mod generated {
         exports: {
             "larder:cache/cache-backend": async,
             "larder:cache/cache-updates": async,
+            "larder:cache/cache-lookup": async,
+            "larder:cache/cache-atomics": async,
             "larder:cache/cache-bulk": async,
             "larder:cache/cache-inspect": async,
         },
@@ -36,7 +38,8 @@ mod generated {
 }
 
 pub(crate) use generated::exports::larder::cache::{
-    cache, cache_backend, cache_bulk, cache_inspect, cache_updates, types,
+    cache, cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
+    types,
 };
 /// The interfaces that the host provides for components.
 pub(crate) use generated::larder::cache as given;
@@ -44,6 +47,8 @@ pub(crate) use types::Error;
 
 pub(crate) const CACHE_BACKEND: &str = "larder:cache/cache-backend@0.1.0";
 pub(crate) const CACHE_UPDATES: &str = "larder:cache/cache-updates@0.1.0";
+pub(crate) const CACHE_LOOKUP: &str = "larder:cache/cache-lookup@0.1.0";
+pub(crate) const CACHE_ATOMICS: &str = "larder:cache/cache-atomics@0.1.0";
 pub(crate) const CACHE_BULK: &str = "larder:cache/cache-bulk@0.1.0";
 pub(crate) const CACHE: &str = "larder:cache/cache@0.1.0";
 pub(crate) const CACHE_INSPECT: &str = "larder:cache/cache-inspect@0.1.0";

@@ -6,8 +6,8 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::Error;
 use crate::bindings::{
-    CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_bulk,
-    cache_inspect, cache_updates,
+    CACHE_ATOMICS, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_LOOKUP, CACHE_UPDATES,
+    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
 };
 use crate::compile::{bad, unlike, unusable};
 use crate::engine::ENGINE;
@@ -25,6 +25,8 @@ pub(crate) struct Linked {
     pub(crate) instance: InstancePre<State>,
     pub(crate) backend: cache_backend::GuestIndices,
     pub(crate) updates: Option<cache_updates::GuestIndices>,
+    pub(crate) lookup: Option<cache_lookup::GuestIndices>,
+    pub(crate) atomics: Option<cache_atomics::GuestIndices>,
     pub(crate) bulk: Option<cache_bulk::GuestIndices>,
     pub(crate) inspect: Option<cache_inspect::GuestIndices>,
 }
@@ -42,6 +44,14 @@ impl Linked {
                 .then(|| cache_updates::GuestIndices::new(&instance))
                 .transpose()
                 .map_err(unlike(CACHE_UPDATES))?,
+            lookup: exports(CACHE_LOOKUP)
+                .then(|| cache_lookup::GuestIndices::new(&instance))
+                .transpose()
+                .map_err(unlike(CACHE_LOOKUP))?,
+            atomics: exports(CACHE_ATOMICS)
+                .then(|| cache_atomics::GuestIndices::new(&instance))
+                .transpose()
+                .map_err(unlike(CACHE_ATOMICS))?,
             bulk: exports(CACHE_BULK)
                 .then(|| cache_bulk::GuestIndices::new(&instance))
                 .transpose()

@@ -5,8 +5,8 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use crate::bindings::{
-    self, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_UPDATES, cache_backend, cache_bulk,
-    cache_inspect, cache_updates,
+    self, CACHE_ATOMICS, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_LOOKUP, CACHE_UPDATES,
+    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
 };
 use crate::clocks::Clocks;
 use crate::compile::unlike;
@@ -20,6 +20,8 @@ pub(crate) struct Instance {
     pub(crate) store: Store<State>,
     pub(crate) backend: cache_backend::Guest,
     pub(crate) updates: Option<cache_updates::Guest>,
+    pub(crate) lookup: Option<cache_lookup::Guest>,
+    pub(crate) atomics: Option<cache_atomics::Guest>,
     pub(crate) bulk: Option<cache_bulk::Guest>,
     pub(crate) inspect: Option<cache_inspect::Guest>,
 }
@@ -61,6 +63,12 @@ impl Instance {
         let updates = linked.updates.as_ref();
         let updates = updates.map(|updates| updates.load(&mut store, &instance));
         let updates = updates.transpose().map_err(unlike(CACHE_UPDATES))?;
+        let lookup = linked.lookup.as_ref();
+        let lookup = lookup.map(|lookup| lookup.load(&mut store, &instance));
+        let lookup = lookup.transpose().map_err(unlike(CACHE_LOOKUP))?;
+        let atomics = linked.atomics.as_ref();
+        let atomics = atomics.map(|atomics| atomics.load(&mut store, &instance));
+        let atomics = atomics.transpose().map_err(unlike(CACHE_ATOMICS))?;
         let bulk = linked.bulk.as_ref();
         let bulk = bulk.map(|bulk| bulk.load(&mut store, &instance));
         let bulk = bulk.transpose().map_err(unlike(CACHE_BULK))?;
@@ -71,6 +79,8 @@ impl Instance {
             store,
             backend,
             updates,
+            lookup,
+            atomics,
             bulk,
             inspect,
         })

@@ -99,6 +99,7 @@ mod folder;
 mod inspect;
 mod instance;
 mod layer;
+mod lookup;
 mod read;
 mod session;
 mod settings;
@@ -113,6 +114,7 @@ pub use entry::{Change, Contents, Entry, LiveEntry};
 pub use error::{Error, ErrorKind};
 pub use inspect::{CacheStat, Damage, Part, Report};
 pub use layer::{Cache, Found, Keys, Layer, Limits, Metrics, Options, Tenant};
+pub use lookup::{Condition, Page};
 pub use read::Entries;
 pub use write::Writer;
 

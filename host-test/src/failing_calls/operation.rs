@@ -50,6 +50,10 @@ impl Operation {
         })
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self, Operation::List)
+    }
+
     pub(super) fn is_clear(&self) -> bool {
         matches!(self, Operation::Write(Write::Clear))
     }

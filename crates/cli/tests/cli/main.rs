@@ -11,6 +11,7 @@ mod few_threads;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod import;
+mod keys;
 #[cfg(unix)]
 mod kill;
 #[cfg(target_os = "linux")]

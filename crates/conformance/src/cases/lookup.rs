@@ -102,6 +102,27 @@ pub(crate) fn a_scan_among_changes_skips_and_repeats_no_key_that_stays(s: &dyn S
     assert_eq!(BTreeSet::from_iter(found), stays);
 }
 
+/// Far more than one read of the storage takes.
+pub(crate) fn a_key_among_very_many_is_found(s: &dyn Subject) {
+    const COUNT: usize = 30_000;
+    let mut backend = s.open();
+    let value = |n: usize| format!("{n}:{}", "v".repeat(n % 50));
+    let entries: Vec<_> = (0..COUNT)
+        .map(|n| entry(format!("key:{n}"), value(n), None))
+        .collect();
+    backend.save("sessions", &entries).unwrap();
+    let mut backend = s.open();
+    for n in (0..COUNT).step_by(997) {
+        let keys = [format!("key:{n}"), format!("no key:{n}")];
+        let both = backend.get_many("sessions", &[&keys[0], &keys[1]]);
+        assert_eq!(both.unwrap(), [found(&value(n), None), None]);
+    }
+    let keys = backend.keys("sessions", 5000).unwrap();
+    let keys: BTreeSet<String> = keys.into_iter().collect();
+    assert!(entries.iter().all(|entry| keys.contains(&entry.key)));
+    assert_eq!(keys.len(), COUNT);
+}
+
 /// It is an error of the caller, and no page without end.
 pub(crate) fn a_scan_with_a_limit_of_zero_is_refused(s: &dyn Subject) {
     let mut backend = s.open();

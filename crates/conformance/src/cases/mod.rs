@@ -103,6 +103,8 @@ macro_rules! __cases {
                 "a scan gives every live key once, whatever its limit is"
             a_scan_among_changes_skips_and_repeats_no_key_that_stays [Lookup Updates]
                 "a scan in several instances, among changes, skips and repeats no key that stays"
+            a_key_among_very_many_is_found [Lookup]
+                "a key among very many is found, and a missing one is not"
             a_scan_with_a_limit_of_zero_is_refused [Lookup]
                 "a scan with a limit of zero is refused"
         }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::{live, loaded};
-use crate::contract::{Change, Entry, put, remove, sorted};
-use crate::{Feature, Subject};
+use crate::contract::{Change, Entry, LiveEntry, put, remove, sorted};
+use crate::{Feature, Instance, Subject};
 
 /// The length of a value, and its ttl in nanoseconds.
 type Value = (u16, Option<u64>);
@@ -62,6 +62,34 @@ pub(crate) fn any_sequence_of_calls_gives_what_a_model_gives(s: &dyn Subject) {
         .unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// Gets every key that a step may name, and scans all keys.
+fn look_up(
+    backend: &mut dyn Instance,
+    cache: &str,
+    expected: &[LiveEntry],
+    n: usize,
+) -> Result<(), TestCaseError> {
+    let names: Vec<String> = (0..12).map(|key| format!("key:{key}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let found = backend.get_many(cache, &names).unwrap();
+    let found = names.iter().zip(found).filter_map(|(key, found)| {
+        let found = found?;
+        Some(live(*key, found.value, found.expires_at))
+    });
+    let found = sorted(found.collect());
+    prop_assert_eq!(&found, expected, "got after step {}", n);
+    let mut keys = backend.keys(cache, 5).unwrap();
+    keys.sort();
+    let expected: Vec<&String> = expected.iter().map(|entry| &entry.key).collect();
+    prop_assert_eq!(
+        keys.iter().collect::<Vec<_>>(),
+        expected,
+        "scanned after step {}",
+        n
+    );
+    Ok(())
+}
+
 fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut backend = s.open();
     // The value, and its expiry by the wall clock.
@@ -113,7 +141,7 @@ fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseEr
         }
         let now = s.clock().wall().as_nanos();
         let instant = u128::from(s.clock().instant());
-        let expected = model
+        let expected: Vec<LiveEntry> = model
             .iter()
             .filter(|(_, (_, expires))| expires.is_none_or(|expires| expires > now))
             .map(|(key, (value, expires))| {
@@ -121,12 +149,11 @@ fn follow(s: &dyn Subject, cache: &str, steps: &[Step]) -> Result<(), TestCaseEr
                 live(key, value.clone(), deadline)
             })
             .collect();
-        prop_assert_eq!(
-            loaded(&mut backend, cache),
-            sorted(expected),
-            "after step {}",
-            n
-        );
+        let expected = sorted(expected);
+        if s.offers(Feature::Lookup) {
+            look_up(&mut *backend, cache, &expected, n)?;
+        }
+        prop_assert_eq!(loaded(&mut backend, cache), expected, "after step {}", n);
     }
     Ok(())
 }

@@ -69,6 +69,13 @@ pub(crate) fn names_that_break_the_rules_are_refused_by_every_function(s: &dyn S
             refused("apply", backend.apply(name, &[put("b", "2", None)]));
             refused("apply of nothing", backend.apply(name, &[]));
         }
+        if s.offers(Feature::Lookup) {
+            refused("get-many", backend.get_many(name, &[]).map(drop));
+            refused("scan", backend.scan(name, None, 1).map(drop));
+        }
+        if s.offers(Feature::Atomics) {
+            refused("apply-if", backend.apply_if(name, &[], &[]).map(drop));
+        }
         if s.offers(Feature::Inspect) {
             refused("stat", backend.stat(name).map(drop));
             refused("verify", backend.verify(name).map(drop));

@@ -6,7 +6,9 @@ mod write;
 
 use std::borrow::Borrow;
 
-use crate::{Backend, CacheStat, Change, Contents, Entry, Error, Report};
+use crate::{
+    Backend, CacheStat, Change, Condition, Contents, Entry, Error, LiveEntry, Page, Report,
+};
 
 pub use read::AsyncEntries;
 use turns::blocking;
@@ -90,6 +92,53 @@ impl AsyncBackend {
     ) -> Result<(), Error> {
         self.call(cache, move |backend, cache| backend.apply(cache, changes))
             .await
+    }
+
+    /// Gives the entry of a key, if it is live; see [`Backend::get`].
+    pub async fn get(
+        &self,
+        cache: impl Into<String>,
+        key: impl Into<String>,
+    ) -> Result<Option<LiveEntry>, Error> {
+        let key = key.into();
+        self.call(cache, move |backend, cache| backend.get(cache, &key))
+            .await
+    }
+
+    /// Gives the live entries of these keys; see [`Backend::get_many`].
+    pub async fn get_many<K: AsRef<str>>(
+        &self,
+        cache: impl Into<String>,
+        keys: impl AsRef<[K]> + Send + 'static,
+    ) -> Result<Vec<Option<LiveEntry>>, Error> {
+        self.call(cache, move |backend, cache| backend.get_many(cache, keys))
+            .await
+    }
+
+    /// Gives about `limit` keys that follow a cursor; see [`Backend::scan`].
+    pub async fn scan(
+        &self,
+        cache: impl Into<String>,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Page, Error> {
+        self.call(cache, move |backend, cache| {
+            backend.scan(cache, after.as_deref(), limit)
+        })
+        .await
+    }
+
+    /// Makes all of these changes if every condition holds; see [`Backend::apply_if`].
+    pub async fn apply_if(
+        &self,
+        cache: impl Into<String>,
+        conditions: impl AsRef<[Condition]> + Send + 'static,
+        changes: impl AsRef<[Change]> + Send + 'static,
+    ) -> Result<Vec<usize>, Error> {
+        self.call(cache, move |backend, cache| {
+            backend.apply_if(cache, conditions, changes)
+        })
+        .await
     }
 
     /// Lists the names of the caches that have entries; see [`Backend::list`].

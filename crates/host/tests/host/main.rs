@@ -5,5 +5,6 @@ mod code_cache;
 mod embedding;
 mod layer;
 mod misbehaving;
+mod single_keys;
 mod streams;
 mod texts;

@@ -168,18 +168,18 @@ impl<'a> Sample<'a> {
     }
 }
 
-fn flip(bytes: &mut Vec<u8>, place: usize) {
+const FLIP: Damage = |bytes, place| {
     if let Some(byte) = bytes.get_mut(place) {
         *byte ^= [0x01, 0x80, 0xff][place % 3];
     }
-}
-
-const DAMAGES: [Damage; 2] = [flip, Vec::truncate];
+};
+const CUT: Damage = |bytes, place| bytes.truncate(place);
+const DAMAGES: [Damage; 2] = [FLIP, CUT];
 
 /// One byte of one file at a time.
 pub(crate) fn a_flipped_byte_gives_no_wrong_value(s: &dyn Subject) {
     let sample = Sample::new(s);
-    sample.damaged(PLACES, flip, |case| {
+    sample.damaged(PLACES, FLIP, |case| {
         sample.missing_at_most(case);
     });
 }
@@ -187,7 +187,7 @@ pub(crate) fn a_flipped_byte_gives_no_wrong_value(s: &dyn Subject) {
 /// One file at a time, to lengths from zero to all but one byte.
 pub(crate) fn a_truncated_file_gives_no_wrong_value(s: &dyn Subject) {
     let sample = Sample::new(s);
-    sample.damaged(PLACES, Vec::truncate, |case| {
+    sample.damaged(PLACES, CUT, |case| {
         sample.missing_at_most(case);
     });
 }

@@ -21,9 +21,8 @@ const MOST_AHEAD: u64 = 60 * 1_000_000_000;
 /// The rest at `now` of a time to live that began at `saved_at`, all in nanoseconds. Returns none
 /// if nothing is left.
 ///
-/// If `saved_at` is in the future, the clock was set back since, and nobody knows by how much. Up
-/// to a minute, no time has passed. Beyond that, nothing is left. So a step back lengthens no time
-/// to live by more than a minute.
+/// If `saved_at` is in the future, the clock was set back since, and nobody knows how much time has
+/// passed. Up to a minute, that is none. Beyond that, nothing is left until the clock gets there.
 pub fn remaining(ttl: u64, saved_at: u64, now: u64) -> Option<u64> {
     let elapsed = match now.checked_sub(saved_at) {
         Some(elapsed) => elapsed,

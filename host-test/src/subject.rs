@@ -11,6 +11,7 @@ use wasmtime::StoreLimitsBuilder;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use crate::backend::{Backend, DISK, Host};
+use crate::call::When;
 use crate::faults::Faults;
 use crate::instance::Instance;
 use crate::sim::SimDisk;
@@ -224,13 +225,20 @@ impl conformance::Subject for Subject {
         Box::new(self.open())
     }
 
+    /// The instance is killed at this call to its file system.
+    fn open_to_be_killed(&self, step: u64) -> Box<dyn conformance::Instance> {
+        let instance = self.open();
+        instance.faults().kill(When::any().from_nth(step));
+        Box::new(instance)
+    }
+
     fn clock(&self) -> &Clock {
         self.clock()
     }
 
     fn offers(&self, feature: Feature) -> bool {
         match feature {
-            Feature::Durability => true,
+            Feature::Durability | Feature::Kill => true,
             Feature::Concurrency => !self.alone,
             // Without syncs, damage may bring back an older version; the disk backend's docs say
             // so.

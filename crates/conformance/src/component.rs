@@ -21,6 +21,10 @@ const TIME: Duration = Duration::from_secs(30);
 /// Each subject has a folder of its own, which is the component's first preopened directory. There
 /// is no network. An instance gets 1 GiB of memory, and half a minute for each call.
 ///
+/// All other limits are wasmtime's defaults. So a component traps if it passes more than 128 MiB to
+/// its host in one call: as an argument of WASI, or as an answer. What the host passes to the
+/// component has no such limit. The cases save one value that is larger, and load none.
+///
 /// ```no_run
 /// use larder_conformance::{CASES, Component};
 ///
@@ -160,13 +164,19 @@ impl Subject for ComponentSubject {
         Box::new(running.insert(shared).clone())
     }
 
+    fn open_to_be_killed(&self, step: u64) -> Box<dyn Instance> {
+        let instance = self.start();
+        instance.kill_at(step);
+        Box::new(instance)
+    }
+
     fn clock(&self) -> &Clock {
         &self.clock
     }
 
     fn offers(&self, feature: Feature) -> bool {
         match feature {
-            Feature::Durability | Feature::Files => !self.backend.volatile,
+            Feature::Durability | Feature::Kill | Feature::Files => !self.backend.volatile,
             Feature::Concurrency => !self.backend.volatile && !self.backend.alone,
             interface => self.backend.exports.offers(interface),
         }

@@ -82,7 +82,7 @@ impl Exports {
             Feature::Atomics => self.atomics.is_some(),
             Feature::Bulk => self.bulk.is_some(),
             Feature::Inspect => self.inspect.is_some(),
-            Feature::Durability | Feature::Concurrency | Feature::Files => false,
+            Feature::Durability | Feature::Concurrency | Feature::Kill | Feature::Files => false,
         }
     }
 

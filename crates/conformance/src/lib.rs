@@ -22,7 +22,8 @@
 //! [`Component::alone`] for a backend that allows one instance at a time.
 //!
 //! A [`Component`] is the usual [`Subject`]. A type of your own can be one as well: it must open
-//! instances, take calls, and use a [`Clock`] that the cases move.
+//! instances, take calls, and use a [`Clock`] that the cases move. If it can also kill an instance
+//! in the midst of a call, it offers [`Feature::Kill`].
 
 mod case;
 mod cases;

@@ -14,7 +14,7 @@ use crate::contract::{
 };
 use crate::{Exports, Functions, Inside, Instance, Reader, Writer};
 
-/// The memory of an instance in bytes, and also the limit for one answer.
+/// The memory of an instance in bytes.
 const MEMORY: usize = 1 << 30;
 /// How many bytes an instance can write to its standard error before the kit closes it.
 const STDERR: usize = 64 * 1024;
@@ -46,6 +46,8 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
     /// Of the present call.
     pub(crate) deadline: Time,
+    /// How many steps the instance makes before it is killed; none if it is not to be killed.
+    steps: Option<u64>,
 }
 
 /// An instance, until a call breaks it.
@@ -78,16 +80,24 @@ impl Shared {
             memory: StoreLimitsBuilder::new().memory_size(MEMORY).build(),
             time: time_limit,
             deadline: Time::now() + time_limit,
+            steps: None,
         };
         let mut store = Store::new(&ENGINE, Inside::new(wasi.build(), limits));
         store.limiter(|state| &mut state.extra.memory);
-        store.set_hostcall_fuel(MEMORY);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            let limits = &store.data().extra;
-            match limits.deadline <= Time::now() {
-                true => Err(late(limits.time)),
-                false => Ok(UpdateDeadline::Continue(1)),
+        store.epoch_deadline_callback(|mut store| {
+            let limits = &mut store.data_mut().extra;
+            if limits.deadline <= Time::now() {
+                return Err(late(limits.time));
+            }
+            let Some(steps) = &mut limits.steps else {
+                return Ok(UpdateDeadline::Continue(1));
+            };
+            *steps = steps.saturating_sub(1);
+            match steps {
+                0 => Err(wasmtime::format_err!("it was killed")),
+                // With a deadline that is always over, the guest asks at each step.
+                _ => Ok(UpdateDeadline::Continue(0)),
             }
         });
         let started = component.instantiate(&mut store);
@@ -105,6 +115,14 @@ impl Shared {
     /// Whether a call broke the instance.
     pub(crate) fn has_ended(&self) -> bool {
         self.with(|running| running.ended)
+    }
+
+    /// Kills the instance at this step of its next calls.
+    pub(crate) fn kill_at(&self, step: u64) {
+        self.with(|running| {
+            running.store.data_mut().extra.steps = Some(step);
+            running.store.set_epoch_deadline(0);
+        });
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Running) -> T) -> T {

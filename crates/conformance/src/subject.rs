@@ -15,6 +15,21 @@ pub trait Subject: Sync {
     /// If the instance does not start.
     fn open(&self) -> Box<dyn Instance>;
 
+    /// Starts an instance that its host kills in the midst of a call, as if its process was killed.
+    /// It is killed at this step, counted from its first call; the first step is 1. Its method
+    /// panics then, since there is no answer. If its calls have fewer steps, it is not killed.
+    ///
+    /// The subject chooses the steps. Each call of the guest to its file system should be between
+    /// two of them. A [`Component`](crate::Component) is stopped where its guest enters a function,
+    /// or begins a turn of a loop.
+    ///
+    /// # Panics
+    ///
+    /// If the instance does not start, or the subject does not offer [`Feature::Kill`].
+    fn open_to_be_killed(&self, step: u64) -> Box<dyn Instance> {
+        panic!("the subject does not kill an instance at step {step}")
+    }
+
     /// The clocks of all instances.
     fn clock(&self) -> &Clock;
 
@@ -44,6 +59,8 @@ pub enum Feature {
     Durability,
     /// Storage that several instances may use at once.
     Concurrency,
+    /// Instances that the host can kill: [`Subject::open_to_be_killed`].
+    Kill,
     /// Files in a folder of the host. The backend survives damage to them.
     Files,
 }
@@ -58,6 +75,7 @@ impl fmt::Display for Feature {
             Feature::Inspect => "cache-inspect",
             Feature::Durability => "storage that outlives an instance",
             Feature::Concurrency => "storage for several instances at once",
+            Feature::Kill => "instances that the host can kill",
             Feature::Files => "files in a folder",
         })
     }

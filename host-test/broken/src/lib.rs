@@ -11,6 +11,8 @@ mod bindings {
                 include larder:cache/backend@0.1.0;
                 export larder:cache/cache-updates@0.1.0;
                 import wasi:clocks/monotonic-clock@0.2.6;
+                import wasi:filesystem/preopens@0.2.6;
+                import wasi:filesystem/types@0.2.6;
             }
         ",
         world: "larder:broken/broken",
@@ -21,13 +23,16 @@ bindings::export!(Broken with_types_in bindings);
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::time::Duration;
-use std::{env, hint, mem, process, thread};
+use std::{env, fs, hint, io, mem, process, thread};
 
 use bindings::exports::larder::cache::cache_backend::{self, Contents, Entry, Error};
 use bindings::exports::larder::cache::cache_updates::{self, Change};
 use bindings::exports::larder::cache::types::LiveEntry;
 use bindings::wasi::clocks::monotonic_clock::now;
+use bindings::wasi::filesystem::preopens::get_directories;
+use bindings::wasi::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 
 struct Broken;
 
@@ -76,16 +81,21 @@ impl cache_backend::Guest for Broken {
                 mem::forget(hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
             }
         }
-        CACHES.with_borrow_mut(|caches| {
-            let saved = caches.entry(cache).or_default();
-            if !is_broken("save-merges") {
-                saved.clear();
-            }
-            for entry in entries {
-                put(saved, entry);
-            }
-        });
-        Ok(())
+        if is_broken("passes-values-in-one-piece") {
+            let values: Vec<_> = entries.iter().map(|entry| entry.value.as_slice()).collect();
+            pass(&values.concat())?;
+        }
+        locked(|| {
+            CACHES.with_borrow_mut(|caches| {
+                let saved = caches.entry(cache).or_default();
+                if !is_broken("save-merges") {
+                    saved.clear();
+                }
+                for entry in entries {
+                    put(saved, entry);
+                }
+            });
+        })
     }
 
     fn clear(cache: String) -> Result<(), Error> {
@@ -129,6 +139,31 @@ impl cache_updates::Guest for Broken {
         });
         Ok(())
     }
+}
+
+/// Does something while the file `lock` is there. An instance that is killed leaves it.
+fn locked(act: impl FnOnce()) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::Unavailable(format!("the lock: {error}"));
+    let locks = is_broken("leaves-its-lock");
+    if locks {
+        File::create_new("/lock").map_err(failed)?;
+    }
+    act();
+    if locks {
+        fs::remove_file("/lock").map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Writes values to a file in one call to the host.
+fn pass(values: &[u8]) -> Result<(), Error> {
+    let create = OpenFlags::CREATE | OpenFlags::TRUNCATE;
+    for (folder, _) in get_directories() {
+        let file = folder.open_at(PathFlags::empty(), "values", create, DescriptorFlags::WRITE);
+        let written = file.and_then(|file| file.write(values, 0));
+        written.map_err(|code| Error::Unavailable(format!("writing the values: {code:?}")))?;
+    }
+    Ok(())
 }
 
 /// Stores an entry in place of any earlier entry with its key. With a ttl of zero, it only removes

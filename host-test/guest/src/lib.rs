@@ -20,6 +20,8 @@ mod bindings {
                 export set: func(cache: string, key: string, value: list<u8>);
                 /// Sets this many entries of this many bytes each, in one call.
                 export set-many: func(cache: string, entries: u32, bytes: u32);
+                /// Opens a cache, sets one entry of this many bytes, and flushes it, in one call.
+                export keep: func(cache: string, bytes: u32) -> result<_, string>;
                 export keys: func(cache: string) -> list<string>;
                 export clear: func(cache: string) -> result<_, string>;
                 export flush: func(cache: string) -> result<_, string>;
@@ -121,6 +123,12 @@ impl Guest for Component {
         });
         let entries: Vec<_> = entries.collect();
         with(&cache, |cache| cache.set_many(&entries));
+    }
+
+    fn keep(cache: String, bytes: u32) -> Result<(), String> {
+        Self::open(cache.clone(), None)?;
+        Self::set_many(cache.clone(), 1, bytes);
+        Self::flush(cache)
     }
 
     fn keys(cache: String) -> Vec<String> {

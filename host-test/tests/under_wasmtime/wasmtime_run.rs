@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use larder_host_test::components::VISITS;
+use larder_host::Backend;
+use larder_host_test::components::{GUEST, VISITS};
 use tempfile::TempDir;
 
 use crate::{as_root, composed, wasmtime};
@@ -63,6 +64,26 @@ fn the_disk_backend_is_called_by_the_command_line() {
     assert_eq!(invoke(r#"load("sessions")"#), loaded);
     assert_eq!(invoke(r#"clear("sessions")"#), "ok");
     assert_eq!(invoke(r#"load("sessions")"#), "ok({entries: [], lost: 0})");
+}
+
+/// wasmtime traps a component that passes 128 MiB to the host in one call, unless it is told
+/// otherwise.
+#[test]
+fn an_application_stores_a_value_that_is_larger_than_wasmtime_takes_at_once() {
+    const SIZE: usize = 128 << 20;
+    let guest = Fixture::new(&composed(GUEST));
+    let keep = format!(r#"keep("sessions", {SIZE})"#);
+    assert_eq!(guest.run_on(&guest.store, &["--invoke", &keep]), "ok");
+    let stored = Backend::disk(&guest.store)
+        .unwrap()
+        .load("sessions")
+        .unwrap();
+    let sizes: Vec<_> = stored
+        .entries
+        .iter()
+        .map(|entry| entry.value.len())
+        .collect();
+    assert_eq!((sizes, stored.lost), (vec![SIZE], 0));
 }
 
 #[test]

@@ -27,6 +27,14 @@ pub enum Fault {
     ChangesWhatItKnew,
     /// Adds to what another instance has saved, once it has found such a cache.
     MixesWithOthers,
+    /// Ends a ttl when the wall clock shows its end, however far that is set back.
+    TrustsTheWallClock,
+    /// Takes an entry of the future for one without a ttl.
+    KeepsTheFuture,
+    /// Ends an entry of the future, however near that is.
+    EndsTheFuture,
+    /// Has one file for all caches, and a save replaces that where it is damaged.
+    SharesAFile,
 }
 
 pub struct Plain {
@@ -54,8 +62,13 @@ type Cache = (u64, BTreeMap<String, Stored>);
 /// A value; and when it was stored and its ttl, in nanoseconds.
 type Stored = (Vec<u8>, Option<(u64, u64)>);
 
-/// The largest size of a file in bytes.
+/// The caches in a file, by their names.
+type Caches = BTreeMap<String, Cache>;
+
+/// The largest size of a cache in bytes.
 const LARGEST: usize = 24 << 20;
+/// How far in the future an entry may be stored, in nanoseconds, before it ends.
+const MOST_AHEAD: u64 = 60_000_000_000;
 
 impl Plain {
     pub fn new(fault: Option<Fault>) -> Plain {
@@ -118,7 +131,9 @@ impl Instance for Opened {
             read => read?,
         };
         let entries = stored.into_iter().filter_map(|(key, (value, life))| {
-            let left = life.map(|(stored, ttl)| ttl.saturating_sub(wall.saturating_sub(stored)));
+            let life = life
+                .filter(|(stored, _)| *stored <= wall || self.fault != Some(Fault::KeepsTheFuture));
+            let left = life.map(|(stored, ttl)| self.left(ttl, stored, wall));
             (left != Some(0)).then(|| LiveEntry {
                 key,
                 value,
@@ -157,8 +172,11 @@ impl Instance for Opened {
         let _turn = lock(&turn);
         self.known.remove(cache);
         let file = self.file(cache);
+        let mut others = self.read_all(cache).unwrap_or_default();
+        others.remove(cache);
         let cleared = match self.fault {
             Some(Fault::ClearKeepsACopy) => fs::rename(&file, file.with_extension("old")),
+            _ if !others.is_empty() => return self.write_all(cache, &others),
             _ => fs::remove_file(file),
         };
         match cleared {
@@ -193,8 +211,23 @@ impl Opened {
         u64::try_from(self.clock.wall().as_nanos()).expect("it is before 2554")
     }
 
+    /// The rest of a ttl, in nanoseconds.
+    fn left(&self, ttl: u64, stored: u64, wall: u64) -> u64 {
+        let (passed, ahead) = (wall.saturating_sub(stored), stored.saturating_sub(wall));
+        match self.fault {
+            Some(Fault::TrustsTheWallClock) => ttl.saturating_add(ahead).saturating_sub(passed),
+            Some(Fault::EndsTheFuture) if ahead > 0 => 0,
+            _ if ahead > MOST_AHEAD => 0,
+            _ => ttl.saturating_sub(passed),
+        }
+    }
+
     fn file(&self, cache: &str) -> PathBuf {
-        self.folder.join(format!("{cache}.plain"))
+        let name = match self.fault {
+            Some(Fault::SharesAFile) => "all",
+            _ => cache,
+        };
+        self.folder.join(format!("{name}.plain"))
     }
 
     fn put(&self, stored: &mut BTreeMap<String, Stored>, entry: &Entry) {
@@ -205,13 +238,19 @@ impl Opened {
         };
     }
 
-    /// The stored cache. None where there is no file.
+    /// The stored cache. It is empty where there is none.
     fn read(&self, cache: &str) -> Result<Cache, Error> {
+        let mut caches = self.read_all(cache)?;
+        Ok(caches.remove(cache).unwrap_or_default())
+    }
+
+    /// All caches in the file of a cache.
+    fn read_all(&self, cache: &str) -> Result<Caches, Error> {
         let bytes = match fs::read(self.file(cache)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cache::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Caches::new()),
             read => read.map_err(|error| unavailable(&error))?,
         };
-        let corrupt = || Error::Corrupt(format!("{cache}.plain is damaged"));
+        let corrupt = || Error::Corrupt(format!("the file of {cache} is damaged"));
         let (checksum, stored) = bytes.split_first_chunk().ok_or_else(corrupt)?;
         let is_whole = u64::from_le_bytes(*checksum) == xxh3_64(stored);
         match is_whole || self.fault == Some(Fault::ChecksNothing) {
@@ -220,25 +259,32 @@ impl Opened {
         }
     }
 
-    /// Replaces a file as a whole. Nobody else writes at the same time.
+    /// Replaces a cache as a whole. Nobody else writes at the same time.
     fn write(&mut self, cache: &str, stored: BTreeMap<String, Stored>) -> Result<(), Error> {
-        let stored = (self.number, stored);
         let size = |(key, (value, _)): (&String, &Stored)| key.len() + value.len();
-        let size: usize = stored.1.iter().map(size).sum();
+        let size: usize = stored.iter().map(size).sum();
         if size > LARGEST {
             return Err(Error::TooLarge(size as u64));
         }
-        let encoded = postcard::to_allocvec(&stored).expect("entries can be encoded");
+        let stored = (self.number, stored);
+        let mut caches = self.read_all(cache).unwrap_or_default();
+        caches.insert(cache.to_owned(), stored.clone());
+        self.write_all(cache, &caches)?;
+        if self.fault == Some(Fault::ChangesWhatItKnew) {
+            self.known.insert(cache.to_owned(), stored);
+        }
+        Ok(())
+    }
+
+    /// Replaces the file of a cache.
+    fn write_all(&self, cache: &str, caches: &Caches) -> Result<(), Error> {
+        let encoded = postcard::to_allocvec(caches).expect("entries can be encoded");
         let mut bytes = xxh3_64(&encoded).to_le_bytes().to_vec();
         bytes.extend(encoded);
         let temporary = self.folder.join("temporary");
         fs::write(&temporary, bytes)
             .and_then(|()| fs::rename(temporary, self.file(cache)))
-            .map_err(|error| unavailable(&error))?;
-        if self.fault == Some(Fault::ChangesWhatItKnew) {
-            self.known.insert(cache.to_owned(), stored);
-        }
-        Ok(())
+            .map_err(|error| unavailable(&error))
     }
 }
 

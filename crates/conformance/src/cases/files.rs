@@ -11,8 +11,14 @@ use crate::{Feature, Subject, tree};
 const CACHE: &str = "sessions";
 /// About how many places of each file are damaged.
 const PLACES: usize = 100;
-/// How often a save repairs the damage.
-const REPAIRS: usize = 10;
+/// The same, if each place costs a save.
+const FEW_PLACES: usize = 12;
+
+/// Damages the bytes of a file at a place.
+type Damage = fn(&mut Vec<u8>, usize);
+
+/// What a load gives.
+type Loaded = Result<Contents, Error>;
 
 /// A cache, its entries, and the files in the folder.
 struct Sample<'a> {
@@ -69,47 +75,34 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// Damages each file at many places, one at a time.
-    fn survives(&self, damage: impl Fn(&mut Vec<u8>, usize)) {
-        let every = (self.files.len() * PLACES / REPAIRS).max(1);
-        let mut count: usize = 0;
+    /// Damages each file at about this many places, one at a time, and judges what comes of it.
+    fn damaged(&self, places: usize, damage: Damage, judge: impl Fn(&str)) {
         for (file, bytes) in &self.files {
             let last = bytes.len().saturating_sub(1);
-            let places = last.min(PLACES - 1);
+            let places = last.min(places - 1);
             for place in (0..=places).map(|n| n * last / places.max(1)) {
                 let mut damaged = bytes.clone();
                 damage(&mut damaged, place);
                 fs::write(self.folder.join(file), damaged).expect("the file can be written");
-                let case = format!("{} damaged at byte {place}", file.display());
-                self.looks_right(&case);
-                if count.is_multiple_of(every) {
-                    self.is_repaired(&case);
-                }
-                count += 1;
+                judge(&format!("{} damaged at byte {place}", file.display()));
                 self.restore();
             }
         }
-        assert_eq!(self.missing(self.subject.open().load(CACHE), "repaired"), 0);
     }
 
-    /// Load, reader and verify give only entries of the cache, and report each loss.
-    fn looks_right(&self, case: &str) {
+    /// A load and a reader give only entries of the cache, and count lost ones. Gives how many
+    /// entries are missing at most.
+    fn missing_at_most(&self, case: &str) -> usize {
         let mut backend = self.subject.open();
-        let mut missing = self.missing(backend.load(CACHE), case);
-        if self.subject.offers(Feature::Bulk) {
-            let given = backend.load_in_batches(CACHE);
-            missing = missing.max(self.missing(given, case));
-        }
-        if self.subject.offers(Feature::Inspect) {
-            let report = backend.verify(CACHE);
-            let report = report.unwrap_or_else(|error| panic!("{case}: verify gives {error:?}"));
-            let is_told = missing == 0 || !report.damage.is_empty();
-            assert!(is_told, "{case}: verify finds no damage");
+        let missing = self.missing(backend.load(CACHE), case);
+        match self.subject.offers(Feature::Bulk) {
+            true => missing.max(self.missing(backend.load_in_batches(CACHE), case)),
+            false => missing,
         }
     }
 
     /// How many entries are missing. All others must be entries of the cache.
-    fn missing(&self, outcome: Result<Contents, Error>, case: &str) -> usize {
+    fn missing(&self, outcome: Loaded, case: &str) -> usize {
         let contents = match outcome {
             Ok(contents) => contents,
             Err(Error::Corrupt(why)) if !why.is_empty() => return self.current.len(),
@@ -136,13 +129,22 @@ impl<'a> Sample<'a> {
         missing
     }
 
-    /// A save works in spite of the damage, and removes it.
-    fn is_repaired(&self, case: &str) {
-        let mut backend = self.subject.open();
-        let saved = backend.save(CACHE, &[entry("saved", "anew", None)]);
-        saved.unwrap_or_else(|error| panic!("{case}: a save gives {error:?}"));
-        let expected = [live("saved", "anew", None)];
-        assert_eq!(loaded(&mut self.subject.open(), CACHE), expected, "{case}");
+    /// A load gives what it gave before. It still reports a loss, unless nothing is missing now.
+    fn has_kept(&self, before: &Loaded, after: &Loaded, case: &str) {
+        let given = |loaded: &Loaded| match loaded {
+            Ok(contents) => contents.entries.clone(),
+            Err(_) => Vec::new(),
+        };
+        let is_told = |loaded: &Loaded| loaded.as_ref().map_or(true, |it| it.lost > 0);
+        let kept = given(after);
+        for entry in given(before) {
+            assert!(kept.contains(&entry), "{case}: {:?} is gone", entry.key);
+        }
+        let whole = self.current.values().all(|entry| kept.contains(entry));
+        assert!(
+            whole || is_told(after) || !is_told(before),
+            "{case}: no loss is reported any more"
+        );
     }
 
     /// Puts everything in the folder back as it was.
@@ -166,18 +168,71 @@ impl<'a> Sample<'a> {
     }
 }
 
+const FLIP: Damage = |bytes, place| {
+    if let Some(byte) = bytes.get_mut(place) {
+        *byte ^= [0x01, 0x80, 0xff][place % 3];
+    }
+};
+const CUT: Damage = |bytes, place| bytes.truncate(place);
+const DAMAGES: [Damage; 2] = [FLIP, CUT];
+
 /// One byte of one file at a time.
 pub(crate) fn a_flipped_byte_gives_no_wrong_value(s: &dyn Subject) {
-    Sample::new(s).survives(|bytes, place| {
-        if let Some(byte) = bytes.get_mut(place) {
-            *byte ^= [0x01, 0x80, 0xff][place % 3];
-        }
+    let sample = Sample::new(s);
+    sample.damaged(PLACES, FLIP, |case| {
+        sample.missing_at_most(case);
     });
 }
 
 /// One file at a time, to lengths from zero to all but one byte.
 pub(crate) fn a_truncated_file_gives_no_wrong_value(s: &dyn Subject) {
-    Sample::new(s).survives(|bytes, place| bytes.truncate(place));
+    let sample = Sample::new(s);
+    sample.damaged(PLACES, CUT, |case| {
+        sample.missing_at_most(case);
+    });
+}
+
+/// If a load or a reader misses entries, the report has damage.
+pub(crate) fn verify_finds_damage_that_a_load_finds(s: &dyn Subject) {
+    let sample = Sample::new(s);
+    for damage in DAMAGES {
+        sample.damaged(PLACES / 4, damage, |case| {
+            let missing = sample.missing_at_most(case);
+            let report = s.open().verify(CACHE);
+            let report = report.unwrap_or_else(|error| panic!("{case}: verify gives {error:?}"));
+            let is_told = missing == 0 || !report.damage.is_empty();
+            assert!(is_told, "{case}: verify finds no damage");
+        });
+    }
+}
+
+/// After that, a load gives what was saved, and nothing is lost.
+pub(crate) fn a_save_replaces_a_damaged_cache(s: &dyn Subject) {
+    let sample = Sample::new(s);
+    for damage in DAMAGES {
+        sample.damaged(FEW_PLACES, damage, |case| {
+            let saved = s.open().save(CACHE, &[entry("saved", "anew", None)]);
+            saved.unwrap_or_else(|error| panic!("{case}: a save gives {error:?}"));
+            let expected = [live("saved", "anew", None)];
+            assert_eq!(loaded(&mut s.open(), CACHE), expected, "{case}");
+        });
+    }
+}
+
+/// The caches may share files. What was intact stays, and what was lost stays counted.
+pub(crate) fn a_save_leaves_other_caches_in_a_damaged_file_as_they_were(s: &dyn Subject) {
+    let save = || s.open().save("other", &[entry("saved", "anew", None)]);
+    save().expect("a save fails on intact storage");
+    let sample = Sample::new(s);
+    for damage in DAMAGES {
+        sample.damaged(FEW_PLACES, damage, |case| {
+            let before = s.open().load(CACHE);
+            // Whether the save works in spite of the damage is another promise.
+            let saved = save();
+            let case = format!("{case}, then a save of another cache gives {saved:?}");
+            sample.has_kept(&before, &s.open().load(CACHE), &case);
+        });
+    }
 }
 
 /// Neither current entries nor replaced ones.

@@ -6,6 +6,7 @@ pub(crate) mod concurrency;
 pub(crate) mod entries;
 pub(crate) mod files;
 pub(crate) mod inspect;
+pub(crate) mod kill;
 pub(crate) mod lookup;
 pub(crate) mod model;
 pub(crate) mod names;
@@ -41,6 +42,8 @@ macro_rules! __cases {
                 "a key of one MiB comes back"
             a_value_is_kept_whole_or_refused_as_too_large []
                 "a very large value comes back, or is refused as too large, and then nothing changes"
+            a_value_larger_than_a_host_takes_at_once_is_stored_or_refused []
+                "a value of more than 128 MiB is stored, or refused as too large, and nothing traps"
             twenty_thousand_entries_come_back []
                 "many entries come back, each with its value and its deadline"
             the_last_of_several_entries_with_one_key_counts []
@@ -65,6 +68,8 @@ macro_rules! __cases {
                 "a wall clock that is set back by less than a minute lengthens no ttl by more"
             a_wall_clock_set_back_far_lengthens_no_ttl_by_more_than_a_minute []
                 "a wall clock that is set back by more than a minute lengthens no ttl by more than that"
+            a_wall_clock_set_back_ends_nothing_early []
+                "a wall clock that is set back by less than a minute ends no entry early"
             an_entry_with_a_ttl_of_zero_is_not_saved []
                 "an entry with a ttl of zero is not stored"
             the_longest_ttl_does_not_overflow []
@@ -89,8 +94,10 @@ macro_rules! __cases {
                 "a put with a ttl of zero removes the key"
             apply_leaves_other_entries_and_their_deadlines_alone [Updates]
                 "changes leave other entries and their deadlines alone"
-            apply_takes_large_values_and_odd_keys [Updates]
-                "changes may have any key, and values of several MiB"
+            apply_takes_any_key [Updates]
+                "changes may have any key"
+            apply_takes_values_of_several_mebibytes [Updates]
+                "changes may have values of several MiB, beside small ones"
             hundreds_of_applies_add_up [Updates]
                 "hundreds of changes add up"
         }
@@ -166,11 +173,21 @@ macro_rules! __cases {
             applies_at_once_all_count [Updates Concurrency]
                 "of several applies at once, none is lost, and a load gives each as a whole or not at all"
         }
+        kill {
+            an_instance_that_is_killed_leaves_no_lock [Durability Kill]
+                "after an instance was killed in the midst of a call, all functions work in another"
+        }
         files {
             a_flipped_byte_gives_no_wrong_value [Files]
                 "after a flipped byte, a load gives the intact entries, and counts the lost ones"
             a_truncated_file_gives_no_wrong_value [Files]
                 "after a truncated file, a load gives the intact entries, and counts the lost ones"
+            verify_finds_damage_that_a_load_finds [Inspect Files]
+                "after damage to a file, verify reports it if a load misses entries"
+            a_save_replaces_a_damaged_cache [Files]
+                "a save works in spite of damage, and replaces it"
+            a_save_leaves_other_caches_in_a_damaged_file_as_they_were [Files]
+                "after damage, a save of one cache leaves other caches as they were"
             clear_leaves_nothing_of_the_data_in_the_folder [Files]
                 "a clear leaves nothing of the data in storage"
         }

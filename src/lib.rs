@@ -4,6 +4,7 @@
 //! rooms further down:
 //!
 //! - `store`, `lookup`, `bulk` and `inspect`: the operations;
+//! - `changes`: entries and changes as records;
 //! - `records`: finds the records that count, across blocks and files;
 //! - `folder`: the files of one cache, how a file is published, and which of them make up the
 //!   cache;
@@ -12,6 +13,7 @@
 
 mod abi;
 mod bulk;
+mod changes;
 mod clock;
 #[cfg(larder_coverage)]
 #[path = "../tests/coverage/runtime.rs"]

@@ -8,18 +8,19 @@ use crate::abi::bindings::exports::larder::cache::cache_atomics::Condition;
 use crate::abi::bindings::exports::larder::cache::cache_updates::Change;
 use crate::abi::bindings::exports::larder::cache::types::Entry;
 use crate::abi::lower::Contents;
-use crate::abi::memory::{buffer, reserve};
+use crate::abi::memory::reserve;
 use crate::abi::wasi::random::random::get_random_u64;
-use crate::clock::{self, Deadlines, wall_now};
+use crate::changes::{Size, change_record, encoded, put, put_record};
+use crate::clock::{Deadlines, wall_now};
 use crate::folder::{
-    ATTEMPTS, Chain, Dir, Draft, Durability, Listing, MOST_COMPACTED, MOST_SUPERSEDED,
+    ATTEMPTS, Chain, Dir, Draft, Durability, File, Listing, MOST_COMPACTED, MOST_SUPERSEDED,
     MOST_UNSYNCED, Published, TEMPORARY, Target, Written, busy, delete_all, delete_superseded,
-    durability, files_to_compact, is_compaction_due, legacy, make_room, publish, reap, settle,
-    temporary,
+    durability, files_to_compact, is_compaction_due, legacy, publish, reap, replace_everything,
+    settle, temporary,
 };
-use crate::format::{self, BLOCKS, Columns, Encoder, Kind, LostKeys, Put, Record, Sink};
+use crate::format::{Columns, Kind, LostKeys};
 use crate::lookup::find;
-use crate::records::{Stream, last_occurrences};
+use crate::records::{Stream, compacted, last_occurrences};
 
 /// One cache of the store.
 pub struct Cache<'a> {
@@ -243,19 +244,22 @@ impl<'a> Cache<'a> {
             Ok(Stored::Legacy(_) | Stored::Published(_)) | Err(Error::TooLarge(_)) => {
                 let (id, empty) = encoded(Kind::Snapshot, &mut iter::empty(), Size::default())?;
                 let full = Durability::Full;
-                let publish = |target| {
-                    let write = &mut || temporary(&folder, full, &|file| file.write(&empty, 0));
-                    publish(&folder, self.durability, full, target, id, write)
-                };
-                let version = match publish(Target::Next) {
-                    // The disk is full, and people clear caches to free it. If the call ends
-                    // here, the cache is empty nevertheless.
-                    Err(Error::NoSpace | Error::Unavailable(_)) => {
-                        publish(Target::From(make_room(&folder)?))
+                let write = |file: &File| file.write(&empty, 0);
+                let published = publish(
+                    &folder,
+                    self.durability,
+                    full,
+                    Target::Next,
+                    id,
+                    &mut || temporary(&folder, full, &write),
+                );
+                match published {
+                    // The disk is full, and people clear caches to free it.
+                    Err(Error::NoSpace | Error::Unavailable(_)) if !self.is_empty()? => {
+                        replace_everything(&folder, &write)?
                     }
-                    published => published,
-                };
-                version?.ok_or_else(busy)?
+                    version => version?.ok_or_else(busy)?,
+                }
             }
             Err(error) => return Err(error),
         };
@@ -266,6 +270,12 @@ impl<'a> Cache<'a> {
         }
         // An earlier clear may have removed the file without a sync.
         self.root.sync()
+    }
+
+    /// Whether an empty snapshot is published.
+    fn is_empty(&self) -> Result<bool, Error> {
+        let stored = self.open()?;
+        Ok(matches!(stored, Stored::Published(chain) if chain.is_empty()))
     }
 
     fn has_folder(&self) -> Result<bool, Error> {
@@ -423,101 +433,4 @@ fn unmet(
         found.as_ref().map(|found| &found.value) != condition.value.as_ref()
     });
     Ok(unmet.map(|(position, _)| position).collect())
-}
-
-/// How much memory a file of some records takes.
-#[derive(Default)]
-struct Size {
-    records: u64,
-    /// The bytes of all keys and values, and those of the largest record.
-    bytes: u64,
-    largest: u64,
-}
-
-impl Size {
-    fn of<'a>(records: impl Iterator<Item = Record<'a>>) -> Size {
-        records.fold(Size::default(), |size, record| {
-            let value = record.put.map_or(0, |put| put.value.len());
-            let bytes = (record.key.len() + value) as u64;
-            Size {
-                records: size.records + 1,
-                bytes: size.bytes + bytes,
-                largest: size.largest.max(bytes),
-            }
-        })
-    }
-}
-
-/// Writes the merged records of a stream to one file, as of now. Returns none if the file would
-/// have to name lost keys that are not known.
-fn compacted(folder: &Rc<Dir>, mut stream: Stream, kind: Kind) -> Result<Option<Written>, Error> {
-    let now = wall_now();
-    let mut draft = Draft::create(folder, kind, TEMPORARY)?;
-    while let Some((header, block)) = stream.next()? {
-        for record in block.columns().records() {
-            let rebased = rebased(record, header.saved_at, now);
-            if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {
-                draft.push(rebased)?;
-            }
-        }
-    }
-    let mut lost = stream.finish();
-    match kind {
-        Kind::Changes { .. } if lost.blind => return Ok(None),
-        Kind::Changes { .. } => {}
-        // There is no older file in which a removal could hide anything.
-        Kind::Snapshot => lost.keys.removes.clear(),
-    }
-    draft.finish(now, &lost.keys, lost.unknown).map(Some)
-}
-
-/// A file of these records in memory, with its id. `size` is the size of these records, or more.
-fn encoded<'a>(
-    kind: Kind,
-    records: &mut dyn Iterator<Item = Record<'a>>,
-    size: Size,
-) -> Result<(u64, Rc<Vec<u8>>), Error> {
-    let mut file = buffer(format::encoded_size(size.records, size.bytes))?;
-    // The largest record is copied once more, into a buffer that grows.
-    reserve(0, size.largest.saturating_mul(2))?;
-    let mut encoder = Encoder::new(get_random_u64(), kind, BLOCKS);
-    let (id, sink): (u64, &mut dyn Sink<Error>) = (encoder.id(), &mut file);
-    for record in records {
-        encoder.push(record, sink)?;
-    }
-    encoder.finish(wall_now(), &LostKeys::default(), 0, sink)?;
-    Ok((id, Rc::new(file)))
-}
-
-/// The record as of `now`, if its time to live began at `saved_at`. An expired record becomes a
-/// removal.
-fn rebased<'a>(record: Record<'a>, saved_at: u64, now: u64) -> Record<'a> {
-    let rebase = |put: Put<'a>| match put.ttl {
-        None => Some(put),
-        Some(ttl) => clock::remaining(ttl, saved_at, now).map(|ttl| Put {
-            ttl: Some(ttl),
-            ..put
-        }),
-    };
-    Record {
-        put: record.put.and_then(rebase),
-        ..record
-    }
-}
-
-/// The record of an entry. An entry with a time to live of zero becomes a removal.
-fn put<'a>(key: &'a str, value: &'a [u8], ttl: Option<u64>) -> Record<'a> {
-    let put = (ttl != Some(0)).then_some(Put { value, ttl });
-    Record { key, put }
-}
-
-fn put_record(entry: &Entry) -> Record<'_> {
-    put(&entry.key, &entry.value, entry.ttl)
-}
-
-fn change_record(change: &Change) -> Record<'_> {
-    match change {
-        Change::Put(entry) => put_record(entry),
-        Change::Remove(key) => Record { key, put: None },
-    }
 }

@@ -24,6 +24,11 @@ pub enum Event {
     Write(Write),
     /// A load gave these contents.
     Load(Values),
+    /// A look-up of these keys gave these contents.
+    LookUp(&'static [&'static str], Values),
+    /// These changes were to be made if a look-up of these keys gave these contents. Also tells
+    /// whether they were made, if that is known.
+    WriteIf(&'static [&'static str], Values, Write, Option<bool>),
     /// The power was cut. Operations that had not returned never returned.
     PowerCut,
 }
@@ -60,6 +65,11 @@ impl fmt::Display for Operation {
         match &self.event {
             Event::Write(write) => write!(f, "{write}"),
             Event::Load(values) => write!(f, "load gave {}", shown(values)),
+            Event::LookUp(keys, values) => write!(f, "look-up of {keys:?} gave {}", shown(values)),
+            Event::WriteIf(keys, values, write, made) => {
+                let values = shown(values);
+                write!(f, "if {keys:?} are {values}: {write}; made: {made:?}")
+            }
             Event::PowerCut => f.write_str("power cut"),
         }
     }
@@ -108,6 +118,14 @@ struct State {
     left: BTreeSet<Values>,
 }
 
+impl State {
+    /// Whether a look-up of these keys gives these contents.
+    fn gives(&self, keys: &[&str], values: &Values) -> bool {
+        let seen = keys.iter().filter_map(|key| self.seen.get_key_value(*key));
+        seen.eq(values)
+    }
+}
+
 impl Search<'_> {
     /// Whether the operations that are not in `done` can follow this state in some order.
     fn goes_on(&mut self, done: u64, state: &State) -> bool {
@@ -152,6 +170,17 @@ impl Search<'_> {
         match &operation.event {
             Event::Load(values) if *values == state.seen => vec![state.clone()],
             Event::Load(_) => Vec::new(),
+            Event::LookUp(keys, values) => match state.gives(keys, values) {
+                true => vec![state.clone()],
+                false => Vec::new(),
+            },
+            Event::WriteIf(keys, values, write, made) => match (state.gives(keys, values), made) {
+                (true, Some(true) | None) => {
+                    vec![self.written(write, operation.returned, state)]
+                }
+                (false, Some(false) | None) => vec![state.clone()],
+                (true, Some(false)) | (false, Some(true)) => Vec::new(),
+            },
             Event::Write(write) => vec![self.written(write, operation.returned, state)],
             Event::PowerCut => {
                 let left = state.left.iter().cloned();

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use larder_conformance::contract::{
     Batch, CacheStat, Change, Condition, Contents, Entry, Error, Found, LiveBatch, Page, Report,
-    batch, entries,
+    batch, condition, entries,
 };
 use larder_conformance::{self as conformance, Functions, Instance as _, Reader, Writer};
 use wasmtime::Store;
@@ -12,7 +12,7 @@ use wasmtime::Store;
 use crate::backend::State;
 use crate::call::Killed;
 use crate::faults::Faults;
-use crate::write::Write;
+use crate::write::{Values, Write};
 
 /// A running component. It has the functions of the contract, as the conformance kit calls them.
 ///
@@ -99,6 +99,33 @@ impl Instance {
         Ok(contents)
     }
 
+    /// `cache-lookup.get-many`, by an instance that may be killed meanwhile. Gives the values by
+    /// their keys.
+    pub fn look_up(&mut self, cache: &str, keys: &[&str]) -> Result<Result<Values, Error>, Killed> {
+        let outcome = self.try_get_many(cache, keys);
+        let found = self.unless_killed("get-many", outcome)?;
+        Ok(found.map(|found| {
+            let found = keys.iter().zip(found);
+            let found = found.filter_map(|(key, found)| Some(((*key).to_owned(), found?.value)));
+            found.collect()
+        }))
+    }
+
+    /// `cache-atomics.apply-if`, by an instance that may be killed meanwhile. The conditions are
+    /// that these keys have these values, or none.
+    pub fn write_if(
+        &mut self,
+        cache: &str,
+        keys: &[&str],
+        values: &Values,
+        changes: &[Change],
+    ) -> Result<Result<Vec<u32>, Error>, Killed> {
+        let expected = |key: &&str| condition(*key, values.get(*key).map(Vec::as_slice));
+        let conditions: Vec<Condition> = keys.iter().map(expected).collect();
+        let outcome = self.try_apply_if(cache, &conditions, changes);
+        self.unless_killed("apply-if", outcome)
+    }
+
     /// A writer that gets these batches and is dropped, by an instance that may be killed
     /// meanwhile.
     pub fn write_and_drop(
@@ -142,6 +169,24 @@ impl Instance {
         self.faults.start_record("apply", cache);
         let updates = self.functions.updates();
         updates.call_apply(&mut self.store, cache, changes)
+    }
+
+    fn try_get_many(&mut self, cache: &str, keys: &[&str]) -> Outcome<Vec<Option<Found>>> {
+        self.faults.start_record("get-many", cache);
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let lookup = self.functions.lookup();
+        lookup.call_get_many(&mut self.store, cache, &keys)
+    }
+
+    fn try_apply_if(
+        &mut self,
+        cache: &str,
+        conditions: &[Condition],
+        changes: &[Change],
+    ) -> Outcome<Vec<u32>> {
+        self.faults.start_record("apply-if", cache);
+        let atomics = self.functions.atomics();
+        atomics.call_apply_if(&mut self.store, cache, conditions, changes)
     }
 
     fn try_open_reader(&mut self, cache: &str) -> Outcome<Reader> {
@@ -295,10 +340,7 @@ impl conformance::Instance for Instance {
     }
 
     fn get_many(&mut self, cache: &str, keys: &[&str]) -> Result<Vec<Option<Found>>, Error> {
-        self.faults.start_record("get-many", cache);
-        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-        let lookup = self.functions.lookup();
-        let outcome = lookup.call_get_many(&mut self.store, cache, &keys);
+        let outcome = self.try_get_many(cache, keys);
         self.untrapped("get-many", outcome)
     }
 
@@ -315,9 +357,7 @@ impl conformance::Instance for Instance {
         conditions: &[Condition],
         changes: &[Change],
     ) -> Result<Vec<u32>, Error> {
-        self.faults.start_record("apply-if", cache);
-        let atomics = self.functions.atomics();
-        let outcome = atomics.call_apply_if(&mut self.store, cache, conditions, changes);
+        let outcome = self.try_apply_if(cache, conditions, changes);
         self.untrapped("apply-if", outcome)
     }
 

@@ -65,8 +65,8 @@ pub use effort::Effort;
 pub use faults::Faults;
 pub use instance::Instance;
 pub use larder_conformance::contract::{
-    Batch, CacheStat, Change, Contents, Damage, Entry, Error, LiveBatch, LiveEntry, Part, Report,
-    batch, entries, entry, put, remove, sorted, values,
+    Batch, CacheStat, Change, Condition, Contents, Damage, Entry, Error, LiveBatch, LiveEntry,
+    Part, Report, batch, condition, entries, entry, put, remove, sorted, values,
 };
 pub use larder_conformance::{Clock, Reader, Writer, conformance, tree};
 pub use sim::{PowerCuts, Run, SimDisk};

@@ -17,9 +17,11 @@ use rand::{Rng, RngExt, SeedableRng};
 use crate::history::{Event, Operation, explain};
 use crate::schedule::{Schedule, Turn};
 use crate::world::{CACHE, Durability, GRACE, check_leftovers, temporaries};
-use crate::{Contents, Effort, Error, Instance, Killed, SimDisk, Subject, Values, entry, values};
+use crate::{
+    Contents, Effort, Error, Instance, Killed, SimDisk, Subject, Values, Write, entry, values,
+};
 use past::{Past, pasts};
-use plan::{Action, Plan};
+use plan::{Action, KEYS, Plan};
 
 /// After a power cut, a race goes on with this many of the disks that the cut may leave.
 const IMAGES: u64 = 4;
@@ -254,25 +256,16 @@ fn follow(
         instance.faults().note(|| format!("now: {action}"));
         let called = turn.now();
         let (outcome, ended) = action.run(instance, turn);
-        let returned = outcome.is_ok();
-        let event = match (outcome, action) {
-            (Ok(outcome), action) => {
-                match outcome.map_err(|error| format!("{action} failed: {error:?}"))? {
-                    Some(event) => event,
-                    None => continue,
-                }
-            }
-            (Err(Killed), Action::Write(write)) => Event::Write(write),
-            (Err(Killed), Action::Drop(_) | Action::Load | Action::LoadInBatches) => {
-                return Ok((history, true));
-            }
-        };
-        history.push(Operation {
-            event,
-            called,
-            ended,
-            returned,
-        });
+        let Outcome { event, returned } =
+            outcome.map_err(|error| format!("{action} failed: {error:?}"))?;
+        if let Some(event) = event {
+            history.push(Operation {
+                event,
+                called,
+                ended,
+                returned,
+            });
+        }
         if !returned {
             return Ok((history, true));
         }
@@ -280,13 +273,31 @@ fn follow(
     Ok((history, false))
 }
 
+/// How an action ended.
+struct Outcome {
+    /// Its event for the history, if it has one.
+    event: Option<Event>,
+    /// Whether it returned. Otherwise the instance was killed.
+    returned: bool,
+}
+
+impl Outcome {
+    /// `event` makes the event from the answer, or from none if the instance was killed.
+    fn of<T>(
+        answer: Result<Result<T, Error>, Killed>,
+        event: impl FnOnce(Option<T>) -> Option<Event>,
+    ) -> Result<Outcome, Error> {
+        let answer = answer.ok().transpose()?;
+        Ok(Outcome {
+            returned: answer.is_some(),
+            event: event(answer),
+        })
+    }
+}
+
 impl Action {
-    /// Runs the action. Gives its event for the history, if it has one, and when it ended.
-    fn run(
-        &self,
-        instance: &mut Instance,
-        turn: &Turn,
-    ) -> (Result<Result<Option<Event>, Error>, Killed>, usize) {
+    /// Runs the action. Also tells when it ended.
+    fn run(&self, instance: &mut Instance, turn: &Turn) -> (Result<Outcome, Error>, usize) {
         if let Action::LoadInBatches = self {
             let opened = instance.read_later(CACHE);
             // The reader gives the contents of this moment, however late it is read.
@@ -295,25 +306,35 @@ impl Action {
                 Ok(reader) => instance.read_rest(reader),
                 Err(error) => Ok(Err(error)),
             });
-            return (contents.map(|contents| contents.map(loaded)), ended);
+            return (Outcome::of(contents, loaded), ended);
         }
         let outcome = match self {
-            Action::Write(write) => instance
-                .write(CACHE, write)
-                .map(|written| written.map(|()| Some(Event::Write(write.clone())))),
-            Action::Drop(batches) => instance
-                .write_and_drop(CACHE, batches)
-                .map(|dropped| dropped.map(|()| None)),
-            Action::Load | Action::LoadInBatches => {
-                instance.read(CACHE).map(|contents| contents.map(loaded))
-            }
+            Action::Write(write) => Outcome::of(instance.write(CACHE, write), |_| {
+                Some(Event::Write(write.clone()))
+            }),
+            Action::Drop(batches) => Outcome::of(instance.write_and_drop(CACHE, batches), |_| None),
+            Action::Load | Action::LoadInBatches => Outcome::of(instance.read(CACHE), loaded),
+            Action::LookUp => Outcome::of(instance.look_up(CACHE, &KEYS), |values| {
+                Some(Event::LookUp(&KEYS, values?))
+            }),
+            Action::WriteIf(changes) => match instance.look_up(CACHE, &KEYS) {
+                Ok(Ok(values)) => {
+                    let unmet = instance.write_if(CACHE, &KEYS, &values, changes);
+                    let write = Write::Apply(changes.clone());
+                    Outcome::of(unmet, |unmet| {
+                        let made = unmet.map(|unmet| unmet.is_empty());
+                        Some(Event::WriteIf(&KEYS, values, write, made))
+                    })
+                }
+                unknown => Outcome::of(unknown, |_| None),
+            },
         };
         (outcome, turn.now())
     }
 }
 
-fn loaded(contents: Contents) -> Option<Event> {
-    Some(Event::Load(values(contents)))
+fn loaded(contents: Option<Contents>) -> Option<Event> {
+    contents.map(|contents| Event::Load(values(contents)))
 }
 
 /// The text of a panic.

@@ -14,11 +14,11 @@ mod settings;
 pub use bytes::Bytes;
 pub use chain::{Chain, Published};
 pub use compaction::{files_to_compact, is_compaction_due};
-pub use dir::Dir;
+pub use dir::{Dir, File};
 pub use draft::{Draft, Written};
 pub use listing::{DRAFT, Listing, TEMPORARY, file_name};
 pub use publish::{
     ATTEMPTS, MOST_COMPACTED, MOST_SUPERSEDED, MOST_UNSYNCED, Target, busy, delete_all,
-    delete_superseded, make_room, publish, reap, settle, temporary,
+    delete_superseded, publish, reap, replace_everything, settle, temporary,
 };
 pub use settings::{Durability, durability};

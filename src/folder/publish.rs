@@ -66,8 +66,6 @@ pub fn temporary(
 pub enum Target {
     /// The next version, with any number. For a file that builds on no other file.
     Next,
-    /// The next version, with this number or a higher one. For a file that builds on no other file.
-    From(u64),
     /// The next version, directly after a published version. For changes. The version given is
     /// settled.
     OnTop(u64),
@@ -134,13 +132,9 @@ enum Link {
 fn link(folder: &Dir, setting: Durability, temporary: &str, target: Target) -> Result<Link, Error> {
     for _ in 0..ATTEMPTS {
         let listing = Listing::of(folder)?;
-        let mut version = listing.next()?;
+        let version = listing.next()?;
         let fits = match target {
             Target::Next => true,
-            Target::From(least) => {
-                version = version.max(least);
-                true
-            }
             // With `atomic`, a version that was published since may be torn.
             Target::OnTop(settled) => {
                 listing.versions.contains(&listing.highest)
@@ -243,12 +237,30 @@ pub fn delete_all(folder: &Dir, version: u64) -> Result<(), Error> {
     Err(busy())
 }
 
-/// Deletes everything, so that a full disk has room for an empty snapshot. Returns the lowest
-/// version that the snapshot may have.
-pub fn make_room(folder: &Dir) -> Result<u64, Error> {
+/// Deletes everything, and then publishes a file that builds on no other. On a full disk, this works
+/// where nothing else does. If it fails, nothing may be left. Returns the version of the file.
+pub fn replace_everything(
+    folder: &Dir,
+    write: &dyn Fn(&File) -> Result<(), Error>,
+) -> Result<u64, Error> {
     let listing = Listing::of(folder)?;
-    let next = listing.next()?;
+    let version = listing.next()?;
     remove_unpublished(folder, &listing)?;
-    remove_versions(folder, listing.versions)?;
-    Ok(next)
+    for older in listing.versions {
+        folder.remove(&file_name(older))?;
+        // After a power cut, no version may be left without those before it that it changes.
+        folder.sync()?;
+    }
+    let temporary = temporary(folder, Durability::Full, write)?;
+    // There may be no room for a second name, so there is no link. If another writer publishes this
+    // version at the same moment, its change happens before this one.
+    let renamed = folder.rename(&temporary, &file_name(version));
+    if !matches!(renamed, Ok(Linked::Done)) {
+        // If this fails, a later write reaps the temporary.
+        let _ = folder.remove(&temporary);
+        renamed?;
+        return Err(busy());
+    }
+    folder.sync()?;
+    Ok(version)
 }

@@ -1,10 +1,12 @@
 //! Records across blocks and files: finds the records that count.
 
+mod compact;
 mod deduplicate;
 mod keys;
 mod merge;
 mod stream;
 
+pub(crate) use compact::compacted;
 pub(crate) use deduplicate::deduplicate;
 pub(crate) use keys::{HashSet, last_occurrences};
 pub use merge::{Lost, Merge, Share};

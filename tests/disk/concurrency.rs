@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::{env, thread};
 
 use larder_host_test::{
-    Call, Entry, Error, Instance, Subject, UNCOMPACTED, Values, When, entry, put, remove, values,
+    Call, Entry, Error, Instance, Subject, UNCOMPACTED, Values, When, condition, entry, put,
+    remove, values,
 };
 
 use crate::{CACHE, again};
@@ -99,6 +100,21 @@ fn readers_see_one_whole_save_while_threads_are_saving() {
             last.contains(&stamp_of(&left).to_vec()),
             "the last save of a writer counts"
         );
+    }
+}
+
+/// The other change comes right before the changes are published.
+#[test]
+fn a_condition_that_another_breaks_meanwhile_does_not_hold() {
+    for s in subjects() {
+        let (mut mine, mut other) = (s.open(), s.open());
+        mine.save(CACHE, &[entry("a", "1", None)]).unwrap();
+        let change = move || other.apply(CACHE, &[put("a", "2", None)]).unwrap();
+        mine.faults().before(When::call(Call::Link).nth(1), change);
+        let conditions = [condition("a", Some(b"1"))];
+        let unmet = mine.apply_if(CACHE, &conditions, &[put("a", "3", None)]);
+        assert_eq!(unmet.unwrap(), [0]);
+        assert_eq!(load(&mut s.open())["a"], b"2");
     }
 }
 

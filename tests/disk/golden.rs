@@ -118,17 +118,17 @@ fn version_4_is_of_a_newer_larder() {
         let newest = root.path().join(cache).join("00000000000000000009.larder");
         let mut bytes = fs::read(&newest).unwrap();
         let end = bytes.len() - 1;
-        bytes[7] = 3;
-        bytes[end] = 3;
+        bytes[7] = 4;
+        bytes[end] = 4;
         let Ok(opened) = Reader::open(bytes.as_slice());
-        assert_eq!(opened.err(), Some(Unreadable::Version(3)));
+        assert_eq!(opened.err(), Some(Unreadable::Version(4)));
         fs::write(&newest, bytes).unwrap();
         let disk = Backend::disk(root.path()).unwrap();
         let error = disk.load(cache).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::UnsupportedVersion(3)));
+        assert!(matches!(error.kind(), ErrorKind::UnsupportedVersion(4)));
         let error = disk.apply(cache, [Change::Remove("user:1".into())]);
         let error = error.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::UnsupportedVersion(3)));
+        assert!(matches!(error.kind(), ErrorKind::UnsupportedVersion(4)));
     }
 }
 

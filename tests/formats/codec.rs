@@ -734,13 +734,13 @@ fn what_cannot_be_read_is_told_in_few_words_however_long_it_is() {
 fn a_newer_format_is_told_from_damage() {
     let (owned, mut file) = snapshot(3, 100);
     let end = file.len();
-    file[7] = 3;
-    assert_eq!(decode_head(&file), Err(Unreadable::Version(3)));
+    file[7] = 4;
+    assert_eq!(decode_head(&file), Err(Unreadable::Version(4)));
     let read_by_its_end = read(&file).expect("the end of the file says version 2");
     assert_eq!(read_by_its_end.owned(), owned);
-    file[end - 1] = 3;
-    assert_eq!(read(&file).err(), Some(Unreadable::Version(3)));
-    assert_eq!(checked(&file).err(), Some(Unreadable::Version(3)));
+    file[end - 1] = 4;
+    assert_eq!(read(&file).err(), Some(Unreadable::Version(4)));
+    assert_eq!(checked(&file).err(), Some(Unreadable::Version(4)));
 }
 
 #[test]

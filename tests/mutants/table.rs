@@ -130,8 +130,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "clears by deleting, without an empty snapshot",
         file: "src/store.rs",
         edits: &[(
-            "let version = match publish(Target::Next) {",
-            "let version = match Ok::<_, Error>(Some(u64::MAX)) {",
+            "file.write(&empty, 0);\n                let published = publish(\n",
+            "file.write(&empty, 0);\n                let never = |_: &Dir, _, _, _, _, _: &mut dyn FnMut() -> _| Ok(Some(u64::MAX));\n                let published = never(\n",
         )],
         caught_by: SECOND_CRASH,
     },
@@ -155,7 +155,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "compaction-forgets-removals",
         fault: "leaves removals out of compacted changes",
-        file: "src/store.rs",
+        file: "src/records/compact.rs",
         edits: &[(
             "if stream.is_newest(record.key)? && (rebased.put.is_some() || kind != Kind::Snapshot) {",
             "if stream.is_newest(record.key)? && rebased.put.is_some() {",
@@ -166,7 +166,10 @@ pub const MUTANTS: &[Mutant] = &[
         name: "temporaries-left",
         fault: "leaves its temporary behind",
         file: "src/folder/publish.rs",
-        edits: &[("        let _ = folder.remove(&temporary);\n", "")],
+        edits: &[(
+            "        let _ = folder.remove(&temporary);\n        match linked? {",
+            "        match linked? {",
+        )],
         caught_by: FAILING_CALLS,
     },
     Mutant {
@@ -174,8 +177,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "never reaps stale temporaries",
         file: "src/folder/publish.rs",
         edits: &[(
-            "if time.abs_diff(clock::wall_now()) >= STALE_AFTER =>",
-            "if time == u64::MAX =>",
+            "let age = time.abs_diff(clock::wall_now());",
+            "let age = time & 0;",
         )],
         caught_by: CRASH_FULL,
     },
@@ -214,8 +217,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "publishes by a rename, and replaces a file that has the name",
         file: "src/folder/dir.rs",
         edits: &[(
-            "match self.0.link_at(PathFlags::empty(), old, &self.0, new) {",
-            "match self.0.rename_at(old, &self.0, new) {",
+            "match self\n            .descriptor\n            .link_at(PathFlags::empty(), old, &self.descriptor, new)\n",
+            "match self\n            .descriptor\n            .rename_at(old, &self.descriptor, new)\n",
         )],
         caught_by: RACES,
     },
@@ -234,8 +237,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "deletes versions while other writers work",
         file: "src/folder/publish.rs",
         edits: &[(
-            "    if writing.is_empty() {\n        for version in superseded",
-            "    if true {\n        for version in superseded",
+            "match writing.is_empty() {\n        true => remove_versions",
+            "match true {\n        true => remove_versions",
         )],
         caught_by: "concurrency::whatever_comes_between_two_calls_of_a_save_comes_before_or_after_it",
     },
@@ -292,9 +295,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "index-unchecked",
         fault: "does not check the checksum of an index",
-        file: "src/format/read.rs",
+        file: "src/format/segments.rs",
         edits: &[(
-            "                .filter(|frame| frame.holds(index_seed(self.header.id, start)))\n",
+            "            .filter(|frame| frame.holds(index_seed(id, start)))\n",
             "",
         )],
         caught_by: FLIPS,
@@ -314,8 +317,8 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "does not count the lost entries if an index and a block of it are damaged",
         file: "src/format/read.rs",
         edits: &[(
-            "        if puts > 0 || removes > 0 {\n            self.pieces",
-            "        if false {\n            self.pieces",
+            "(puts > 0 || removes > 0).then_some(Piece::Missing",
+            "false.then_some(Piece::Missing",
         )],
         caught_by: "damage::a_block_that_is_damaged_with_its_index_is_counted",
     },
@@ -445,6 +448,43 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/clock.rs",
         edits: &[("None if saved_at - now > MOST_AHEAD => return None,\n", "")],
         caught_by: "contract::full::a_wall_clock_set_back_far_lengthens_no_ttl_by_more_than_a_minute",
+    },
+    Mutant {
+        name: "conditions-of-an-older-version",
+        fault: "makes changes under conditions on top of a version that it did not look at",
+        file: "src/store.rs",
+        edits: &[(
+            "false => Target::Only(base.version().saturating_add(1)),",
+            "false => Target::OnTop(base.version()),",
+        )],
+        caught_by: "concurrency::a_condition_that_another_breaks_meanwhile_does_not_hold",
+    },
+    Mutant {
+        name: "page-unchecked",
+        fault: "does not check the checksum of a page of a table",
+        file: "src/format/table.rs",
+        edits: &[(
+            "            && xxh3_64_with_seed(rest, seed(self.id, start)) == u64::from_le_bytes(*sum);",
+            "            && (*sum != [0; 8] || rest.is_empty());",
+        )],
+        caught_by: "table::a_damaged_table_loses_nothing",
+    },
+    Mutant {
+        name: "lost-key-shows-an-older-value",
+        fault: "looks a key up in older files if its block is damaged",
+        file: "src/format/place.rs",
+        edits: &[("puts: self.hashes,", "puts: Vec::new(),")],
+        caught_by: "table::a_look_up_among_damage_gives_what_a_load_gives",
+    },
+    Mutant {
+        name: "rename-without-need",
+        fault: "publishes by a rename if one link fails",
+        file: "src/folder/dir.rs",
+        edits: &[(
+            "Err(ErrorCode::Io) if !self.can_link(old)? =>",
+            "Err(ErrorCode::Io) =>",
+        )],
+        caught_by: "file_system::a_link_that_fails_although_hard_links_work_is_no_reason_to_rename",
     },
     Mutant {
         name: "first-duplicate-counts",

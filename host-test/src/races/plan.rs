@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use crate::schedule::Incident;
 use crate::strategy::CALLS;
 use crate::world::GRACE;
-use crate::{Entry, Write, entry, put, remove};
+use crate::{Change, Entry, Write, entry, put, remove};
 
 /// The keys of all entries: few, so that writes change the same entries.
 pub(super) const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -22,6 +22,10 @@ pub(super) enum Action {
     Drop(Vec<Vec<Entry>>),
     Load,
     LoadInBatches,
+    /// Looks up all keys.
+    LookUp,
+    /// Looks up all keys, and makes changes if they have the same values still.
+    WriteIf(Vec<Change>),
 }
 
 impl fmt::Display for Action {
@@ -31,6 +35,10 @@ impl fmt::Display for Action {
             Action::Drop(_) => f.write_str("writer to be dropped"),
             Action::Load => f.write_str("load"),
             Action::LoadInBatches => f.write_str("load in batches"),
+            Action::LookUp => f.write_str("look-up"),
+            Action::WriteIf(changes) => {
+                write!(f, "if unchanged: {}", Write::Apply(changes.clone()))
+            }
         }
     }
 }
@@ -95,7 +103,7 @@ impl Plan {
 }
 
 /// How many kinds of actions there are.
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 fn action(random: &mut Xoshiro256PlusPlus, weights: &[u32; KINDS], stamp: &str) -> Action {
     let kinds: Vec<usize> = (0..weights.len()).collect();
@@ -106,6 +114,8 @@ fn action(random: &mut Xoshiro256PlusPlus, weights: &[u32; KINDS], stamp: &str) 
         Ok(3) => Action::LoadInBatches,
         Ok(4) => Action::Write(Write::SaveInBatches(batches(random, stamp))),
         Ok(5) => Action::Drop(batches(random, stamp)),
+        Ok(6) => Action::LookUp,
+        Ok(7) => Action::WriteIf(changes(random, stamp)),
         // Also if all weights are zero.
         Ok(_) | Err(_) => Action::Write(Write::Apply(changes(random, stamp))),
     }
@@ -127,7 +137,7 @@ fn batches(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<Vec<Entry>> {
         .collect()
 }
 
-fn changes(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<crate::Change> {
+fn changes(random: &mut Xoshiro256PlusPlus, stamp: &str) -> Vec<Change> {
     let count = random.random_range(1..=2);
     let keys: Vec<&str> = KEYS.sample(random, count).copied().collect();
     let change = |key| match random.random_bool(0.25) {

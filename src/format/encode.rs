@@ -361,30 +361,6 @@ pub fn encoded_size(records: u64, bytes: u64) -> u64 {
     blocks.saturating_add(overhead).saturating_add(1024)
 }
 
-/// Encodes a file in memory.
-pub fn encode<'a>(
-    id: u64,
-    kind: Kind,
-    saved_at: u64,
-    records: &mut dyn Iterator<Item = Record<'a>>,
-    lost: &LostKeys,
-    unknown: u64,
-    blocks: RangeInclusive<usize>,
-) -> Vec<u8> {
-    let mut encoder = Encoder::new(id, kind, blocks);
-    let mut file = Vec::new();
-    let sink: &mut dyn Sink<Error> = &mut file;
-    let mut pushed = Ok(());
-    for record in records {
-        pushed = pushed.and_then(|()| encoder.push(record, sink));
-    }
-    let encoded = pushed.and_then(|()| encoder.finish(saved_at, lost, unknown, sink));
-    // Memory takes all bytes. The error type is the same as for files, so that there is only one
-    // encoder.
-    debug_assert!(encoded.is_ok());
-    file
-}
-
 /// A block that is being gathered.
 #[derive(Default)]
 struct Block {

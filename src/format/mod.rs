@@ -5,6 +5,7 @@
 //! header                    a frame: what the file contains, and how much
 //! segments                  blocks, a frame each: records in columns; then their index, a frame:
 //!                           the length, checksum and key hashes of every block
+//! table                     pages: where the block of each key is; only in a large file
 //! directory                 a frame: the header again, then the length and the number of records
 //!                           of each segment
 //! offset of the directory   8 bytes
@@ -24,6 +25,9 @@
 //! Without the directory, the frames lead from one to the next. The index holds the key hashes of a
 //! damaged block. Without an index, the totals of the directory tell how many records are missing.
 //!
+//! A file with a table has version 3, and any other file version 2. The table repeats what the
+//! indexes say, so that a look-up need not read them.
+//!
 //! A file of version 1 is one segment. Its index holds the header, and is the directory too.
 
 mod batch;
@@ -32,6 +36,7 @@ mod encode;
 mod frame;
 mod header;
 mod index;
+mod memory;
 mod place;
 mod read;
 mod record;
@@ -41,9 +46,10 @@ mod table;
 
 pub use batch::{Batch, UNLIMITED};
 pub use columns::Columns;
-pub use encode::{BLOCKS, Encoder, Sink, encode, encoded_size};
+pub use encode::{BLOCKS, Encoder, Sink, encoded_size};
 pub use header::{HEAD_BYTES, Header, Kind, Unreadable, VERSION, WITH_TABLE, decode_head};
 pub use index::Index;
+pub use memory::{encode, encode_with_table};
 pub use read::{Block, Checked, Damage, Keys, Part, Piece, Reader, check};
 pub use record::{LostKeys, Put, Record, key_hash};
 pub use segments::header;

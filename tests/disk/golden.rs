@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use larder_disk::format::{
-    Keys, Kind, LostKeys, Put, Reader, Record, Unreadable, check, encode, key_hash,
+    Keys, Kind, LostKeys, Piece, Put, Reader, Record, Unreadable, check, encode, encode_with_table,
+    key_hash,
 };
 use larder_host::{Backend, CacheStat, Change, Entry, ErrorKind};
 
@@ -91,6 +92,59 @@ fn version_2_is_written_to_the_byte() {
         let (_, damage) = checked.unwrap();
         assert!(damage.iter().all(|damage| damage.length == 0), "{name}");
     }
+}
+
+/// A file with a table.
+fn with_table() -> Vec<u8> {
+    let keys: Vec<String> = (0..40).map(|n| format!("key {n}")).collect();
+    let mut records = keys.iter().map(|key| put(key, key.as_bytes(), None));
+    let lost = LostKeys {
+        puts: vec![key_hash("lost")],
+        removes: vec![],
+    };
+    let id = 0x0123_4567_89ab_cdef;
+    encode_with_table(
+        id,
+        Kind::Snapshot,
+        SAVED_AT,
+        &mut records,
+        &lost,
+        0,
+        30..=60,
+    )
+}
+
+#[test]
+fn version_3_is_written_to_the_byte_and_its_table_leads_to_every_key() {
+    let kept = fs::read(golden("table.larder")).unwrap();
+    assert!(kept == with_table(), "it would be written differently");
+    let Ok(checked) = check(kept.as_slice());
+    let (_, damage) = checked.unwrap();
+    assert!(damage.iter().all(|damage| damage.length == 0));
+    for n in 0..40 {
+        let key = format!("key {n}");
+        let Ok(reader) = Reader::select(kept.as_slice(), [key_hash(&key)].into());
+        let mut reader = reader.unwrap();
+        let mut found = Vec::new();
+        let mut blocks = 0;
+        while let Ok(Some(piece)) = reader.next() {
+            let Piece::Block(block) = piece else { continue };
+            blocks += 1;
+            let records = block.columns();
+            found.extend(
+                records
+                    .records()
+                    .filter(|record| record.key == key)
+                    .map(|record| String::from_utf8(record.put.unwrap().value.to_vec()).unwrap()),
+            );
+        }
+        assert_eq!((blocks, found), (1, vec![key]));
+    }
+    let Ok(reader) = Reader::select(kept.as_slice(), [key_hash("lost")].into());
+    let Ok(Some(Piece::Lost(lost))) = reader.unwrap().next() else {
+        panic!("the lost key is not lost any more");
+    };
+    assert_eq!(lost.puts, [key_hash("lost")]);
 }
 
 #[test]

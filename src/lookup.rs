@@ -12,7 +12,7 @@ use crate::records::Stream;
 use crate::store::Cache;
 
 /// The most keys of a page.
-const MOST_KEYS: usize = 10_000;
+const MOST_KEYS: usize = 100_000;
 
 /// Returns the live values of these keys.
 pub fn get_many(cache: &Cache, keys: &[String]) -> Result<Vec<Option<Found>>, Error> {

@@ -18,9 +18,9 @@ use super::source::Source;
 use super::table::{self, HIGHEST, PAGE};
 
 /// How many bytes of records make a block full: few in a small file, and more in a large one.
-/// Damage costs a block, so a small block loses less; a large block costs less overhead. The
-/// largest block is read in four calls.
-pub const BLOCKS: RangeInclusive<usize> = 32 * 1024..=248 * 1024;
+/// Damage costs a block, so a small block loses less; a large block costs less overhead. One call
+/// of the host reads the largest block.
+pub const BLOCKS: RangeInclusive<usize> = 32 * 1024..=62 * 1024;
 
 /// A block is at most this fraction of the file written so far, unless it is one of the smallest
 /// blocks.

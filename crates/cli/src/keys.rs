@@ -5,13 +5,10 @@ use serde_json::json;
 use crate::options::Options;
 use crate::output::{Failure, Output};
 
-/// How many keys are asked for at once.
-const PAGE: u32 = 1000;
-
 /// List the keys of a cache, one a line, in no particular order
 ///
-/// The values are not read. A control character in a key is written as an escape. Changes that are
-/// made meanwhile may be seen or not; a key that stays is listed once.
+/// A control character in a key is written as an escape. If damage took some entries, the exit code
+/// is 1.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,19 +26,21 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let Args { cache, prefix } = args;
     let storage = options.existing();
     let storage = storage.map_err(|why| options.failure("keys", Some(cache), why))?;
-    let mut after = None;
-    loop {
-        let page = storage.backend.scan(cache, after.as_deref(), PAGE);
-        let page = page.map_err(|error| options.explain(&error))?;
-        for key in page.keys.iter().filter(|key| key.starts_with(prefix)) {
-            match output.json {
-                true => output.object(&json!({"key": key}))?,
-                false => output.line(key)?,
-            }
+    // A scan would read the cache once for each page.
+    let entries = storage.backend.read(cache);
+    let mut entries = entries.map_err(|error| options.explain(&error))?;
+    for entry in &mut entries {
+        let key = entry.map_err(|error| options.explain(&error))?.key;
+        if !key.starts_with(prefix) {
+            continue;
         }
-        after = page.next;
-        if after.is_none() || output.reader_gone {
+        match output.json {
+            true => output.object(&json!({"key": key}))?,
+            false => output.line(key)?,
+        }
+        if output.reader_gone {
             return Ok(());
         }
     }
+    options.complete("keys", cache, entries.lost())
 }

@@ -44,13 +44,5 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
             progress.inc(1);
         }
     }
-    match entries.lost() {
-        0 => Ok(()),
-        lost => {
-            let lost = output::count(lost, "entry is", "entries are");
-            Err(failure(format!(
-                "{lost} lost to damage; `larder verify` says where"
-            )))
-        }
-    }
+    options.complete("load", cache, entries.lost())
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use larder_host::{Backend, Builder, Error, ErrorKind};
 use tempfile::TempDir;
 
-use crate::output::Failure;
+use crate::output::{self, Failure};
 
 /// The setting of the component that `--durability` sets.
 const DURABILITY: &str = "LARDER_DURABILITY";
@@ -130,6 +130,16 @@ impl Options {
             Some(cache) => format!("{operation} of cache {cache:?} in {dir}: {why}"),
             None => format!("{operation} in {dir}: {why}"),
         })
+    }
+
+    /// The end of an operation that gave all entries of a cache but the lost ones.
+    pub fn complete(&self, operation: &str, cache: &str, lost: u64) -> Result<(), Failure> {
+        if lost == 0 {
+            return Ok(());
+        }
+        let lost = output::count(lost, "entry is", "entries are");
+        let why = format!("{lost} lost to damage; `larder verify` says where");
+        Err(self.failure(operation, Some(cache), why))
     }
 
     /// A failed call of the backend.

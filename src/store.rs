@@ -19,8 +19,7 @@ use crate::folder::{
     settle, temporary,
 };
 use crate::format::{Columns, Kind, LostKeys};
-use crate::lookup::find;
-use crate::records::{Stream, compacted, last_occurrences};
+use crate::records::{Stream, compacted, find, last_occurrences};
 
 /// One cache of the store.
 pub struct Cache<'a> {

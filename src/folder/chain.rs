@@ -18,8 +18,8 @@ use super::settings::Durability;
 const MOST_OPEN: usize = 64;
 
 /// The files of a cache, newest first. They can be read even if other writers supersede and
-/// delete them meanwhile. Only large files beyond [`MOST_OPEN`] cannot: reading one that was deleted
-/// fails.
+/// delete them meanwhile. Only large files beyond [`MOST_OPEN`] cannot: reading one that was
+/// deleted fails.
 pub struct Chain {
     /// The files.
     pub files: Vec<Published>,

@@ -9,7 +9,6 @@ use crate::abi::wasi::filesystem::types::{
 use crate::abi::wasi::random::random;
 use crate::clock::nanoseconds;
 
-use super::listing::TEMPORARY;
 use super::settings;
 
 /// How many bytes one call reads: wasmtime returns no more at once.
@@ -209,7 +208,9 @@ impl Dir {
 
     /// Whether a file can have a second name.
     fn can_link(&self, name: &str) -> Result<bool, Error> {
-        let second = random_name(TEMPORARY);
+        // It is taken for a temporary too, if it cannot be removed.
+        let suffix = name.find('.').and_then(|at| name.get(at..));
+        let second = random_name(suffix.unwrap_or_default());
         match self
             .descriptor
             .link_at(PathFlags::empty(), name, &self.descriptor, &second)

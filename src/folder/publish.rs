@@ -237,8 +237,9 @@ pub fn delete_all(folder: &Dir, version: u64) -> Result<(), Error> {
     Err(busy())
 }
 
-/// Deletes everything, and then publishes a file that builds on no other. On a full disk, this works
-/// where nothing else does. If it fails, nothing may be left. Returns the version of the file.
+/// Deletes everything, and then publishes a file that builds on no other. On a full disk, this
+/// works where nothing else does. If it fails, nothing may be left. Returns the version of the
+/// file.
 pub fn replace_everything(
     folder: &Dir,
     write: &dyn Fn(&File) -> Result<(), Error>,

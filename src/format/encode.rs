@@ -14,7 +14,7 @@ use super::header::{Header, Kind, VERSION, WITH_TABLE, preamble};
 use super::index::{BlockEntry, Directory, DirectoryWithTable, Index, Segment};
 use super::record::{LostKeys, RECORD_OVERHEAD, Record, key_hash};
 use super::segments;
-use super::source::Source;
+use super::source::{Sink, Source};
 use super::table::{self, HIGHEST, PAGE};
 
 /// How many bytes of records make a block full: few in a small file, and more in a large one.
@@ -32,23 +32,6 @@ const SEGMENT: u64 = 32;
 /// How many bytes are gathered before they are written. A call of the host costs far less than
 /// copying this much.
 const WRITE: usize = 256 * 1024;
-
-/// Takes the bytes of a file, in their order. The beginning may be written a second time.
-pub trait Sink<E> {
-    /// Writes all of the bytes at `offset`, or fails.
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E>;
-}
-
-impl<E> Sink<E> for Vec<u8> {
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E> {
-        let offset = offset as usize;
-        match self.get_mut(offset..offset + bytes.len()) {
-            Some(written) => written.copy_from_slice(bytes),
-            None => self.extend_from_slice(bytes),
-        }
-        Ok(())
-    }
-}
 
 /// A file that is being written. Each key must occur once. Only the sink can fail, and all calls
 /// must pass the same sink.
@@ -161,8 +144,8 @@ impl Encoder {
         self.end(None, sink)
     }
 
-    /// Ends the file, as [`finish`](Self::finish) does, with a table. `written` gives the bytes back
-    /// that the sink took.
+    /// Ends the file, as [`finish`](Self::finish) does, with a table. `written` gives the bytes
+    /// back that the sink took.
     pub fn finish_with_table<S: Source<Error = Error>>(
         mut self,
         saved_at: u64,

@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use crate::abi::Error;
 
-use super::encode::{Encoder, Sink};
+use super::encode::Encoder;
 use super::header::Kind;
 use super::record::{LostKeys, Record};
-use super::source::Source;
+use super::source::{Sink, Source};
 
 /// Encodes a file in memory.
 pub fn encode<'a>(

@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use super::frame::{FRAME, block_seed, frame_length, split_frame};
-use super::read::{Block, Piece};
+use super::piece::{Block, Piece};
 use super::record::LostKeys;
 use super::segments::LONG;
 use super::source::Source;

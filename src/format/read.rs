@@ -10,43 +10,11 @@ use super::columns::Columns;
 use super::frame::{FRAME, block_seed, frame_head, frame_length, split_frame};
 use super::header::{HEAD_BYTES, Header, MAGIC, Unreadable, VERSION, decode_head};
 use super::index::{BlockEntry, Index, Segment};
+use super::piece::{Block, Piece};
 use super::place::{Place, places};
-use super::record::LostKeys;
 use super::segments::{Found, LONG, directory, index, scan, segments_end};
 use super::source::Source;
 use super::table::{PAGE, Table};
-
-/// The frame of an intact block.
-#[derive(Debug)]
-pub struct Block(pub(super) Vec<u8>);
-
-impl Block {
-    /// The records of the block.
-    pub fn columns(&self) -> Columns<'_> {
-        Columns::of_block(&self.0)
-    }
-
-    /// The bytes of its frame.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
-    }
-}
-
-/// A piece of a file.
-#[derive(Debug)]
-pub enum Piece {
-    /// A block of records.
-    Block(Block),
-    /// Records that cannot be read. Their keys are known.
-    Lost(LostKeys),
-    /// Records that cannot be read. Their keys are not known.
-    Missing {
-        /// How many of the records store an entry.
-        puts: u64,
-        /// How many of the records remove an entry.
-        removes: u64,
-    },
-}
 
 /// The keys of a segment.
 pub enum Keys {
@@ -228,7 +196,7 @@ impl<S: Source> Reader<S> {
             id: header.id,
             offset: segments_end(&header, version, &segments),
             pages,
-            records: header.puts + header.removes,
+            records: header.puts.saturating_add(header.removes),
         };
         let expected = header.to_bytes(version);
         let mut reader = Reader {

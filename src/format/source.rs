@@ -1,4 +1,4 @@
-//! The bytes of a file, for the reader of the format.
+//! The bytes of a file, as the reader takes them and the writer gives them.
 
 use std::convert::Infallible;
 
@@ -30,5 +30,22 @@ impl Source for &[u8] {
         let within = |at: u64| usize::try_from(at).map_or(self.len(), |at| at.min(self.len()));
         let bytes = self.get(within(offset)..within(end));
         Ok(bytes.unwrap_or_default().to_vec())
+    }
+}
+
+/// Takes the bytes of a file, in their order. The beginning may be written a second time.
+pub trait Sink<E> {
+    /// Writes all of the bytes at `offset`, or fails.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E>;
+}
+
+impl<E> Sink<E> for Vec<u8> {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), E> {
+        let offset = offset as usize;
+        match self.get_mut(offset..offset + bytes.len()) {
+            Some(written) => written.copy_from_slice(bytes),
+            None => self.extend_from_slice(bytes),
+        }
+        Ok(())
     }
 }

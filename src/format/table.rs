@@ -9,8 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::abi::Error;
 use crate::abi::memory::{buffer, reserve};
 
-use super::encode::Sink;
-use super::source::Source;
+use super::source::{Sink, Source};
 
 /// How many bytes a page takes.
 pub(super) const PAGE: u64 = 4096;

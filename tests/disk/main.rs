@@ -16,7 +16,7 @@
 //! | `memory_limits` | the component runs out of memory |
 //! | `bounds` | nothing: forged files cost time and memory in proportion to their size |
 //! | `batches`, `bulk` | any of these, to readers and writers of batches |
-//! | `table` | bytes of the table of a large file change |
+//! | `look_ups` | bytes of the table of a large file change |
 //! | `golden` | the files are of an older or a newer version |
 //! | `native` | nothing: the native build of the storage and the component agree |
 //! | `component` | nothing: the exports, the imports and the size |
@@ -38,10 +38,10 @@ mod file_system;
 mod golden;
 mod hostile;
 mod interleavings;
+mod look_ups;
 mod memory_limits;
 #[cfg(unix)]
 mod native;
-mod table;
 
 /// The cache that most tests use.
 const CACHE: &str = "sessions";

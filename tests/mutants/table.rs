@@ -467,14 +467,14 @@ pub const MUTANTS: &[Mutant] = &[
             "            && xxh3_64_with_seed(rest, seed(self.id, start)) == u64::from_le_bytes(*sum);",
             "            && (*sum != [0; 8] || rest.is_empty());",
         )],
-        caught_by: "table::a_damaged_table_loses_nothing",
+        caught_by: "look_ups::a_damaged_table_loses_nothing",
     },
     Mutant {
         name: "lost-key-shows-an-older-value",
         fault: "looks a key up in older files if its block is damaged",
         file: "src/format/place.rs",
         edits: &[("puts: self.hashes,", "puts: Vec::new(),")],
-        caught_by: "table::a_look_up_among_damage_gives_what_a_load_gives",
+        caught_by: "look_ups::a_look_up_among_damage_gives_what_a_load_gives",
     },
     Mutant {
         name: "rename-without-need",

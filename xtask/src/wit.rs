@@ -59,11 +59,11 @@ mod tests {
         ("backend", "types cache-backend world-backend"),
         (
             "memory",
-            "types cache-backend world-backend cache-updates world-memory",
+            "types cache-backend world-backend cache-updates cache-lookup cache-atomics world-memory",
         ),
         (
             "full-backend",
-            "types cache-backend world-backend cache-updates cache-bulk cache-inspect world-full-backend",
+            "types cache-backend world-backend cache-updates cache-lookup cache-atomics cache-bulk cache-inspect world-full-backend",
         ),
         ("cache-user", "types cache world-cache-user"),
     ];

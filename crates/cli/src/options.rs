@@ -41,7 +41,7 @@ pub struct Options {
 enum Durability {
     /// A power cut: file and folder are synced
     Full,
-    /// A killed process: most changes are not synced, so a power cut may bring an older version back
+    /// A killed process: most changes are not synced, so a power cut may bring back an older one
     Atomic,
 }
 

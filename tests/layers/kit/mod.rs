@@ -48,7 +48,8 @@ fn the_disk_backend_offers_everything_and_keeps_it() {
 #[test]
 fn the_backend_in_memory_keeps_all_that_it_offers() {
     let backend = MEMORY.clone().volatile();
-    let offers = |case: &Case| case.needs.iter().all(|need| *need == Feature::Updates);
+    let has = [Feature::Updates, Feature::Lookup, Feature::Atomics];
+    let offers = |case: &Case| case.needs.iter().all(|need| has.contains(need));
     for (case, verdict) in certify(|| backend.subject()) {
         match verdict {
             Verdict::Kept => assert!(offers(case), "{}", case.name),

@@ -131,7 +131,7 @@ fn a_legacy_file_beyond_the_memory_is_too_large_and_stays() {
     let folder = tempfile::tempdir().unwrap();
     let small = limited(folder.path(), 64 * MIB);
     let (mut loaded, mut applied, mut refused) = (0, 0, 0);
-    for size in (MIB..70 * MIB).step_by(3 * MIB) {
+    for size in (MIB..70 * MIB).step_by(6 * MIB) {
         let value = vec![7; size];
         let entries = [("large", serde_bytes::Bytes::new(&value), None::<u64>)];
         let legacy = folder.path().join("cache.postcard");

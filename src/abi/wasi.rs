@@ -240,6 +240,10 @@ pub mod filesystem {
             }
         }
 
+        #[allow(
+            clippy::useless_conversion,
+            reason = "the type of the link count differs between systems"
+        )]
         fn stat(outcome: Result<Stat>) -> Outcome<DescriptorStat> {
             let stat = outcome.map_err(code)?;
             let written = u64::try_from(stat.st_mtime)

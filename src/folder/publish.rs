@@ -219,10 +219,11 @@ fn remove_versions(folder: &Dir, versions: impl IntoIterator<Item = u64>) -> Res
 /// Removes all temporaries and drafts. One that cannot be removed does not protect the others.
 fn remove_unpublished(folder: &Dir, listing: &Listing) -> Result<(), Error> {
     let unpublished = listing.temporaries.iter().chain(&listing.drafts);
-    unpublished.fold(Ok(()), |outcome, name| {
-        let removed = folder.remove(name);
-        outcome.and(removed.map(drop))
-    })
+    let mut outcome = Ok(());
+    for name in unpublished {
+        outcome = outcome.and(folder.remove(name).map(drop));
+    }
+    outcome
 }
 
 /// Deletes every version before `version`, and all temporaries and drafts of all writers.

@@ -127,3 +127,47 @@ fn a_look_up_among_damage_gives_what_a_load_gives() {
         fs::write(&file, &whole).unwrap();
     }
 }
+
+/// Compacted changes have a table. What is lost of them hides the older values below.
+#[test]
+fn a_lost_change_of_a_large_file_shows_no_older_value() {
+    const COUNT: usize = 4_000;
+    const CHANGED: usize = 1_500;
+    let (s, _) = saved(COUNT);
+    let mut backend = s.open();
+    for changes in (0..CHANGED).collect::<Vec<_>>().chunks(60) {
+        let changes = changes.iter().map(|n| put(key(*n), "new".repeat(50), None));
+        backend.apply(CACHE, &changes.collect::<Vec<_>>()).unwrap();
+    }
+    let files = fs::read_dir(s.folder().join(CACHE)).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let compacted = files.filter(|path| {
+        let bytes = fs::read(path).unwrap();
+        bytes[7] == 3 && !path.ends_with(version(1))
+    });
+    let compacted: Vec<PathBuf> = compacted.collect();
+    let [file] = compacted.as_slice() else {
+        panic!("{compacted:?} have tables");
+    };
+    let keys: Vec<usize> = (0..CHANGED).collect();
+    let new = "new".repeat(50);
+    assert!(
+        got(&s, &keys)
+            .iter()
+            .all(|value| value.as_ref() == Some(&new))
+    );
+    let whole = fs::read(file).unwrap();
+    let mut lost = 0;
+    for at in (0..whole.len()).step_by(whole.len() / 12) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x41;
+        fs::write(file, &damaged).unwrap();
+        for value in got(&s, &keys) {
+            match value {
+                Some(value) => assert_eq!(value, new, "byte {at}"),
+                None => lost += 1,
+            }
+        }
+    }
+    assert!(lost > 0);
+}

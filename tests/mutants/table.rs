@@ -474,7 +474,7 @@ pub const MUTANTS: &[Mutant] = &[
         fault: "looks a key up in older files if its block is damaged",
         file: "src/format/place.rs",
         edits: &[("puts: self.hashes,", "puts: Vec::new(),")],
-        caught_by: "look_ups::a_look_up_among_damage_gives_what_a_load_gives",
+        caught_by: "look_ups::a_lost_change_of_a_large_file_shows_no_older_value",
     },
     Mutant {
         name: "rename-without-need",

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Mutant, WORKSPACE};
 
 /// The parts of the workspace that cargo asks for when it builds the disk backend.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     ".cargo",
     "Cargo.lock",
     "Cargo.toml",
@@ -22,6 +22,7 @@ const PARTS: [&str; 12] = [
     "host-test",
     "rust-toolchain.toml",
     "src",
+    "tests/layers",
     "wit",
     "xtask",
 ];

@@ -214,6 +214,3 @@ impl Search<'_> {
 fn is_in(done: u64, place: usize) -> bool {
     done & 1 << place != 0
 }
-
-#[cfg(test)]
-mod tests;

@@ -52,7 +52,7 @@ pub mod metered;
 pub mod races;
 mod scenarios;
 mod schedule;
-mod sim;
+pub mod sim;
 mod strategy;
 mod subject;
 pub mod surroundings;

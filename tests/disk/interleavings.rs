@@ -6,7 +6,7 @@ use larder_host_test::{Effort, SimDisk, Subject, races};
 
 fn races(durability: Durability, effort: &Effort) {
     let subject = Subject::disk_on(&SimDisk::new(0));
-    let tally = races::races(&subject, durability, effort);
+    let tally = races::races(&subject, durability, effort, effort.of(1_000, 10_000));
     println!("{}: {tally}", durability.name());
     assert!(tally.runs() >= effort.of(1_000, 10_000));
 }

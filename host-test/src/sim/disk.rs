@@ -151,7 +151,9 @@ impl SimDisk {
         }))
     }
 
-    pub(super) fn nodes(&self) -> MutexGuard<'_, Nodes> {
+    /// What is on it. Public for the tests of this crate.
+    #[doc(hidden)]
+    pub fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.0.nodes.lock().expect("no call panics half way")
     }
 }

@@ -8,13 +8,15 @@
 mod disk;
 mod filesystem;
 mod listing;
-mod nodes;
-mod path;
+/// Public for the tests of this crate.
+#[doc(hidden)]
+pub mod nodes;
+/// Public for the tests of this crate.
+#[doc(hidden)]
+pub mod path;
 mod power_cut;
 mod random;
 mod run;
-#[cfg(test)]
-mod tests;
 mod undecided;
 
 pub use disk::SimDisk;

@@ -8,30 +8,30 @@ use std::time::Duration;
 use crate::call::ErrorCode;
 
 /// The number of a node: a file, a folder or a link. It does not depend on the node's names.
-pub(super) type Ino = u64;
+pub type Ino = u64;
 
 /// The root folder.
-pub(super) const ROOT: Ino = 0;
+pub const ROOT: Ino = 0;
 
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 255;
 
 /// Everything on a disk. A clone costs little: bytes are shared until they change.
 #[derive(Clone)]
-pub(super) struct Nodes {
+pub struct Nodes {
     nodes: BTreeMap<Ino, Arc<Node>>,
     next: Ino,
 }
 
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) kind: Kind,
+pub struct Node {
+    pub kind: Kind,
     /// Since 1970.
-    pub(super) modified: Duration,
+    pub modified: Duration,
 }
 
 #[derive(Clone)]
-pub(super) enum Kind {
+pub enum Kind {
     File(File),
     Folder(Folder),
     /// A link to this path.
@@ -40,49 +40,49 @@ pub(super) enum Kind {
 
 /// The bytes of a file: as programs see them, and as of the last sync.
 #[derive(Clone, Default)]
-pub(super) struct File {
-    pub(super) seen: Arc<Vec<u8>>,
-    pub(super) durable: Arc<Vec<u8>>,
+pub struct File {
+    pub seen: Arc<Vec<u8>>,
+    pub durable: Arc<Vec<u8>>,
 }
 
 impl File {
     /// Whether a power cut leaves the bytes that programs see.
-    pub(super) fn is_durable(&self) -> bool {
+    pub fn is_durable(&self) -> bool {
         Arc::ptr_eq(&self.seen, &self.durable) || self.seen == self.durable
     }
 }
 
 /// The names in a folder.
 #[derive(Clone, Default)]
-pub(super) struct Folder {
-    pub(super) names: BTreeMap<String, Name>,
+pub struct Folder {
+    pub names: BTreeMap<String, Name>,
     /// The folder was removed. A descriptor may still be open.
     removed: bool,
 }
 
 /// The node of a name at the last sync of its folder, and the changes since.
 #[derive(Clone, Default)]
-pub(super) struct Name {
-    pub(super) durable: Option<Ino>,
-    pub(super) pending: Vec<Step>,
+pub struct Name {
+    pub durable: Option<Ino>,
+    pub pending: Vec<Step>,
 }
 
 /// A change of the node that a name stands for.
 #[derive(Clone)]
-pub(super) struct Step {
-    pub(super) to: Option<Ino>,
+pub struct Step {
+    pub to: Option<Ino>,
     /// For a rename, the new name and how many steps that name has with it. A cut that loses these
     /// steps loses this step too.
-    pub(super) moved: Option<(String, usize)>,
+    pub moved: Option<(String, usize)>,
 }
 
 impl Name {
-    pub(super) fn seen(&self) -> Option<Ino> {
+    pub fn seen(&self) -> Option<Ino> {
         self.pending.last().map_or(self.durable, |step| step.to)
     }
 
     /// All nodes that the name may stand for after a power cut.
-    pub(super) fn may_be(&self) -> impl Iterator<Item = Ino> {
+    pub fn may_be(&self) -> impl Iterator<Item = Ino> {
         let steps = self.pending.iter().filter_map(|step| step.to);
         steps.chain(self.durable)
     }
@@ -100,7 +100,7 @@ impl Name {
 
 impl Nodes {
     /// A disk with an empty root folder.
-    pub(super) fn new(now: Duration) -> Nodes {
+    pub fn new(now: Duration) -> Nodes {
         let mut nodes = Nodes {
             nodes: BTreeMap::new(),
             next: ROOT,
@@ -109,20 +109,20 @@ impl Nodes {
         nodes
     }
 
-    pub(super) fn get(&self, ino: Ino) -> &Node {
+    pub fn get(&self, ino: Ino) -> &Node {
         &self.nodes[&ino]
     }
 
     /// The node itself, which a change replaces for as long as it is shared.
-    pub(super) fn shared(&self, ino: Ino) -> &Arc<Node> {
+    pub fn shared(&self, ino: Ino) -> &Arc<Node> {
         &self.nodes[&ino]
     }
 
-    pub(super) fn get_mut(&mut self, ino: Ino) -> &mut Node {
+    pub fn get_mut(&mut self, ino: Ino) -> &mut Node {
         Arc::make_mut(self.nodes.get_mut(&ino).expect("a node has this number"))
     }
 
-    pub(super) fn file(&self, ino: Ino) -> Result<&File, ErrorCode> {
+    pub fn file(&self, ino: Ino) -> Result<&File, ErrorCode> {
         match &self.get(ino).kind {
             Kind::File(file) => Ok(file),
             Kind::Folder(_) => Err(ErrorCode::IsDirectory),
@@ -130,7 +130,7 @@ impl Nodes {
         }
     }
 
-    pub(super) fn folder(&self, ino: Ino) -> Result<&Folder, ErrorCode> {
+    pub fn folder(&self, ino: Ino) -> Result<&Folder, ErrorCode> {
         match &self.get(ino).kind {
             Kind::Folder(folder) => Ok(folder),
             Kind::File(_) | Kind::Link(_) => Err(ErrorCode::NotDirectory),
@@ -145,7 +145,7 @@ impl Nodes {
     }
 
     /// The node of a name in a folder, as programs see it.
-    pub(super) fn look_up(&self, folder: Ino, name: &str) -> Result<Option<Ino>, ErrorCode> {
+    pub fn look_up(&self, folder: Ino, name: &str) -> Result<Option<Ino>, ErrorCode> {
         if name.len() > LONGEST_NAME {
             return Err(ErrorCode::NameTooLong);
         }
@@ -154,7 +154,7 @@ impl Nodes {
     }
 
     /// The names in a folder that stand for a node, in their order.
-    pub(super) fn list(&self, folder: Ino) -> Result<Vec<(&str, Ino)>, ErrorCode> {
+    pub fn list(&self, folder: Ino) -> Result<Vec<(&str, Ino)>, ErrorCode> {
         let names = &self.folder(folder)?.names;
         let seen = names.iter().map(|(name, stands)| (name, stands.seen()));
         Ok(seen
@@ -163,7 +163,7 @@ impl Nodes {
     }
 
     /// How many names a node has.
-    pub(super) fn link_count(&self, ino: Ino) -> u64 {
+    pub fn link_count(&self, ino: Ino) -> u64 {
         let folders = self.nodes.values().filter_map(|node| match &node.kind {
             Kind::Folder(folder) => Some(folder),
             Kind::File(_) | Kind::Link(_) => None,
@@ -173,7 +173,7 @@ impl Nodes {
     }
 
     /// Makes a node under a free name.
-    pub(super) fn create(
+    pub fn create(
         &mut self,
         folder: Ino,
         name: &str,
@@ -187,7 +187,7 @@ impl Nodes {
     }
 
     /// Gives a file or link one more name, which has to be free.
-    pub(super) fn link(
+    pub fn link(
         &mut self,
         ino: Ino,
         folder: Ino,
@@ -202,12 +202,7 @@ impl Nodes {
     }
 
     /// Removes a name of a file or link.
-    pub(super) fn unlink(
-        &mut self,
-        folder: Ino,
-        name: &str,
-        now: Duration,
-    ) -> Result<(), ErrorCode> {
+    pub fn unlink(&mut self, folder: Ino, name: &str, now: Duration) -> Result<(), ErrorCode> {
         let ino = self.look_up(folder, name)?.ok_or(ErrorCode::NoEntry)?;
         if matches!(self.get(ino).kind, Kind::Folder(_)) {
             return Err(ErrorCode::IsDirectory);
@@ -216,7 +211,7 @@ impl Nodes {
     }
 
     /// Removes an empty folder.
-    pub(super) fn remove_folder(
+    pub fn remove_folder(
         &mut self,
         folder: Ino,
         name: &str,
@@ -231,7 +226,7 @@ impl Nodes {
     }
 
     /// Renames a node within its folder. An earlier node with the new name is replaced.
-    pub(super) fn rename(
+    pub fn rename(
         &mut self,
         folder: Ino,
         old: &str,
@@ -267,7 +262,7 @@ impl Nodes {
     }
 
     /// Writes at an offset. A gap before it becomes zeros.
-    pub(super) fn write(
+    pub fn write(
         &mut self,
         ino: Ino,
         bytes: &[u8],
@@ -284,12 +279,7 @@ impl Nodes {
     }
 
     /// Sets the length of a file. New bytes are zeros.
-    pub(super) fn set_size(
-        &mut self,
-        ino: Ino,
-        size: usize,
-        now: Duration,
-    ) -> Result<(), ErrorCode> {
+    pub fn set_size(&mut self, ino: Ino, size: usize, now: Duration) -> Result<(), ErrorCode> {
         self.change(ino, now, |contents| contents.resize(size, 0))
     }
 
@@ -309,7 +299,7 @@ impl Nodes {
     }
 
     /// Syncs the bytes of a file or the names in a folder.
-    pub(super) fn sync(&mut self, ino: Ino) {
+    pub fn sync(&mut self, ino: Ino) {
         match &mut self.get_mut(ino).kind {
             Kind::File(file) => file.durable = file.seen.clone(),
             Kind::Folder(folder) => {
@@ -325,7 +315,7 @@ impl Nodes {
 
     /// Makes the pending steps durable, except renames whose new name was not kept. Removes nodes
     /// without a name.
-    pub(super) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         for ino in self.reachable() {
             let Kind::Folder(folder) = &self.get(ino).kind else {
                 continue;
@@ -349,7 +339,7 @@ impl Nodes {
     }
 
     /// All nodes that a path may lead to, now or after a power cut.
-    pub(super) fn reachable(&self) -> BTreeSet<Ino> {
+    pub fn reachable(&self) -> BTreeSet<Ino> {
         let mut found = BTreeSet::from([ROOT]);
         let mut next = vec![ROOT];
         while let Some(ino) = next.pop() {
@@ -364,7 +354,7 @@ impl Nodes {
     }
 
     /// Removes all nodes that no path may lead to. No descriptor may be open.
-    pub(super) fn forget_unreachable(&mut self) {
+    pub fn forget_unreachable(&mut self) {
         let reachable = self.reachable();
         self.nodes.retain(|ino, _| reachable.contains(ino));
     }

@@ -11,26 +11,21 @@ const LINKS_AT_MOST: usize = 40;
 /// The place that a path leads to: a name in a folder, and its node if there is one.
 ///
 /// The name is `.` if the last step of the path is `.` or `..`.
-pub(super) struct Place {
-    pub(super) folder: Ino,
-    pub(super) name: String,
-    pub(super) node: Option<Ino>,
+pub struct Place {
+    pub folder: Ino,
+    pub name: String,
+    pub node: Option<Ino>,
 }
 
 impl Place {
     /// The node, or an error if there is none.
-    pub(super) fn found(&self) -> Result<Ino, ErrorCode> {
+    pub fn found(&self) -> Result<Ino, ErrorCode> {
         self.node.ok_or(ErrorCode::NoEntry)
     }
 }
 
 /// Follows a path from a folder. A link as the last name is followed only if `follow` is set.
-pub(super) fn resolve(
-    nodes: &Nodes,
-    from: Ino,
-    path: &str,
-    follow: bool,
-) -> Result<Place, ErrorCode> {
+pub fn resolve(nodes: &Nodes, from: Ino, path: &str, follow: bool) -> Result<Place, ErrorCode> {
     if path.is_empty() {
         return Err(ErrorCode::NoEntry);
     }

@@ -1,6 +1,7 @@
 //! Histories that one order explains, and histories that none does.
 
-use super::*;
+use larder_host_test::history::{Event, Operation, explain};
+use larder_host_test::{Durability, Values, Write};
 
 fn one(key: &str, value: &str) -> Values {
     Values::from([(key.to_owned(), value.into())])
@@ -11,12 +12,12 @@ fn both(a: &str, b: &str) -> Values {
 }
 
 fn put(key: &str, value: &str) -> Event {
-    Event::Write(Write::Apply(vec![crate::put(key, value, None)]))
+    Event::Write(Write::Apply(vec![larder_host_test::put(key, value, None)]))
 }
 
 fn save(values: Values) -> Event {
     let entries = values.into_iter();
-    let entries = entries.map(|(key, value)| crate::entry(key, value, None));
+    let entries = entries.map(|(key, value)| larder_host_test::entry(key, value, None));
     Event::Write(Write::Save(entries.collect()))
 }
 

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::disk::SimDisk;
-use super::nodes::{File, Folder, Ino, Kind, ROOT};
-use super::path::resolve;
-use crate::call::ErrorCode;
-use crate::{Subject, entry};
+use larder_host_test::sim::nodes::{File, Folder, Ino, Kind, ROOT};
+use larder_host_test::sim::path::resolve;
+use larder_host_test::{ErrorCode, SimDisk, Subject, entry};
 
 const NOW: Duration = Duration::ZERO;
 

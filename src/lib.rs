@@ -3,7 +3,7 @@
 //! A cache is a folder of immutable, versioned files. The rooms of this crate import only from
 //! rooms further down:
 //!
-//! - `store`, `lookup`, `bulk` and `inspect`: the operations;
+//! - `store`, `lookup`, `bulk`, `inspect` and `recovery`: the operations;
 //! - `changes`: entries and changes as records;
 //! - `records`: finds the records that count, across blocks and files;
 //! - `folder`: the files of one cache, how a file is published, and which of them make up the
@@ -25,6 +25,7 @@ mod lookup;
 #[cfg(unix)]
 pub mod native;
 pub mod records;
+mod recovery;
 mod store;
 
 use abi::Error;
@@ -35,6 +36,7 @@ use abi::bindings::exports::larder::cache::cache_inspect::{
     CacheStat, Guest as CacheInspect, Report,
 };
 use abi::bindings::exports::larder::cache::cache_lookup::{Found, Guest as CacheLookup, Page};
+use abi::bindings::exports::larder::cache::cache_recovery::{Guest as CacheRecovery, Version};
 use abi::bindings::exports::larder::cache::cache_updates::{Change, Guest as CacheUpdates};
 use abi::bindings::exports::larder::cache::types::Entry;
 use folder::Dir;
@@ -110,6 +112,16 @@ impl CacheInspect for Disk {
 
     fn verify(cache: String) -> Result<Report, Error> {
         inspect::verify(&Cache::new(&Dir::root()?, &cache)?)
+    }
+}
+
+impl CacheRecovery for Disk {
+    fn versions(cache: String) -> Result<Vec<Version>, Error> {
+        recovery::versions(&Cache::new(&Dir::root()?, &cache)?)
+    }
+
+    fn recover(cache: String, number: u64) -> Result<(), Error> {
+        recovery::recover(&Cache::new(&Dir::root()?, &cache)?, number)
     }
 }
 

@@ -55,8 +55,8 @@ impl<'a> Cache<'a> {
         // A legacy file is removed only after a version was published. So a reader that misses both
         // sees the version at the second attempt.
         for _ in 0..2 {
-            if let Some(folder) = self.root.open_dir(self.name)?
-                && let Some(chain) = Chain::open(&Rc::new(folder), self.durability)?
+            if let Some(folder) = self.existing_folder()?
+                && let Some(chain) = Chain::open(&folder, self.durability)?
             {
                 return Ok(Stored::Published(chain));
             }
@@ -277,14 +277,19 @@ impl<'a> Cache<'a> {
         Ok(matches!(stored, Stored::Published(chain) if chain.is_empty()))
     }
 
+    /// Opens the folder of the cache, if there is one.
+    pub fn existing_folder(&self) -> Result<Option<Rc<Dir>>, Error> {
+        Ok(self.root.open_dir(self.name)?.map(Rc::new))
+    }
+
     fn has_folder(&self) -> Result<bool, Error> {
-        Ok(self.root.open_dir(self.name)?.is_some())
+        Ok(self.existing_folder()?.is_some())
     }
 
     /// Opens the folder of the cache, and creates it if necessary.
     pub fn folder(&self) -> Result<Rc<Dir>, Error> {
         for _ in 0..ATTEMPTS {
-            if let Some(folder) = self.root.open_dir(self.name)? {
+            if let Some(folder) = self.existing_folder()? {
                 let listing = Listing::of(&folder)?;
                 if listing.versions.is_empty() {
                     // The creator of the folder may not have synced it. A version may exist only in
@@ -293,7 +298,7 @@ impl<'a> Cache<'a> {
                 }
                 // A file that cannot be removed does no harm.
                 reap(&folder, &listing);
-                return Ok(Rc::new(folder));
+                return Ok(folder);
             }
             self.root.create_dir(self.name)?;
         }
@@ -327,7 +332,7 @@ impl<'a> Cache<'a> {
 
     /// Publishes a snapshot and deletes the versions that it supersedes. Returns false if `target`
     /// does not allow the next version.
-    fn publish_snapshot(
+    pub fn publish_snapshot(
         &self,
         folder: &Dir,
         durability: Durability,
@@ -387,7 +392,7 @@ impl<'a> Cache<'a> {
         let Some(mut chain) = Chain::open(folder, self.durability)? else {
             return Ok(());
         };
-        let sizes: Vec<u64> = chain.files.iter().map(Published::size).collect();
+        let sizes: Vec<u64> = chain.files.iter().map(Published::weight).collect();
         let run = files_to_compact(&sizes);
         let version = chain.version().saturating_add(1);
         // The version that the compacted file builds on. 0 if all files are compacted.

@@ -126,6 +126,14 @@ impl Instance {
         self.unless_killed("apply-if", outcome)
     }
 
+    /// `cache-recovery.recover`, by an instance that may be killed meanwhile.
+    pub fn recover(&mut self, cache: &str, number: u64) -> Result<Result<(), Error>, Killed> {
+        self.faults.start_record("recover", cache);
+        let recovery = self.functions.recovery();
+        let outcome = recovery.call_recover(&mut self.store, cache, number);
+        self.unless_killed("recover", outcome)
+    }
+
     /// A writer that gets these batches and is dropped, by an instance that may be killed
     /// meanwhile.
     pub fn write_and_drop(

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::abi::Error;
 use crate::abi::memory::push;
-use crate::format::{self, Header, Kind, Source as _, Unreadable};
+use crate::format::{self, GAP, Header, Kind, Source as _, Unreadable};
 
 use super::bytes::Bytes;
 use super::dir::{Dir, READ_BYTES};
@@ -49,7 +49,7 @@ pub struct Published {
 }
 
 /// The file that follows a file of a chain.
-enum Next {
+pub(super) enum Next {
     /// The file of this version follows.
     File(u64),
     /// No file follows: this file is a snapshot.
@@ -142,7 +142,8 @@ impl Chain {
         Chain::of_newest(folder, listing)
     }
 
-    fn from(folder: &Rc<Dir>, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
+    /// Opens the files of a version. Returns none if a file disappeared meanwhile.
+    pub fn from(folder: &Rc<Dir>, listing: &Listing, newest: u64) -> Result<Option<Chain>, Error> {
         let mut chain = Chain::at(listing, newest);
         let mut next = Next::File(newest);
         while let Next::File(version) = next {
@@ -214,6 +215,19 @@ impl Chain {
         })
     }
 
+    /// Whether it reaches a snapshot, and no byte of it is damaged.
+    pub fn is_whole(&self) -> Result<bool, Error> {
+        if self.cut_off > 0 {
+            return Ok(false);
+        }
+        for file in &self.files {
+            if !file.is_intact()? {
+                return Ok(false);
+            }
+        }
+        Ok(!self.files.is_empty())
+    }
+
     /// The size of all files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(Published::size).sum()
@@ -263,7 +277,11 @@ impl Published {
     }
 
     /// Opens a version. Returns none if it is gone.
-    fn open(folder: &Rc<Dir>, version: u64, stays_open: bool) -> Result<Option<Published>, Error> {
+    pub(super) fn open(
+        folder: &Rc<Dir>,
+        version: u64,
+        stays_open: bool,
+    ) -> Result<Option<Published>, Error> {
         let name = file_name(version);
         let Some(file) = folder.open(&name)? else {
             return Ok(None);
@@ -287,8 +305,13 @@ impl Published {
         self.bytes.size()
     }
 
+    /// The size of the file, in bytes, without zeros that every file has.
+    pub fn weight(&self) -> u64 {
+        self.size().saturating_sub(GAP)
+    }
+
     /// The file that this file builds on.
-    fn next(&self, listing: &Listing) -> Next {
+    pub(super) fn next(&self, listing: &Listing) -> Next {
         let Ok(header) = &self.header else {
             return Next::Nothing(None);
         };
@@ -317,7 +340,7 @@ impl Published {
     }
 
     /// Whether every byte of the file is as it was written.
-    fn is_intact(&self) -> Result<bool, Error> {
+    pub(super) fn is_intact(&self) -> Result<bool, Error> {
         // Entries that were lost before are not damage of this file. They take no bytes in it.
         let checked = format::check(self.bytes.clone())?;
         Ok(checked.is_ok_and(|(_, damage)| damage.iter().all(|damage| damage.length == 0)))

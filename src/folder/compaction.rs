@@ -19,7 +19,7 @@ pub fn is_compaction_due(version: u64, bytes: u64) -> bool {
 }
 
 /// How many of the newest files to compact: 0 for none, all for a new snapshot. `sizes` are the
-/// sizes of the files from the newest to the oldest; the oldest is the snapshot.
+/// weights of the files from the newest to the oldest; the oldest is the snapshot.
 pub fn files_to_compact(sizes: &[u64]) -> usize {
     let Some((snapshot, changes)) = sizes.split_last() else {
         return 0;

@@ -10,6 +10,7 @@ pub mod legacy;
 mod listing;
 mod publish;
 mod settings;
+mod whole;
 
 pub use bytes::Bytes;
 pub use chain::{Chain, Published};
@@ -22,3 +23,4 @@ pub use publish::{
     delete_superseded, publish, reap, replace_everything, settle, temporary,
 };
 pub use settings::{Durability, durability};
+pub use whole::WholeVersion;

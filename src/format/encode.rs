@@ -10,7 +10,7 @@ use super::columns::{Columns, PUT, PUT_WITH_TTL, REMOVE};
 use super::frame::{
     begin_frame, block_seed, directory_seed, end_frame, extend_with_postcard, index_seed,
 };
-use super::header::{Header, Kind, VERSION, WITH_TABLE, preamble};
+use super::header::{Header, Kind, VERSION, gap, preamble};
 use super::index::{BlockEntry, Directory, DirectoryWithTable, Index, Segment};
 use super::record::{LostKeys, RECORD_OVERHEAD, Record, key_hash};
 use super::segments;
@@ -141,7 +141,7 @@ impl Encoder {
         sink: &mut dyn Sink<E>,
     ) -> Result<u64, E> {
         self.end_records(saved_at, lost, unknown, sink)?;
-        self.end(None, sink)
+        self.end(0, sink)
     }
 
     /// Ends the file, as [`finish`](Self::finish) does, with a table. `written` gives the bytes
@@ -157,7 +157,7 @@ impl Encoder {
         self.end_records(saved_at, lost, unknown, sink)?;
         let offset = self.offset();
         if offset > HIGHEST {
-            return self.end(None, sink);
+            return self.end(0, sink);
         }
         sink.write(self.written, &self.out)?;
         self.written = offset;
@@ -175,14 +175,14 @@ impl Encoder {
                 for (block, hash) in index.places(at) {
                     visit(hash, block)?;
                 }
-                at += segment.blocks + segment.index;
+                at += segment.bytes(VERSION);
             }
             Ok(())
         };
         let records = self.header.puts + self.header.removes;
         let pages = table::write(self.header.id, offset, records, &mut visit_all, sink)?;
         self.written = offset + pages * PAGE;
-        self.end(Some(pages), sink)
+        self.end(pages, sink)
     }
 
     fn end_records<E>(
@@ -203,29 +203,22 @@ impl Encoder {
     }
 
     /// Writes the directory and the header. `pages` is the number of pages of the table.
-    fn end<E>(mut self, pages: Option<u64>, sink: &mut dyn Sink<E>) -> Result<u64, E> {
+    fn end<E>(mut self, pages: u64, sink: &mut dyn Sink<E>) -> Result<u64, E> {
+        if self.directory.is_empty() {
+            self.skip_gap();
+        }
         let offset = self.offset();
         let start = begin_frame(&mut self.out);
         let directory = Directory {
             header: self.header,
             segments: mem::take(&mut self.directory),
         };
-        let version = match pages {
-            None => {
-                extend_with_postcard(&mut self.out, &directory);
-                VERSION
-            }
-            Some(pages) => {
-                let directory = DirectoryWithTable { directory, pages };
-                extend_with_postcard(&mut self.out, &directory);
-                WITH_TABLE
-            }
-        };
-        end_frame(&mut self.out, start, directory_seed(version, offset));
+        extend_with_postcard(&mut self.out, &DirectoryWithTable { directory, pages });
+        end_frame(&mut self.out, start, directory_seed(VERSION, offset));
         self.out.extend_from_slice(&offset.to_le_bytes());
-        self.out.extend_from_slice(&preamble(version));
+        self.out.extend_from_slice(&preamble(VERSION));
 
-        let head = self.header.to_bytes(version);
+        let head = self.header.to_bytes(VERSION);
         match self.out.get_mut(..head.len()) {
             Some(begun) if self.written == 0 => begun.copy_from_slice(&head),
             _ => sink.write(0, &head)?,
@@ -266,11 +259,11 @@ impl Encoder {
         let seed = block_seed(self.header.id, self.offset());
         let block = &mut self.block;
         if keys.len() + values.len() > WRITE {
-            // A buffer that grows by itself doubles, and large records leave no memory for that. An
-            // index may follow the block.
+            // A buffer that grows by itself doubles, and large records leave no memory for that. A
+            // gap and an index may follow the block.
             let described = 32 * (block.kinds.len() + self.index.blocks.len());
-            let room = keys.len() + values.len() + described + self.index.hashes.len() + 1024;
-            self.out.reserve_exact(room);
+            let room = keys.len() + values.len() + described + self.index.hashes.len();
+            self.out.reserve_exact(room + gap(VERSION) as usize + 1024);
         }
         let columns = Columns {
             kinds: &block.kinds,
@@ -305,13 +298,15 @@ impl Encoder {
         if self.index.blocks.is_empty() {
             return;
         }
+        let blocks = self.offset() - self.segment;
+        self.skip_gap();
         let offset = self.offset();
         let start = begin_frame(&mut self.out);
         extend_with_postcard(&mut self.out, &self.index);
         end_frame(&mut self.out, start, index_seed(self.header.id, offset));
         let (puts, removes) = self.index.records();
         self.directory.push(Segment {
-            blocks: offset - self.segment,
+            blocks,
             index: self.offset() - offset,
             puts,
             removes,
@@ -319,6 +314,11 @@ impl Encoder {
         self.index.blocks.clear();
         self.index.hashes.clear();
         self.segment = self.offset();
+    }
+
+    fn skip_gap(&mut self) {
+        let end = self.out.len() + gap(VERSION) as usize;
+        self.out.resize(end, 0);
     }
 
     /// Writes the gathered bytes, if there are enough of them.
@@ -338,10 +338,15 @@ impl Encoder {
 pub fn encoded_size(records: u64, bytes: u64) -> u64 {
     let blocks = bytes.saturating_add(records.saturating_mul(RECORD_OVERHEAD as u64 + 8));
     // Two blocks in a row are larger than one of the smallest. Each has a frame, the lengths of its
-    // columns, and its description in the index. A segment has less.
+    // columns, and its description in the index. A segment has a gap besides.
     let most_blocks = blocks / (*BLOCKS.start() as u64 / 2) + 1;
+    let most_segments = blocks / (SEGMENT * *BLOCKS.start() as u64) + 1;
     let overhead = most_blocks.saturating_mul(128);
-    blocks.saturating_add(overhead).saturating_add(1024)
+    let gaps = most_segments.saturating_mul(gap(VERSION));
+    blocks
+        .saturating_add(overhead)
+        .saturating_add(gaps)
+        .saturating_add(1024)
 }
 
 /// A block that is being gathered.

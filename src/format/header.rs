@@ -6,10 +6,8 @@ use super::frame::{
     begin_frame, end_frame, extend_with_postcard, from_postcard, header_seed, split_frame,
 };
 
-/// The version of a file without a table.
-pub const VERSION: u8 = 2;
-/// The version of a file with a table, and the newest one.
-pub const WITH_TABLE: u8 = 3;
+/// The version of the files that are written.
+pub const VERSION: u8 = 3;
 /// The oldest version that is read.
 const OLDEST: u8 = 1;
 
@@ -19,6 +17,20 @@ const PREAMBLE: usize = MAGIC.len() + 1;
 /// How many bytes at the beginning of a file are certain to hold the whole header. No field of it
 /// takes more than 11 bytes.
 pub const HEAD_BYTES: usize = 128;
+
+/// How many bytes lie between the blocks of a segment and their index. A disk loses a sector of 4
+/// KiB at once. The gap keeps the keys of the blocks, and the hashes of these keys in the index, in
+/// different sectors. It also keeps header and directory in different sectors.
+pub const GAP: u64 = 4096;
+
+/// How many zeros lie before each index in a file of this version, or before the directory of a
+/// file without segments.
+pub(super) fn gap(version: u8) -> u64 {
+    match version {
+        1 | 2 => 0,
+        _ => GAP,
+    }
+}
 
 /// How many bytes at the end of a file lead to its directory.
 pub(super) const TRAILER: usize = 8 + PREAMBLE;
@@ -129,8 +141,8 @@ pub enum Unreadable {
 /// Reads the header. `head` is the beginning of the file; `HEAD_BYTES` suffice.
 pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
     let version = match head.strip_prefix(&MAGIC) {
-        Some([version @ OLDEST..=WITH_TABLE, ..]) => *version,
-        Some([version, ..]) if *version > WITH_TABLE => return Err(Unreadable::Version(*version)),
+        Some([version @ OLDEST..=VERSION, ..]) => *version,
+        Some([version, ..]) if *version > VERSION => return Err(Unreadable::Version(*version)),
         _ => return Err(Unreadable::Damaged),
     };
     let frame = head.get(PREAMBLE..).and_then(split_frame);
@@ -145,7 +157,7 @@ pub fn decode_head(head: &[u8]) -> Result<Header, Unreadable> {
 pub(super) fn decode_trailer(trailer: &[u8]) -> Option<(u8, u64)> {
     let (offset, rest) = trailer.split_first_chunk()?;
     match rest.strip_prefix(&MAGIC)? {
-        [version @ OLDEST..=WITH_TABLE] => Some((*version, u64::from_le_bytes(*offset))),
+        [version @ OLDEST..=VERSION] => Some((*version, u64::from_le_bytes(*offset))),
         _ => None,
     }
 }

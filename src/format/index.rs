@@ -5,7 +5,7 @@ use std::iter;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{FRAME, from_postcard};
-use super::header::{Header, HeaderV1};
+use super::header::{Header, HeaderV1, gap};
 use super::record::LostKeys;
 use super::table::PAGE;
 
@@ -23,6 +23,17 @@ pub(super) struct Segment {
     pub(super) removes: u64,
 }
 
+impl Segment {
+    /// How many bytes it takes in a file of this version.
+    pub(super) fn bytes(&self, version: u8) -> u64 {
+        match self.index {
+            // A scan found no index.
+            0 => self.blocks,
+            index => self.blocks + gap(version) + index,
+        }
+    }
+}
+
 /// The header of a file, and its segments.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Directory {
@@ -30,11 +41,11 @@ pub(super) struct Directory {
     pub(super) segments: Vec<Segment>,
 }
 
-/// The directory of a file with a table.
+/// The directory of a file that may have a table.
 #[derive(Serialize, Deserialize)]
 pub(super) struct DirectoryWithTable {
     pub(super) directory: Directory,
-    /// How many pages the table has.
+    /// How many pages the table has; 0 if there is none.
     pub(super) pages: u64,
 }
 
@@ -44,7 +55,7 @@ impl Directory {
     /// records as the header says.
     pub(super) fn decode(
         bytes: &[u8],
-        has_table: bool,
+        version: u8,
         end_of: impl FnOnce(&Header) -> u64,
         end: u64,
     ) -> Option<DirectoryWithTable> {
@@ -54,25 +65,26 @@ impl Directory {
         if segments > end / (2 * FRAME as u64) {
             return None;
         }
-        let DirectoryWithTable { directory, pages } = match has_table {
-            true => from_postcard(bytes)?,
-            false => DirectoryWithTable {
+        let DirectoryWithTable { directory, pages } = match version {
+            1 | 2 => DirectoryWithTable {
                 directory: from_postcard(bytes)?,
                 pages: 0,
             },
+            _ => from_postcard(bytes)?,
         };
         let (mut at, mut puts, mut removes) = (end_of(&directory.header), 0u64, 0u64);
         for segment in &directory.segments {
-            at = at.checked_add(segment.blocks)?.checked_add(segment.index)?;
+            at = at.checked_add(segment.blocks)?.checked_add(gap(version))?;
+            at = at.checked_add(segment.index)?;
             puts = puts.checked_add(segment.puts)?;
             removes = removes.checked_add(segment.removes)?;
         }
+        if directory.segments.is_empty() {
+            at = at.checked_add(gap(version))?;
+        }
         at = at.checked_add(pages.checked_mul(PAGE)?)?;
         let header = &directory.header;
-        let fits = at == end
-            && (pages > 0) == has_table
-            && puts == header.puts
-            && removes == header.removes;
+        let fits = at == end && puts == header.puts && removes == header.removes;
         fits.then_some(DirectoryWithTable { directory, pages })
     }
 }

@@ -3,11 +3,11 @@
 //! ```text
 //! magic, version            7 + 1 bytes
 //! header                    a frame: what the file contains, and how much
-//! segments                  blocks, a frame each: records in columns; then their index, a frame:
-//!                           the length, checksum and key hashes of every block
+//! segments                  blocks, a frame each: records in columns; then 4 KiB of zeros; then
+//!                           their index, a frame: length, checksum and key hashes of every block
 //! table                     pages: where the block of each key is; only in a large file
 //! directory                 a frame: the header again, then the length and the number of records
-//!                           of each segment
+//!                           of each segment, then the number of pages of the table
 //! offset of the directory   8 bytes
 //! magic, version            7 + 1 bytes
 //! ```
@@ -25,10 +25,11 @@
 //! Without the directory, the frames lead from one to the next. The index holds the key hashes of a
 //! damaged block. Without an index, the totals of the directory tell how many records are missing.
 //!
-//! A file with a table has version 3, and any other file version 2. The table repeats what the
-//! indexes say, so that a look-up need not read them.
+//! The table repeats what the indexes say, so that a look-up need not read them. The zeros keep a
+//! block and its index in different sectors of the disk, and so header and directory. So one
+//! damaged sector costs the entries of its blocks, and nothing else.
 //!
-//! A file of version 1 is one segment. Its index holds the header, and is the directory too.
+//! The newest version is 3. Version 2 has no zeros and no table. A file of version 1 is one segment. Its index holds the header, and is the directory too.
 
 mod batch;
 mod columns;
@@ -48,7 +49,7 @@ mod table;
 pub use batch::{Batch, UNLIMITED};
 pub use columns::Columns;
 pub use encode::{BLOCKS, Encoder, encoded_size};
-pub use header::{HEAD_BYTES, Header, Kind, Unreadable, VERSION, WITH_TABLE, decode_head};
+pub use header::{GAP, HEAD_BYTES, Header, Kind, Unreadable, decode_head};
 pub use index::Index;
 pub use memory::{encode, encode_with_table};
 pub use piece::{Block, Piece};

@@ -8,12 +8,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::columns::Columns;
 use super::frame::{FRAME, block_seed, frame_head, frame_length, split_frame};
-use super::header::{HEAD_BYTES, Header, MAGIC, Unreadable, VERSION, decode_head};
+use super::header::{HEAD_BYTES, Header, MAGIC, Unreadable, VERSION, decode_head, gap};
 use super::index::{BlockEntry, Index, Segment};
 use super::piece::{Block, Piece};
 use super::place::{Place, places};
 use super::segments::{Found, LONG, directory, index, scan, segments_end};
-use super::source::Source;
+use super::source::{Source, is_zero};
 use super::table::{PAGE, Table};
 
 /// The keys of a segment.
@@ -227,7 +227,14 @@ impl<S: Source> Reader<S> {
                     reader.rest = Some(Rest::Placed(places.into_iter()));
                 }
             }
-            Mode::Thorough => reader.damaged_pages = table.damaged(&reader.source)?,
+            Mode::Thorough => {
+                reader.damaged_pages = table.damaged(&reader.source)?;
+                let gap = gap(reader.version);
+                let is_empty = reader.segments.as_slice().is_empty() && end.is_none();
+                if is_empty && !is_zero(&reader.source, reader.offset, gap)? {
+                    reader.damaged(Part::Index, reader.offset, gap, 0);
+                }
+            }
             Mode::All | Mode::Wanted(_) => {}
         }
         Ok(Ok(reader))
@@ -250,7 +257,10 @@ impl<S: Source> Reader<S> {
                     return Ok(None);
                 };
                 let progress = Progress::new(segment, self.offset);
-                self.offset += segment.blocks + segment.index;
+                self.offset += segment.bytes(self.version);
+                if let Mode::Thorough = self.mode {
+                    self.check_gap(&progress)?;
+                }
                 self.rest = Some(match self.mode {
                     Mode::All => Rest::Intact(progress),
                     Mode::Thorough | Mode::Wanted(_) => self.salvage(progress)?,
@@ -327,6 +337,15 @@ impl<S: Source> Reader<S> {
         Ok(Some(Block(bytes)))
     }
 
+    /// Checks the zeros before the index of a segment.
+    fn check_gap(&mut self, progress: &Progress) -> Result<(), S::Error> {
+        let gap = gap(self.version);
+        if progress.segment.index > 0 && !is_zero(&self.source, progress.end(), gap)? {
+            self.damaged(Part::Index, progress.end(), gap, 0);
+        }
+        Ok(())
+    }
+
     /// Begins to salvage the rest of a segment, with the help of its index.
     fn salvage(&mut self, progress: Progress) -> Result<Rest, S::Error> {
         Ok(match self.index(&progress)? {
@@ -401,8 +420,11 @@ impl<S: Source> Reader<S> {
             }
             // The blocks behind a damaged block may be intact.
             let head = self.source.read(start, start + FRAME as u64)?;
-            let length = frame_length(&head).filter(|length| *length > 0);
-            let after = length.map(|length| start + FRAME as u64 + u64::from(length));
+            let after = frame_length(&head).and_then(|length| match length {
+                0 => Some(gap(self.version)).filter(|gap| *gap > 0),
+                length => Some(FRAME as u64 + u64::from(length)),
+            });
+            let after = after.map(|bytes| start + bytes);
             let after = after.filter(|after| *after < progress.end());
             progress.position = after.unwrap_or(progress.end());
             progress.length = None;
@@ -410,7 +432,8 @@ impl<S: Source> Reader<S> {
         }
         let index = mem::take(&mut progress.segment.index);
         if index > 0 {
-            self.damaged(Part::Index, progress.end(), index, 0);
+            let start = progress.end() + gap(self.version);
+            self.damaged(Part::Index, start, index, 0);
         }
         let Segment { puts, removes, .. } = progress.segment;
         let puts = puts.saturating_sub(mem::replace(&mut progress.puts, puts));
@@ -442,7 +465,7 @@ impl<S: Source> Reader<S> {
             return Ok(None);
         };
         let progress = Progress::new(segment, self.offset);
-        self.offset += segment.blocks + segment.index;
+        self.offset += segment.bytes(self.version);
         Ok(Some(match self.index(&progress)? {
             Some(index) => Keys::Known(index),
             None => Keys::Unknown { puts: segment.puts },

@@ -3,7 +3,7 @@
 
 use super::frame::{FRAME, directory_seed, frame_length, index_seed, split_frame};
 use super::header::{
-    HEAD_BYTES, Header, MAGIC, TRAILER, Unreadable, WITH_TABLE, decode_head, decode_trailer,
+    HEAD_BYTES, Header, MAGIC, TRAILER, Unreadable, decode_head, decode_trailer, gap,
 };
 use super::index::{Directory, Index, Segment};
 use super::source::Source;
@@ -75,8 +75,7 @@ fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
             (header, fits.then(|| vec![segment])?, 0)
         }
         _ => {
-            let has_table = version == WITH_TABLE;
-            let found = Directory::decode(frame.bytes, has_table, start, offset)?;
+            let found = Directory::decode(frame.bytes, version, start, offset)?;
             let Directory { header, segments } = found.directory;
             (header, segments, found.pages)
         }
@@ -93,9 +92,7 @@ fn directory_frame(bytes: &[u8], version: u8, offset: u64) -> Option<Found> {
 /// Where the segments end.
 pub(super) fn segments_end(header: &Header, version: u8, segments: &[Segment]) -> u64 {
     let start = header.to_bytes(version).len() as u64;
-    let bytes = segments
-        .iter()
-        .map(|segment| segment.blocks + segment.index);
+    let bytes = segments.iter().map(|segment| segment.bytes(version));
     start + bytes.sum::<u64>()
 }
 
@@ -110,7 +107,7 @@ pub(super) fn index<S: Source>(
     if segment.index == 0 {
         return Ok(None);
     }
-    let start = start + segment.blocks;
+    let start = start + segment.blocks + gap(version);
     let bytes = source.read(start, start + segment.index)?;
     source.reserve(segment.index)?;
     let frame = split_frame(&bytes).filter(|frame| frame.bytes.len() + FRAME == bytes.len());
@@ -138,27 +135,30 @@ pub(super) fn scan<S: Source>(
     let (mut puts, mut removes) = (header.puts, header.removes);
     let mut start = header.to_bytes(version).len() as u64;
     let mut position = start;
+    let gap = gap(version);
     while puts > 0 || removes > 0 {
-        let Some(length) = frame_length(&source.read(position, position + FRAME as u64)?) else {
+        let head = |at| Ok(frame_length(&source.read(at, at + FRAME as u64)?));
+        // No frame is empty, so zeros are the gap before an index.
+        let (at, length) = match head(position)? {
+            Some(0) if position + gap < size => (position + gap, head(position + gap)?),
+            length => (position, length),
+        };
+        let after = at + FRAME as u64 + u64::from(length.unwrap_or(0));
+        let Some(length) = length.filter(|length| *length > 0 && after <= size) else {
             break;
         };
-        let after = position + FRAME as u64 + u64::from(length);
-        // No block is empty, so zeros are not a frame.
-        if length == 0 || after > size {
-            break;
-        }
-        let bytes = match source.read(position, after) {
+        let bytes = match source.read(at, after) {
             Ok(bytes) => bytes,
             Err(_) if u64::from(length) > LONG => Vec::new(),
             Err(error) => return Err(error),
         };
-        if let Some(found) = directory_frame(&bytes, version, position) {
+        if let Some(found) = directory_frame(&bytes, version, at) {
             // The directory is intact; only the trailer is damaged.
             let end = Some(after);
             return Ok(Found { end, ..found });
         }
         let index = split_frame(&bytes)
-            .filter(|frame| frame.holds(index_seed(header.id, position)))
+            .filter(|frame| frame.holds(index_seed(header.id, at)))
             .and_then(|frame| Index::decode(frame.bytes))
             .filter(|index| index.block_bytes() == position - start);
         let indexed = index.map(|index| index.records());
@@ -170,7 +170,7 @@ pub(super) fn scan<S: Source>(
             removes -= indexed_removes;
             segments.push(Segment {
                 blocks: position - start,
-                index: after - position,
+                index: after - at,
                 puts: indexed_puts,
                 removes: indexed_removes,
             });

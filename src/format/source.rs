@@ -49,3 +49,9 @@ impl<E> Sink<E> for Vec<u8> {
         Ok(())
     }
 }
+
+/// Whether these bytes are there, and all zero.
+pub(super) fn is_zero<S: Source>(source: &S, offset: u64, length: u64) -> Result<bool, S::Error> {
+    let bytes = source.read(offset, offset + length)?;
+    Ok(bytes.len() as u64 == length && bytes.iter().all(|byte| *byte == 0))
+}

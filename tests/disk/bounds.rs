@@ -10,8 +10,8 @@ use larder_disk::format::{BLOCKS, Header, Kind, LostKeys, Put, Record, encode, k
 use larder_host_test::metered::{Cost, Look, measure};
 
 use larder_fuzz_checks::forge::{
-    Block, Directory, Index, OLD_PREAMBLE, OldIndex, PREAMBLE, Segment, head, old_head,
-    push_directory, push_end, push_frame, push_index, push_old_index,
+    Block, Directory, Index, OldIndex, Segment, VERSION, head, old_head, push_directory, push_end,
+    push_frame, push_index, push_old_index,
 };
 
 /// The bytes that a file counts for at least, besides its path and its contents.
@@ -38,7 +38,7 @@ const FILES: &[(&str, Family)] = &[
     }),
     ("records without keys and values", |bytes| {
         let header = header(Kind::Snapshot, bytes as u64 / 9);
-        let mut file = head(&header);
+        let mut file = head(VERSION, &header);
         push_block(&mut file, &header, &records_of_nothing(bytes / 9));
         one(file)
     }),
@@ -59,16 +59,16 @@ const FILES: &[(&str, Family)] = &[
             removes: 0,
         };
         let header = header(Kind::Snapshot, 0);
-        let mut file = head(&header);
+        let mut file = head(VERSION, &header);
         let segments = vec![segment; bytes / 4];
-        push_directory(&mut file, Directory { header, segments });
+        push_directory(VERSION, &mut file, Directory { header, segments });
         one(file)
     }),
     (
         "segments in turn whole and damaged, without a directory",
         |bytes| {
             let header = header(Kind::Snapshot, u64::MAX);
-            let mut file = head(&header);
+            let mut file = head(VERSION, &header);
             while file.len() < bytes {
                 push_segment(&mut file, &header);
                 push_frame(&mut file, &[0], 0);
@@ -78,7 +78,7 @@ const FILES: &[(&str, Family)] = &[
     ),
     ("segments of one record without a directory", |bytes| {
         let header = header(Kind::Snapshot, u64::MAX);
-        let mut file = head(&header);
+        let mut file = head(VERSION, &header);
         while file.len() < bytes {
             push_segment(&mut file, &header);
         }
@@ -100,13 +100,13 @@ const FILES: &[(&str, Family)] = &[
             let header = header(Kind::Snapshot, 0).into();
             let index = claiming_more(&header, bytes);
             let mut file = old_head(&header);
-            push_end(&mut file, &index, 2, OLD_PREAMBLE);
+            push_end(1, &mut file, &index);
             one(file)
         },
     ),
     ("blocks of one record without an index", |bytes| {
         let header = header(Kind::Snapshot, u64::MAX);
-        let mut file = head(&header);
+        let mut file = head(VERSION, &header);
         while file.len() < bytes {
             push_block(&mut file, &header, &records_of_nothing(1));
         }
@@ -116,7 +116,7 @@ const FILES: &[(&str, Family)] = &[
         "blocks in turn whole and damaged, without an index",
         |bytes| {
             let header = header(Kind::Snapshot, u64::MAX);
-            let mut file = head(&header);
+            let mut file = head(VERSION, &header);
             while file.len() < bytes {
                 push_block(&mut file, &header, &records_of_nothing(1));
                 push_frame(&mut file, &[0], 0);
@@ -130,8 +130,8 @@ const FILES: &[(&str, Family)] = &[
         "a directory that claims to hold more than there is",
         |bytes| {
             let header = header(Kind::Snapshot, 0);
-            let mut file = head(&header);
-            push_end(&mut file, &claiming_more(&header, bytes), 4, PREAMBLE);
+            let mut file = head(VERSION, &header);
+            push_end(VERSION, &mut file, &claiming_more(&header, bytes));
             one(file)
         },
     ),
@@ -141,14 +141,14 @@ const FILES: &[(&str, Family)] = &[
 const FOLDERS: &[(&str, Family)] = &[
     ("changes upon changes", |bytes| {
         let mut files = vec![snapshot(0, &[])];
-        files.extend((0..bytes / 130).map(|n| changes(&[&key(n)], &[])));
+        files.extend((0..bytes / 4300).map(|n| changes(&[&key(n)], &[])));
         versions(files)
     }),
     (
         "changes that lost keys under changes of many keys",
         |bytes| {
             let mut files = vec![snapshot(0, &[])];
-            files.extend((0..bytes / 260).map(|n| changes(&[], &[&key(n)])));
+            files.extend((0..bytes / 4300).map(|n| changes(&[], &[&key(n)])));
             let keys: Vec<String> = (0..bytes / 50).map(key).collect();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             files.push(changes(&keys, &["lost"]));
@@ -170,14 +170,14 @@ const FOLDERS: &[(&str, Family)] = &[
                 key_bytes: u64::MAX,
                 ..header(Kind::Changes { covers: 1 }, u64::MAX)
             };
-            let mut file = head(&header);
+            let mut file = head(VERSION, &header);
             file.resize(bytes, 0);
             versions([snapshot(bytes / 80, &[7; 8]), file])
         },
     ),
     ("changes upon what is missing", |bytes| {
         let file = |n| (path(2 * n as u64 + 2), changes(&[&key(n)], &[]));
-        (0..bytes / 130).map(file).collect()
+        (0..bytes / 4300).map(file).collect()
     }),
     ("files of one byte", |bytes| {
         versions((0..bytes / 100).map(|_| vec![0]))
@@ -285,7 +285,7 @@ fn push_segment(file: &mut Vec<u8>, header: &Header) {
         blocks: vec![block(length, sum)],
         hashes: Vec::new(),
     };
-    push_index(file, header.id, start, index);
+    push_index(VERSION, file, header.id, start, index);
 }
 
 fn block(length: u32, sum: u64) -> Block {
@@ -300,7 +300,7 @@ fn block(length: u32, sum: u64) -> Block {
 /// A segment with an index of so many blocks. The blocks are zeros, where there is room for them.
 fn index_of_many(blocks: usize, length: u32) -> Vec<u8> {
     let header = header(Kind::Snapshot, blocks as u64);
-    let mut file = head(&header);
+    let mut file = head(VERSION, &header);
     let start = file.len();
     if length < 1000 {
         file.resize(start + blocks * (12 + length as usize), 0);
@@ -309,8 +309,8 @@ fn index_of_many(blocks: usize, length: u32) -> Vec<u8> {
         blocks: vec![block(length, 0); blocks],
         hashes: Vec::new(),
     };
-    let segments = vec![push_index(&mut file, header.id, start, index)];
-    push_directory(&mut file, Directory { header, segments });
+    let segments = vec![push_index(VERSION, &mut file, header.id, start, index)];
+    push_directory(VERSION, &mut file, Directory { header, segments });
     file
 }
 
@@ -337,7 +337,7 @@ fn claiming_more(header: &impl serde::Serialize, bytes: usize) -> Vec<u8> {
 
 /// A file whose header claims very many entries, and which goes on with only this byte.
 fn filled(bytes: usize, byte: u8) -> Vec<u8> {
-    let mut file = head(&header(Kind::Snapshot, u64::MAX));
+    let mut file = head(VERSION, &header(Kind::Snapshot, u64::MAX));
     file.resize(bytes, byte);
     file
 }

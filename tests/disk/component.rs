@@ -23,6 +23,7 @@ fn it_exports_the_contract_and_nothing_else() {
             "larder:cache/cache-bulk@0.1.0",
             "larder:cache/cache-inspect@0.1.0",
             "larder:cache/cache-lookup@0.1.0",
+            "larder:cache/cache-recovery@0.1.0",
             "larder:cache/cache-updates@0.1.0",
             "larder:cache/types@0.1.0",
         ]

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use larder_disk::format::GAP;
 use larder_host_test::{
     Contents, Entry, Error, Instance, Subject, entry, put, remove, tree, values,
 };
@@ -194,7 +195,7 @@ fn any_flipped_byte_of_a_snapshot_is_survived_with_an_exact_count() {
     let sample = saved();
     assert_eq!(sample.files.len(), 1);
     for (file, bytes) in &sample.files {
-        sample.survives_flips_of(file, 0..bytes.len());
+        sample.survives_flips_of(file, telling(bytes));
     }
 }
 
@@ -203,7 +204,7 @@ fn any_flipped_byte_of_changes_is_survived_and_brings_nothing_back() {
     let sample = changed();
     assert_eq!(sample.files.len(), 4);
     for (file, bytes) in &sample.files {
-        sample.survives_flips_of(file, 0..bytes.len());
+        sample.survives_flips_of(file, telling(bytes));
     }
 }
 
@@ -222,7 +223,7 @@ fn changes_that_may_not_be_synced_are_passed_over_when_they_are_damaged() {
     }
     sample.restore();
     for ((file, bytes), older) in files.iter().rev().zip(&states[1..]) {
-        for position in 0..bytes.len() {
+        for position in telling(bytes) {
             let mut damaged = (*bytes).clone();
             damaged[position] ^= 0xff;
             sample.write(file, &damaged);
@@ -236,16 +237,23 @@ fn changes_that_may_not_be_synced_are_passed_over_when_they_are_damaged() {
         sample.restore();
     }
     let (snapshot, bytes) = files[0];
-    sample.survives_flips_of(snapshot, 0..bytes.len());
+    sample.survives_flips_of(snapshot, telling(bytes));
 }
 
 #[test]
 fn any_truncation_of_a_small_cache_is_survived() {
     for sample in [saved(), changed()] {
         for (file, bytes) in &sample.files {
-            sample.survives_truncations_of(file, 0..bytes.len());
+            sample.survives_truncations_of(file, telling(bytes));
         }
     }
+}
+
+/// The places of a small file, without most of the zeros before its index.
+fn telling(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let is_telling =
+        |at: &usize| at.is_multiple_of(512) || bytes[*at..].iter().take(64).any(|byte| *byte != 0);
+    (0..bytes.len()).filter(is_telling)
 }
 
 /// The places of a large file that differ from their neighbours. Most bytes of the values are left
@@ -308,6 +316,9 @@ fn frames(file: &[u8]) -> Vec<(usize, usize)> {
     let mut frames = Vec::new();
     let mut at = 8 + 12 + length(8);
     while at < file.len() - 16 {
+        if length(at) == 0 {
+            at += GAP as usize;
+        }
         frames.push((at, at + 12 + length(at)));
         at = frames[frames.len() - 1].1;
     }
@@ -360,6 +371,61 @@ fn a_header_and_a_directory_that_are_both_damaged_leave_nothing_to_be_read() {
                 Err(Error::Corrupt(_) | Error::UnsupportedVersion(_))
             );
             assert!(is_refused, "byte {position} ^ {flip:#x}: {outcome:?}");
+        }
+    }
+}
+
+/// A snapshot of several segments with a table, and changes to it.
+fn in_segments() -> Sample {
+    let subject = Subject::disk();
+    let mut backend = subject.open();
+    let of = |n: usize| entry(format!("key {n}"), vec![n as u8; 1000], None);
+    let entries: Vec<Entry> = (0..3000).map(of).collect();
+    backend.save(CACHE, &entries).unwrap();
+    let changes: Vec<_> = (0..3000)
+        .step_by(50)
+        .map(|n| put(format!("key {n}"), "new", None))
+        .collect();
+    backend.apply(CACHE, &changes).unwrap();
+    Sample::new(subject)
+}
+
+/// A disk loses a sector at once.
+#[test]
+fn one_damaged_sector_costs_the_entries_of_its_blocks_and_no_others() {
+    const SECTOR: usize = 4096;
+    for sample in [saved(), changed(), in_blocks(), in_segments()] {
+        let mut backend = sample.subject.open();
+        for (file, bytes) in &sample.files {
+            // In a large file, the sectors at the ends of segments, and some others.
+            let zeros = (0..bytes.len()).step_by(SECTOR / 2);
+            let zeros = zeros.filter(|at| bytes[*at..].iter().take(64).all(|byte| *byte == 0));
+            let zeros: Vec<usize> = zeros.collect();
+            let is_tried = |at: &usize| {
+                let end = at + SECTOR;
+                bytes.len() < 20 * SECTOR
+                    || *at < SECTOR
+                    || end + SECTOR > bytes.len()
+                    || at % (25 * SECTOR) == 0
+                    || zeros.iter().any(|zero| zero.abs_diff(*at) < 2 * SECTOR)
+            };
+            for at in (0..bytes.len()).step_by(512).filter(is_tried) {
+                for fill in [0, 0xa5] {
+                    let mut damaged = bytes.clone();
+                    damaged[at..]
+                        .iter_mut()
+                        .take(SECTOR)
+                        .for_each(|byte| *byte = fill);
+                    sample.write(file, &damaged);
+                    let case = format!("{file:?}, the sector at {at} is {fill:#x}");
+                    let contents = backend
+                        .load(CACHE)
+                        .unwrap_or_else(|error| panic!("{case}: {error:?}"));
+                    assert_eq!(contents.lost, sample.missing(&contents, &case), "{case}");
+                    assert!(contents.lost <= 130, "{case}: {} are lost", contents.lost);
+                }
+            }
+            sample.write(file, bytes);
         }
     }
 }

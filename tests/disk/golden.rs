@@ -1,7 +1,9 @@
 //! Files of every published version of the format are read for good, and today's version is written
 //! to the byte. Files in `tests/data/golden` never change: a new version adds files there.
+//! `LARDER_WRITE_GOLDEN=1` writes those of a version that is not published yet.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -79,13 +81,23 @@ fn segments() -> Vec<u8> {
     file(Kind::Changes { covers: 1 }, &records, &lost, 30..=60)
 }
 
+/// A snapshot without records.
+fn empty() -> Vec<u8> {
+    file(Kind::Snapshot, &[], &LostKeys::default(), BLOCKS)
+}
+
 #[test]
-fn version_2_is_written_to_the_byte() {
+fn version_3_is_written_to_the_byte() {
     for (name, written) in [
-        ("v2/00000000000000000007.larder", snapshot()),
-        ("v2/00000000000000000009.larder", changes()),
-        ("segments.larder", segments()),
+        ("v3/00000000000000000007.larder", snapshot()),
+        ("v3/00000000000000000009.larder", changes()),
+        ("empty.larder", empty()),
+        ("segments-v3.larder", segments()),
+        ("table.larder", with_table()),
     ] {
+        if env::var_os("LARDER_WRITE_GOLDEN").is_some() {
+            fs::write(golden(name), &written).unwrap();
+        }
         let kept = fs::read(golden(name)).unwrap();
         assert!(kept == written, "{name} would be written differently");
         let Ok(checked) = check(kept.as_slice());
@@ -115,12 +127,8 @@ fn with_table() -> Vec<u8> {
 }
 
 #[test]
-fn version_3_is_written_to_the_byte_and_its_table_leads_to_every_key() {
+fn the_table_of_version_3_leads_to_every_key() {
     let kept = fs::read(golden("table.larder")).unwrap();
-    assert!(kept == with_table(), "it would be written differently");
-    let Ok(checked) = check(kept.as_slice());
-    let (_, damage) = checked.unwrap();
-    assert!(damage.iter().all(|damage| damage.length == 0));
     for n in 0..40 {
         let key = format!("key {n}");
         let Ok(reader) = Reader::select(kept.as_slice(), [key_hash(&key)].into());
@@ -148,9 +156,15 @@ fn version_3_is_written_to_the_byte_and_its_table_leads_to_every_key() {
 }
 
 #[test]
-fn segments_of_version_2_are_read() {
-    let kept = fs::read(golden("segments.larder")).unwrap();
-    let Ok(reader) = Reader::open(kept.as_slice());
+fn segments_of_every_version_are_read() {
+    for name in ["segments.larder", "segments-v3.larder"] {
+        let kept = fs::read(golden(name)).unwrap();
+        segments_are_read(&kept);
+    }
+}
+
+fn segments_are_read(kept: &[u8]) {
+    let Ok(reader) = Reader::open(kept);
     let mut reader = reader.unwrap();
     let header = *reader.header();
     assert_eq!((header.puts, header.removes), (34, 9));
@@ -167,7 +181,7 @@ fn segments_of_version_2_are_read() {
 
 #[test]
 fn version_4_is_of_a_newer_larder() {
-    for cache in ["v1", "v2"] {
+    for cache in ["v1", "v2", "v3"] {
         let root = store(cache);
         let newest = root.path().join(cache).join("00000000000000000009.larder");
         let mut bytes = fs::read(&newest).unwrap();
@@ -229,7 +243,7 @@ fn expected() -> Live {
 
 #[test]
 fn every_version_is_read() {
-    for cache in ["v1", "v2"] {
+    for cache in ["v1", "v2", "v3"] {
         let root = store(cache);
         let disk = Backend::disk(root.path()).unwrap();
         assert_eq!(live(&disk, cache), (expected(), 1), "{cache}");
@@ -249,13 +263,17 @@ fn every_version_is_read() {
 
 #[test]
 fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
-    for cache in ["v1", "v2"] {
+    for cache in ["v1", "v2", "v3"] {
         let root = store(cache);
         let disk = Backend::disk(root.path()).unwrap();
         for name in ["00000000000000000007.larder", "00000000000000000009.larder"] {
             let path = root.path().join(cache).join(name);
             let whole = fs::read(&path).unwrap();
-            for at in 0..whole.len() {
+            // Few of the zeros of a gap are tried, since all are alike.
+            let is_tried = |at: &usize| {
+                at.is_multiple_of(256) || whole[*at..].iter().take(256).any(|byte| *byte != 0)
+            };
+            for at in (0..whole.len()).filter(is_tried) {
                 let mut damaged = whole.clone();
                 // A flip of these bits turns version 1 into version 2, and 2 into 1.
                 damaged[at] ^= 0x03;
@@ -285,7 +303,7 @@ fn one_damaged_byte_of_any_version_is_survived_with_an_exact_count() {
 /// Changes of today build on old files, and both are compacted.
 #[test]
 fn every_version_is_built_upon_and_compacted() {
-    for cache in ["v1", "v2"] {
+    for cache in ["v1", "v2", "v3"] {
         let root = store(cache);
         let disk = Backend::disk(root.path()).unwrap();
         let mut expected = expected();

@@ -17,6 +17,7 @@
 //! | `bounds` | nothing: forged files cost time and memory in proportion to their size |
 //! | `batches`, `bulk` | any of these, to readers and writers of batches |
 //! | `look_ups` | bytes of the table of a large file change |
+//! | `recovery` | files are damaged as a whole, and somebody goes back to an earlier version |
 //! | `golden` | the files are of an older or a newer version |
 //! | `native` | nothing: the native build of the storage and the component agree |
 //! | `component` | nothing: the exports, the imports and the size |
@@ -42,6 +43,7 @@ mod look_ups;
 mod memory_limits;
 #[cfg(unix)]
 mod native;
+mod recovery;
 
 /// The cache that most tests use.
 const CACHE: &str = "sessions";

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
 use larder_disk::format::{
-    Batch, Damage, Encoder, HEAD_BYTES, Header, Keys, Kind, LostKeys, Part, Piece, Put, Reader,
-    Record, Source, UNLIMITED, Unreadable, check, decode_head, encode, header, key_hash,
+    Batch, Damage, Encoder, GAP, HEAD_BYTES, Header, Keys, Kind, LostKeys, Part, Piece, Put,
+    Reader, Record, Source, UNLIMITED, Unreadable, check, decode_head, encode, header, key_hash,
 };
 use larder_disk::records::{Lost, Merge, Share};
 use proptest::prelude::*;
@@ -211,6 +211,9 @@ impl Layout {
         let mut frames = Vec::new();
         let mut at = 8 + 12 + number(8);
         while at < trailer {
+            if number(at) == 0 {
+                at += GAP as usize;
+            }
             let end = at + 12 + number(at);
             frames.push((at, end));
             at = end;

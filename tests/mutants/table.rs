@@ -136,6 +136,23 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: SECOND_CRASH,
     },
     Mutant {
+        name: "index-beside-its-blocks",
+        fault: "writes an index into the sector of its last block",
+        file: "src/format/header.rs",
+        edits: &[("        _ => GAP,\n", "        _ => 0,\n")],
+        caught_by: "damage::one_damaged_sector_costs_the_entries_of_its_blocks_and_no_others",
+    },
+    Mutant {
+        name: "damaged-version-recovered",
+        fault: "goes back to a version that is damaged",
+        file: "src/recovery.rs",
+        edits: &[(
+            "        Some(chain) if !chain.is_whole()? => Err(not_there(number)),\n",
+            "",
+        )],
+        caught_by: "recovery::a_version_that_is_missing_or_damaged_is_refused_and_nothing_changes",
+    },
+    Mutant {
         name: "compaction-deletes-its-base",
         fault: "deletes the snapshot that compacted changes build on",
         file: "src/store.rs",

@@ -63,7 +63,7 @@ mod tests {
         ),
         (
             "full-backend",
-            "types cache-backend world-backend cache-updates cache-lookup cache-atomics cache-bulk cache-inspect world-full-backend",
+            "types cache-backend world-backend cache-updates cache-lookup cache-atomics cache-bulk cache-inspect cache-recovery world-full-backend",
         ),
         ("cache-user", "types cache world-cache-user"),
     ];

@@ -14,6 +14,7 @@ mod load;
 mod ls;
 mod options;
 mod output;
+mod recover;
 mod rm;
 mod save;
 mod set;
@@ -81,6 +82,7 @@ enum Verb {
     Ls(ls::Args),
     Stat(stat::Args),
     Verify(verify::Args),
+    Recover(recover::Args),
     Import(import::Args),
     Conformance(conformance::Args),
     Components(components::Args),
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Verb::Ls(args) => ls::run(&args, &options, &mut output),
         Verb::Stat(args) => stat::run(&args, &options, &mut output),
         Verb::Verify(args) => verify::run(&args, &options, &mut output),
+        Verb::Recover(args) => recover::run(&args, &options, &mut output),
         Verb::Import(args) => import::run(&args, &options, &mut output),
         Verb::Conformance(args) => conformance::run(&args, &mut output),
         Verb::Components(args) => components::run(&args, &mut output),

@@ -144,7 +144,14 @@ impl Options {
 
     /// A failed call of the backend.
     pub fn explain(&self, error: &Error) -> Failure {
-        self.failure(error.operation(), error.cache(), error.kind())
+        let kind = error.kind();
+        let why = match (kind, error.cache()) {
+            (ErrorKind::Corrupt(_), Some(cache)) => {
+                format!("{kind}; `larder recover {cache}` lists earlier versions")
+            }
+            _ => kind.to_string(),
+        };
+        self.failure(error.operation(), error.cache(), why)
     }
 }
 

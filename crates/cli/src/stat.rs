@@ -83,7 +83,7 @@ pub fn show(
 }
 
 /// When a cache was last changed: the time to the second, and how long ago that was.
-fn saved(at: SystemTime, now: SystemTime) -> String {
+pub fn saved(at: SystemTime, now: SystemTime) -> String {
     let time = match Timestamp::try_from(at).and_then(|at| Timestamp::from_second(at.as_second())) {
         Ok(time) => time,
         // The year has more than four digits.

@@ -11,7 +11,8 @@ mod bindings {
 }
 
 pub(crate) use bindings::exports::larder::cache::{
-    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
+    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_recovery,
+    cache_updates,
 };
 pub use bindings::exports::larder::cache::{
     cache_atomics::Condition,

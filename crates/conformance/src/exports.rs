@@ -5,7 +5,8 @@ use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::Feature;
 use crate::contract::{
-    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
+    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_recovery,
+    cache_updates,
 };
 
 /// Whether a component exports an interface of this name. Its functions may differ from the
@@ -24,6 +25,7 @@ pub struct Exports {
     atomics: Option<cache_atomics::GuestIndices>,
     bulk: Option<cache_bulk::GuestIndices>,
     inspect: Option<cache_inspect::GuestIndices>,
+    recovery: Option<cache_recovery::GuestIndices>,
 }
 
 /// The interfaces of an instance.
@@ -35,6 +37,7 @@ pub struct Functions {
     atomics: Option<cache_atomics::Guest>,
     bulk: Option<cache_bulk::Guest>,
     inspect: Option<cache_inspect::Guest>,
+    recovery: Option<cache_recovery::Guest>,
 }
 
 impl Exports {
@@ -48,29 +51,27 @@ impl Exports {
         let unlike = |interface: &str, error: wasmtime::Error| {
             error.context(format!("exports {interface}, but not as in the contract"))
         };
-        let updates = exports("cache-updates").then(|| cache_updates::GuestIndices::new(component));
-        let lookup = exports("cache-lookup").then(|| cache_lookup::GuestIndices::new(component));
-        let atomics = exports("cache-atomics").then(|| cache_atomics::GuestIndices::new(component));
-        let bulk = exports("cache-bulk").then(|| cache_bulk::GuestIndices::new(component));
-        let inspect = exports("cache-inspect").then(|| cache_inspect::GuestIndices::new(component));
+        // The types of the interfaces have no trait in common.
+        macro_rules! exported {
+            ($interface:ident, $name:literal) => {
+                match exports($name) {
+                    true => Some(
+                        $interface::GuestIndices::new(component)
+                            .map_err(|error| unlike($name, error))?,
+                    ),
+                    false => None,
+                }
+            };
+        }
         Ok(Exports {
             backend: cache_backend::GuestIndices::new(component)
                 .map_err(|error| unlike("cache-backend", error))?,
-            updates: updates
-                .transpose()
-                .map_err(|error| unlike("cache-updates", error))?,
-            lookup: lookup
-                .transpose()
-                .map_err(|error| unlike("cache-lookup", error))?,
-            atomics: atomics
-                .transpose()
-                .map_err(|error| unlike("cache-atomics", error))?,
-            bulk: bulk
-                .transpose()
-                .map_err(|error| unlike("cache-bulk", error))?,
-            inspect: inspect
-                .transpose()
-                .map_err(|error| unlike("cache-inspect", error))?,
+            updates: exported!(cache_updates, "cache-updates"),
+            lookup: exported!(cache_lookup, "cache-lookup"),
+            atomics: exported!(cache_atomics, "cache-atomics"),
+            bulk: exported!(cache_bulk, "cache-bulk"),
+            inspect: exported!(cache_inspect, "cache-inspect"),
+            recovery: exported!(cache_recovery, "cache-recovery"),
         })
     }
 
@@ -96,23 +97,22 @@ impl Exports {
         mut store: impl AsContextMut,
         instance: &Instance,
     ) -> wasmtime::Result<Functions> {
-        let updates = self.updates.as_ref();
-        let updates = updates.map(|updates| updates.load(&mut store, instance));
-        let lookup = self.lookup.as_ref();
-        let lookup = lookup.map(|lookup| lookup.load(&mut store, instance));
-        let atomics = self.atomics.as_ref();
-        let atomics = atomics.map(|atomics| atomics.load(&mut store, instance));
-        let bulk = self.bulk.as_ref();
-        let bulk = bulk.map(|bulk| bulk.load(&mut store, instance));
-        let inspect = self.inspect.as_ref();
-        let inspect = inspect.map(|inspect| inspect.load(&mut store, instance));
+        macro_rules! loaded {
+            ($interface:ident) => {
+                match &self.$interface {
+                    Some(it) => Some(it.load(&mut store, instance)?),
+                    None => None,
+                }
+            };
+        }
         Ok(Functions {
             backend: self.backend.load(&mut store, instance)?,
-            updates: updates.transpose()?,
-            lookup: lookup.transpose()?,
-            atomics: atomics.transpose()?,
-            bulk: bulk.transpose()?,
-            inspect: inspect.transpose()?,
+            updates: loaded!(updates),
+            lookup: loaded!(lookup),
+            atomics: loaded!(atomics),
+            bulk: loaded!(bulk),
+            inspect: loaded!(inspect),
+            recovery: loaded!(recovery),
         })
     }
 }
@@ -161,5 +161,14 @@ impl Functions {
     /// If the component does not export it.
     pub fn inspect(&self) -> &cache_inspect::Guest {
         self.inspect.as_ref().expect("cache-inspect is exported")
+    }
+
+    /// The interface `cache-recovery`.
+    ///
+    /// # Panics
+    ///
+    /// If the component does not export it.
+    pub fn recovery(&self) -> &cache_recovery::Guest {
+        self.recovery.as_ref().expect("cache-recovery is exported")
     }
 }

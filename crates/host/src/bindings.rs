@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{CacheStat, Change, Damage, Entry, ErrorKind, Part, Report};
+use crate::{CacheStat, Change, Damage, Entry, ErrorKind, Part, Report, Version};
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -28,6 +28,7 @@ mod generated {
             "larder:cache/cache-atomics": async,
             "larder:cache/cache-bulk": async,
             "larder:cache/cache-inspect": async,
+            "larder:cache/cache-recovery": async,
         },
         // Keys and values are borrowed: the only copy is that into the component's memory.
         ownership: Borrowing { duplicate_if_necessary: true },
@@ -38,8 +39,8 @@ mod generated {
 }
 
 pub(crate) use generated::exports::larder::cache::{
-    cache, cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
-    types,
+    cache, cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_recovery,
+    cache_updates, types,
 };
 /// The interfaces that the host provides for components.
 pub(crate) use generated::larder::cache as given;
@@ -52,6 +53,7 @@ pub(crate) const CACHE_ATOMICS: &str = "larder:cache/cache-atomics@0.1.0";
 pub(crate) const CACHE_BULK: &str = "larder:cache/cache-bulk@0.1.0";
 pub(crate) const CACHE: &str = "larder:cache/cache@0.1.0";
 pub(crate) const CACHE_INSPECT: &str = "larder:cache/cache-inspect@0.1.0";
+pub(crate) const CACHE_RECOVERY: &str = "larder:cache/cache-recovery@0.1.0";
 
 impl<'a> From<&'a Entry> for types::Entry<'a> {
     fn from(entry: &'a Entry) -> Self {
@@ -142,13 +144,25 @@ impl From<cache_inspect::CacheStat> for CacheStat {
             bytes: stat.bytes,
             files: stat.files,
             version: stat.version,
-            saved_at: stat.saved_at.and_then(|at| {
-                // `Duration::new` would panic: a component may give 2^32 nanoseconds, or a year
-                // that the host cannot express.
-                SystemTime::UNIX_EPOCH
-                    .checked_add(Duration::from_secs(at.seconds))?
-                    .checked_add(Duration::from_nanos(at.nanoseconds.into()))
-            }),
+            saved_at: stat.saved_at.and_then(time),
+        }
+    }
+}
+
+/// None for a year that the host cannot express.
+fn time(at: cache_inspect::Datetime) -> Option<SystemTime> {
+    // `Duration::new` would panic: a component may give 2^32 nanoseconds.
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_secs(at.seconds))?
+        .checked_add(Duration::from_nanos(at.nanoseconds.into()))
+}
+
+impl From<cache_recovery::Version> for Version {
+    fn from(version: cache_recovery::Version) -> Self {
+        Self {
+            number: version.number,
+            saved_at: time(version.saved_at),
+            newer_changes: version.newer_changes,
         }
     }
 }

@@ -6,8 +6,9 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::Error;
 use crate::bindings::{
-    CACHE_ATOMICS, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_LOOKUP, CACHE_UPDATES,
-    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
+    CACHE_ATOMICS, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_LOOKUP, CACHE_RECOVERY,
+    CACHE_UPDATES, cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup,
+    cache_recovery, cache_updates,
 };
 use crate::compile::{bad, unlike, unusable};
 use crate::engine::ENGINE;
@@ -29,6 +30,7 @@ pub(crate) struct Linked {
     pub(crate) atomics: Option<cache_atomics::GuestIndices>,
     pub(crate) bulk: Option<cache_bulk::GuestIndices>,
     pub(crate) inspect: Option<cache_inspect::GuestIndices>,
+    pub(crate) recovery: Option<cache_recovery::GuestIndices>,
 }
 
 impl Linked {
@@ -38,28 +40,23 @@ impl Linked {
             return Err(bad(format!("does not export {CACHE_BACKEND}")));
         }
         let instance = LINKER.instantiate_pre(component).map_err(unusable)?;
+        // The types of the interfaces have no trait in common.
+        macro_rules! exported {
+            ($interface:ident, $name:ident) => {
+                match exports($name) {
+                    true => Some($interface::GuestIndices::new(&instance).map_err(unlike($name))?),
+                    false => None,
+                }
+            };
+        }
         Ok(Self {
             backend: cache_backend::GuestIndices::new(&instance).map_err(unlike(CACHE_BACKEND))?,
-            updates: exports(CACHE_UPDATES)
-                .then(|| cache_updates::GuestIndices::new(&instance))
-                .transpose()
-                .map_err(unlike(CACHE_UPDATES))?,
-            lookup: exports(CACHE_LOOKUP)
-                .then(|| cache_lookup::GuestIndices::new(&instance))
-                .transpose()
-                .map_err(unlike(CACHE_LOOKUP))?,
-            atomics: exports(CACHE_ATOMICS)
-                .then(|| cache_atomics::GuestIndices::new(&instance))
-                .transpose()
-                .map_err(unlike(CACHE_ATOMICS))?,
-            bulk: exports(CACHE_BULK)
-                .then(|| cache_bulk::GuestIndices::new(&instance))
-                .transpose()
-                .map_err(unlike(CACHE_BULK))?,
-            inspect: exports(CACHE_INSPECT)
-                .then(|| cache_inspect::GuestIndices::new(&instance))
-                .transpose()
-                .map_err(unlike(CACHE_INSPECT))?,
+            updates: exported!(cache_updates, CACHE_UPDATES),
+            lookup: exported!(cache_lookup, CACHE_LOOKUP),
+            atomics: exported!(cache_atomics, CACHE_ATOMICS),
+            bulk: exported!(cache_bulk, CACHE_BULK),
+            inspect: exported!(cache_inspect, CACHE_INSPECT),
+            recovery: exported!(cache_recovery, CACHE_RECOVERY),
             instance,
         })
     }

@@ -5,8 +5,9 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use crate::bindings::{
-    self, CACHE_ATOMICS, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_LOOKUP, CACHE_UPDATES,
-    cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup, cache_updates,
+    self, CACHE_ATOMICS, CACHE_BACKEND, CACHE_BULK, CACHE_INSPECT, CACHE_LOOKUP, CACHE_RECOVERY,
+    CACHE_UPDATES, cache_atomics, cache_backend, cache_bulk, cache_inspect, cache_lookup,
+    cache_recovery, cache_updates,
 };
 use crate::clocks::Clocks;
 use crate::compile::unlike;
@@ -24,6 +25,7 @@ pub(crate) struct Instance {
     pub(crate) atomics: Option<cache_atomics::Guest>,
     pub(crate) bulk: Option<cache_bulk::Guest>,
     pub(crate) inspect: Option<cache_inspect::Guest>,
+    pub(crate) recovery: Option<cache_recovery::Guest>,
 }
 
 /// Why a call into an instance gave no result.
@@ -60,29 +62,24 @@ impl Instance {
         };
         let load = linked.backend.load(&mut store, &instance);
         let backend = load.map_err(unlike(CACHE_BACKEND))?;
-        let updates = linked.updates.as_ref();
-        let updates = updates.map(|updates| updates.load(&mut store, &instance));
-        let updates = updates.transpose().map_err(unlike(CACHE_UPDATES))?;
-        let lookup = linked.lookup.as_ref();
-        let lookup = lookup.map(|lookup| lookup.load(&mut store, &instance));
-        let lookup = lookup.transpose().map_err(unlike(CACHE_LOOKUP))?;
-        let atomics = linked.atomics.as_ref();
-        let atomics = atomics.map(|atomics| atomics.load(&mut store, &instance));
-        let atomics = atomics.transpose().map_err(unlike(CACHE_ATOMICS))?;
-        let bulk = linked.bulk.as_ref();
-        let bulk = bulk.map(|bulk| bulk.load(&mut store, &instance));
-        let bulk = bulk.transpose().map_err(unlike(CACHE_BULK))?;
-        let inspect = linked.inspect.as_ref();
-        let inspect = inspect.map(|inspect| inspect.load(&mut store, &instance));
-        let inspect = inspect.transpose().map_err(unlike(CACHE_INSPECT))?;
+        // The types of the interfaces have no trait in common.
+        macro_rules! loaded {
+            ($interface:ident, $name:ident) => {
+                match &linked.$interface {
+                    Some(it) => Some(it.load(&mut store, &instance).map_err(unlike($name))?),
+                    None => None,
+                }
+            };
+        }
         Ok(Self {
-            store,
             backend,
-            updates,
-            lookup,
-            atomics,
-            bulk,
-            inspect,
+            updates: loaded!(updates, CACHE_UPDATES),
+            lookup: loaded!(lookup, CACHE_LOOKUP),
+            atomics: loaded!(atomics, CACHE_ATOMICS),
+            bulk: loaded!(bulk, CACHE_BULK),
+            inspect: loaded!(inspect, CACHE_INSPECT),
+            recovery: loaded!(recovery, CACHE_RECOVERY),
+            store,
         })
     }
 

@@ -101,6 +101,7 @@ mod instance;
 mod layer;
 mod lookup;
 mod read;
+mod recovery;
 mod session;
 mod settings;
 mod shortage;
@@ -116,6 +117,7 @@ pub use inspect::{CacheStat, Damage, Part, Report};
 pub use layer::{Cache, Found, Keys, Layer, Limits, Metrics, Options, Tenant};
 pub use lookup::{Condition, Page};
 pub use read::Entries;
+pub use recovery::Version;
 pub use write::Writer;
 
 /// Wasmtime, in the version whose types this crate uses.

@@ -10,7 +10,7 @@ use larder_disk::format::{
 };
 use larder_disk::records::{Merge, Share};
 
-use crate::forge::{OLD_PREAMBLE, PREAMBLE};
+use crate::forge::{VERSION, preamble};
 use crate::repair::repaired;
 
 /// Checks the bytes in three ways: as files, newest first; as the same files with repaired
@@ -25,8 +25,8 @@ pub fn check(bytes: &[u8]) {
 
 /// Splits the bytes where the end of a file is followed by the beginning of another.
 fn split(bytes: &[u8]) -> Vec<&[u8]> {
-    let is_preamble = |bytes: &[u8]| bytes == PREAMBLE || bytes == OLD_PREAMBLE;
-    let length = PREAMBLE.len();
+    let is_preamble = |bytes: &[u8]| (1..=VERSION).any(|version| bytes == preamble(version));
+    let length = preamble(VERSION).len();
     let is_seam = |window: &[u8]| is_preamble(&window[..length]) && is_preamble(&window[length..]);
     let mut files = Vec::new();
     let mut rest = bytes;

@@ -1,20 +1,29 @@
 //! Makes files that no writer makes, with checksums that fit.
 
-use larder_disk::format::{Header, Kind};
+use larder_disk::format::{GAP, Header, Kind};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The first and the last bytes of a file.
-pub const PREAMBLE: &[u8; 8] = b"\x93LARDER\x02";
-/// The first and the last bytes of a file of version 1.
-pub const OLD_PREAMBLE: &[u8; 8] = b"\x93LARDER\x01";
+/// The newest version of the format.
+pub const VERSION: u8 = 3;
+
+/// The first and the last bytes of a file of this version.
+pub fn preamble(version: u8) -> [u8; 8] {
+    let [a, b, c, d, e, f, g] = *b"\x93LARDER";
+    [a, b, c, d, e, f, g, version]
+}
 
 /// The most hashes that an index gets in which more are claimed.
 const MOST_HASHES: u64 = 1 << 16;
 
 /// The seed of the checksum of a header.
-pub fn header_seed(preamble: &[u8; 8]) -> u64 {
-    if preamble == PREAMBLE { 3 } else { 1 }
+pub fn header_seed(version: u8) -> u64 {
+    2 * u64::from(version) - 1
+}
+
+/// How many zeros are before an index.
+pub fn gap(version: u8) -> usize {
+    if version < 3 { 0 } else { GAP as usize }
 }
 
 /// The index of a segment.
@@ -97,19 +106,19 @@ pub struct OldIndex {
     pub hashes: Vec<u8>,
 }
 
-/// The beginning of a file.
-pub fn head(header: &Header) -> Vec<u8> {
-    head_of(PREAMBLE, header)
+/// The beginning of a file of version 2 or newer.
+pub fn head(version: u8, header: &Header) -> Vec<u8> {
+    head_of(version, header)
 }
 
 /// The beginning of a file of version 1.
 pub fn old_head(header: &OldHeader) -> Vec<u8> {
-    head_of(OLD_PREAMBLE, header)
+    head_of(1, header)
 }
 
-fn head_of(preamble: &[u8; 8], header: &impl Serialize) -> Vec<u8> {
-    let mut file = preamble.to_vec();
-    push_frame(&mut file, &to_postcard(header), header_seed(preamble));
+fn head_of(version: u8, header: &impl Serialize) -> Vec<u8> {
+    let mut file = preamble(version).to_vec();
+    push_frame(&mut file, &to_postcard(header), header_seed(version));
     file
 }
 
@@ -127,8 +136,16 @@ fn fill(hashes: &mut Vec<u8>, blocks: &[Block]) {
 }
 
 /// Ends a segment with this index. The number of hashes is made to fit the blocks.
-pub fn push_index(file: &mut Vec<u8>, id: u64, start: usize, mut index: Index) -> Segment {
+pub fn push_index(
+    version: u8,
+    file: &mut Vec<u8>,
+    id: u64,
+    start: usize,
+    mut index: Index,
+) -> Segment {
     fill(&mut index.hashes, &index.blocks);
+    let blocks = (file.len() - start) as u64;
+    file.resize(file.len() + gap(version), 0);
     let offset = file.len();
     push_frame(
         file,
@@ -137,22 +154,30 @@ pub fn push_index(file: &mut Vec<u8>, id: u64, start: usize, mut index: Index) -
     );
     let (puts, removes) = totals(&index.blocks);
     Segment {
-        blocks: (offset - start) as u64,
+        blocks,
         index: (file.len() - offset) as u64,
         puts,
         removes,
     }
 }
 
-/// Ends a file with this directory. The totals are made to fit the segments.
-pub fn push_directory(file: &mut Vec<u8>, mut directory: Directory) {
+/// Ends a file without a table with this directory. The totals are made to fit the segments.
+pub fn push_directory(version: u8, file: &mut Vec<u8>, mut directory: Directory) {
     let total = |count: fn(&Segment) -> u64| {
         let counts = directory.segments.iter().map(count);
         counts.fold(0, u64::wrapping_add)
     };
     directory.header.puts = total(|segment| segment.puts);
     directory.header.removes = total(|segment| segment.removes);
-    push_end(file, &to_postcard(&directory), 4, PREAMBLE);
+    if directory.segments.is_empty() {
+        file.resize(file.len() + gap(version), 0);
+    }
+    let mut bytes = to_postcard(&directory);
+    if version >= 3 {
+        // The table has no pages.
+        bytes.push(0);
+    }
+    push_end(version, file, &bytes);
 }
 
 /// Ends a file of version 1 with this index. Totals and number of hashes are made to fit the
@@ -160,15 +185,15 @@ pub fn push_directory(file: &mut Vec<u8>, mut directory: Directory) {
 pub fn push_old_index(file: &mut Vec<u8>, mut index: OldIndex) {
     (index.header.puts, index.header.removes) = totals(&index.blocks);
     fill(&mut index.hashes, &index.blocks);
-    push_end(file, &to_postcard(&index), 2, OLD_PREAMBLE);
+    push_end(1, file, &to_postcard(&index));
 }
 
 /// Ends a file with a frame and a trailer, which has the frame's offset.
-pub fn push_end(file: &mut Vec<u8>, bytes: &[u8], seed: u64, preamble: &[u8; 8]) {
+pub fn push_end(version: u8, file: &mut Vec<u8>, bytes: &[u8]) {
     let offset = file.len() as u64;
-    push_frame(file, bytes, seed.wrapping_add(offset));
+    push_frame(file, bytes, (2 * u64::from(version)).wrapping_add(offset));
     file.extend_from_slice(&offset.to_le_bytes());
-    file.extend_from_slice(preamble);
+    file.extend_from_slice(&preamble(version));
 }
 
 /// Adds a frame, and gives its checksum.

@@ -20,6 +20,7 @@ mod look;
 mod options;
 mod output;
 mod place;
+mod recover;
 mod save;
 #[cfg(target_os = "linux")]
 mod system_calls;

@@ -7,7 +7,7 @@ mod write;
 use std::borrow::Borrow;
 
 use crate::{
-    Backend, CacheStat, Change, Condition, Contents, Entry, Error, LiveEntry, Page, Report,
+    Backend, CacheStat, Change, Condition, Contents, Entry, Error, LiveEntry, Page, Report, Version,
 };
 
 pub use read::AsyncEntries;
@@ -155,6 +155,17 @@ impl AsyncBackend {
     /// Reads a whole cache and checks every byte; see [`Backend::verify`].
     pub async fn verify(&self, cache: impl Into<String>) -> Result<Report, Error> {
         self.call(cache, Backend::verify).await
+    }
+
+    /// Gives the versions of a cache that are whole; see [`Backend::versions`].
+    pub async fn versions(&self, cache: impl Into<String>) -> Result<Vec<Version>, Error> {
+        self.call(cache, Backend::versions).await
+    }
+
+    /// Goes back to a version of a cache; see [`Backend::recover`].
+    pub async fn recover(&self, cache: impl Into<String>, number: u64) -> Result<(), Error> {
+        self.call(cache, move |backend, cache| backend.recover(cache, number))
+            .await
     }
 
     async fn call<T: Send + 'static>(

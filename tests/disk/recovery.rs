@@ -1,0 +1,204 @@
+//! Earlier versions of a cache: which ones are whole, and the way back to one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder_host::{Backend, Change, Entry, ErrorKind, Version};
+use larder_host_test::{SimDisk, Subject, Values, When, entry, tree};
+
+use crate::CACHE;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn file(folder: &Path, version: u64) -> PathBuf {
+    folder.join(format!("cache/{version:020}.larder"))
+}
+
+fn put(key: &str, value: &str) -> Change {
+    Change::Put(Entry::new(key, value))
+}
+
+fn values(disk: &Backend) -> BTreeMap<String, String> {
+    let contents = disk.load("cache").unwrap();
+    assert_eq!(contents.lost, 0);
+    let entries = contents.entries.into_iter();
+    let text = |value| String::from_utf8(value).unwrap();
+    entries
+        .map(|entry| (entry.key, text(entry.value)))
+        .collect()
+}
+
+fn of<const N: usize>(entries: [(&str, &str); N]) -> BTreeMap<String, String> {
+    entries
+        .map(|(key, value)| (key.into(), value.into()))
+        .into()
+}
+
+/// The numbers of the whole versions, each with the number of newer changes.
+fn versions(disk: &Backend) -> Vec<(u64, u64)> {
+    let versions: Vec<Version> = disk.versions("cache").unwrap();
+    assert!(versions.iter().all(|version| version.saved_at.is_some()));
+    let numbers = versions.iter().map(|it| (it.number, it.newer_changes));
+    numbers.collect()
+}
+
+/// A snapshot and two change files.
+fn changed(folder: &Path) -> Backend {
+    let disk = Backend::disk(folder).unwrap();
+    let ages = Entry::new("c", "ages").ttl(HOUR);
+    disk.save("cache", [Entry::new("a", "1"), Entry::new("b", "1"), ages])
+        .unwrap();
+    disk.apply("cache", [put("a", "2"), Change::Remove("b".into())])
+        .unwrap();
+    disk.apply("cache", [put("a", "3")]).unwrap();
+    disk
+}
+
+#[test]
+fn every_whole_version_is_listed_with_the_changes_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Backend::disk(folder.path()).unwrap();
+    assert_eq!(versions(&disk), []);
+    assert!(!folder.path().join("cache").exists());
+    let disk = changed(folder.path());
+    assert_eq!(versions(&disk), [(3, 0), (2, 1), (1, 3)]);
+    // A damaged version, and all that build on it, are not whole.
+    let path = file(folder.path(), 2);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(versions(&disk), [(1, 3)]);
+}
+
+#[test]
+fn a_version_that_is_gone_back_to_is_the_cache_again() {
+    for (number, expected) in [
+        (1, of([("a", "1"), ("b", "1"), ("c", "ages")])),
+        (2, of([("a", "2"), ("c", "ages")])),
+        (3, of([("a", "3"), ("c", "ages")])),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = changed(folder.path());
+        let deadline = |disk: &Backend| disk.get("cache", "c").unwrap().unwrap().expires_at;
+        let before = deadline(&disk).unwrap();
+        disk.recover("cache", number).unwrap();
+        assert_eq!(values(&disk), expected);
+        let moved = deadline(&disk).unwrap().duration_since(before);
+        assert!(moved < HOUR / 60, "the ttl begins anew: {moved:?}");
+        assert_eq!(versions(&disk), [(4, 0)], "it is a change like any other");
+        disk.apply("cache", [put("d", "new")]).unwrap();
+        assert_eq!(values(&disk).len(), expected.len() + 1);
+    }
+}
+
+/// A change file that is emptied leaves nothing that says which keys it changed.
+#[test]
+fn a_cache_whose_newest_file_was_emptied_is_got_back_by_its_last_whole_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Backend::disk(folder.path()).unwrap();
+    let entry = |n: usize| Entry::new(format!("key {n}"), format!("{n}"));
+    disk.save("cache", (0..100_000).map(entry)).unwrap();
+    disk.apply("cache", [put("key 7", "new")]).unwrap();
+    fs::write(file(folder.path(), 2), "").unwrap();
+    let error = disk.load("cache").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Corrupt(_)), "{error}");
+    assert_eq!(versions(&disk), [(1, 0)]);
+    disk.recover("cache", 1).unwrap();
+    let values = values(&disk);
+    assert_eq!((values.len(), values["key 7"].as_str()), (100_000, "7"));
+    assert!(disk.verify("cache").unwrap().damage.is_empty());
+    assert!(!file(folder.path(), 2).exists());
+}
+
+#[test]
+fn a_version_that_is_missing_or_damaged_is_refused_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = changed(folder.path());
+    let path = file(folder.path(), 2);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len() - 1;
+    bytes[end] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let before = tree(folder.path());
+    // The third version builds on the second.
+    for number in [0, 2, 3, 4, u64::MAX] {
+        let error = disk.recover("cache", number).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidArgument(_)),
+            "{text}"
+        );
+        assert!(text.contains(&format!("no version {number} ")), "{text}");
+    }
+    assert_eq!(tree(folder.path()), before);
+    let error = disk.recover("other", 1).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidArgument(_)));
+    assert!(!folder.path().join("other").exists());
+    for outcome in [disk.recover("a/b", 1), disk.versions("a/b").map(drop)] {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidName(_)));
+    }
+}
+
+#[test]
+fn a_version_of_a_newer_format_is_never_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = changed(folder.path());
+    let path = file(folder.path(), 3);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len() - 1;
+    bytes[7] = 4;
+    bytes[end] = 4;
+    fs::write(&path, bytes).unwrap();
+    let before = tree(folder.path());
+    assert_eq!(versions(&disk), [(2, 0), (1, 2)]);
+    let error = disk.recover("cache", 2).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::UnsupportedVersion(4)));
+    assert_eq!(tree(folder.path()), before);
+}
+
+/// A person who recovers a cache may lose patience, or the machine its power.
+#[test]
+fn going_back_is_done_as_a_whole_or_not_at_all_wherever_it_is_stopped() {
+    let disk = SimDisk::new(0);
+    let subject = Subject::disk_on(&disk);
+    let mut backend = subject.open();
+    let old = [entry("a", "old", None), entry("b", "old", None)];
+    backend.save(CACHE, &old).unwrap();
+    backend
+        .apply(CACHE, &[larder_host_test::put("a", "new", None)])
+        .unwrap();
+    drop(backend);
+    let load = |disk: &SimDisk| {
+        larder_host_test::values(subject.on_simulated(disk).open().load(CACHE).unwrap())
+    };
+    let (new, old) = (
+        load(&disk),
+        old.into_iter()
+            .map(|it| (it.key, it.value))
+            .collect::<Values>(),
+    );
+    for call in 1.. {
+        let disk = disk.fork();
+        let mut backend = subject.on_simulated(&disk).open();
+        backend.faults().kill(When::any().nth(call));
+        let outcome = backend.recover(CACHE, 1);
+        drop(backend);
+        let returned = outcome.is_ok();
+        let allowed = match returned {
+            true => vec![&old],
+            false => vec![&new, &old],
+        };
+        assert!(outcome.is_err() || outcome == Ok(Ok(())), "{outcome:?}");
+        assert!(allowed.contains(&&load(&disk)), "call {call}");
+        for cut in disk.power_cuts(40, call as u64) {
+            assert!(allowed.contains(&&load(&cut)), "call {call}, a power cut");
+        }
+        if returned {
+            assert!(call > 10, "it makes calls");
+            break;
+        }
+    }
+}

@@ -28,7 +28,7 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let cache = args.cache.as_str();
     let failure = |why| options.failure("load", Some(cache), why);
     let storage = options.existing().map_err(failure)?;
-    let failed = |error: Error| failure(error.kind().to_string());
+    let failed = |error: Error| options.explain_as("load", &error);
     let mut entries = storage.backend.read(cache).map_err(failed)?;
     // On a terminal, the progress would stand among the lines.
     let progress = (!output.terminal)

@@ -144,6 +144,11 @@ impl Options {
 
     /// A failed call of the backend.
     pub fn explain(&self, error: &Error) -> Failure {
+        self.explain_as(error.operation(), error)
+    }
+
+    /// A failed call of the backend, under the name that people know it by.
+    pub fn explain_as(&self, operation: &str, error: &Error) -> Failure {
         let kind = error.kind();
         let why = match (kind, error.cache()) {
             (ErrorKind::Corrupt(_), Some(cache)) => {
@@ -151,7 +156,7 @@ impl Options {
             }
             _ => kind.to_string(),
         };
-        self.failure(error.operation(), error.cache(), why)
+        self.failure(operation, error.cache(), why)
     }
 }
 

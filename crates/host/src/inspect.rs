@@ -1,4 +1,4 @@
-//! The size, age and state of caches.
+//! The size, age, state and versions of caches.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -17,6 +17,21 @@ pub struct CacheStat {
     pub version: u64,
     /// When the last change was made; none if that is not known.
     pub saved_at: Option<SystemTime>,
+}
+
+/// A version of a cache that is whole: nothing that it consists of is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Version {
+    /// Its number, as in [`CacheStat`].
+    pub number: u64,
+    /// When it was stored; none if that is not known.
+    pub saved_at: Option<SystemTime>,
+    /// How many changes newer versions made. [`Backend::recover`] undoes them. Changes that cannot
+    /// be read are not in this number.
+    ///
+    /// [`Backend::recover`]: crate::Backend::recover
+    pub newer_changes: u64,
 }
 
 /// The result of a check. For a cache that does not exist, it has no files.

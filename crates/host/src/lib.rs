@@ -113,11 +113,10 @@ pub use backend::Backend;
 pub use builder::Builder;
 pub use entry::{Change, Contents, Entry, LiveEntry};
 pub use error::{Error, ErrorKind};
-pub use inspect::{CacheStat, Damage, Part, Report};
+pub use inspect::{CacheStat, Damage, Part, Report, Version};
 pub use layer::{Cache, Found, Keys, Layer, Limits, Metrics, Options, Tenant};
 pub use lookup::{Condition, Page};
 pub use read::Entries;
-pub use recovery::Version;
 pub use write::Writer;
 
 /// Wasmtime, in the version whose types this crate uses.

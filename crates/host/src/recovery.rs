@@ -1,23 +1,8 @@
 //! Earlier versions of a cache, for people who recover it.
 
-use std::time::SystemTime;
-
 use crate::bindings::CACHE_RECOVERY;
 use crate::instance::present;
-use crate::{Backend, Error};
-
-/// A version of a cache that is whole: nothing that it consists of is damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Version {
-    /// Its number, as in [`CacheStat`](crate::CacheStat).
-    pub number: u64,
-    /// When it was stored; none if that is not known.
-    pub saved_at: Option<SystemTime>,
-    /// How many changes newer versions made. [`Backend::recover`] undoes them. Changes that cannot
-    /// be read are not in this number.
-    pub newer_changes: u64,
-}
+use crate::{Backend, Error, Version};
 
 /// Recovery, after damage that took a whole version. Both calls give
 /// [`ErrorKind::MissingInterface`] if the component does not have the interface.

@@ -29,8 +29,8 @@
 //! block and its index in different sectors of the disk, and so header and directory. So one
 //! damaged sector costs the entries of its blocks, and nothing else.
 //!
-//! The newest version is 3. Version 2 has no zeros and no table. A file of version 1 is one segment.
-//! Its index holds the header, and is the directory too.
+//! The newest version is 3. Version 2 has no zeros and no table. A file of version 1 is one
+//! segment. Its index holds the header, and is the directory too.
 
 mod batch;
 mod columns;

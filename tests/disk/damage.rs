@@ -406,7 +406,7 @@ fn one_damaged_sector_costs_the_entries_of_its_blocks_and_no_others() {
                 bytes.len() < 20 * SECTOR
                     || *at < SECTOR
                     || end + SECTOR > bytes.len()
-                    || at % (25 * SECTOR) == 0
+                    || at.is_multiple_of(25 * SECTOR)
                     || zeros.iter().any(|zero| zero.abs_diff(*at) < 2 * SECTOR)
             };
             for at in (0..bytes.len()).step_by(512).filter(is_tried) {

@@ -193,7 +193,7 @@ fn going_back_is_done_as_a_whole_or_not_at_all_wherever_it_is_stopped() {
         };
         assert!(outcome.is_err() || outcome == Ok(Ok(())), "{outcome:?}");
         assert!(allowed.contains(&&load(&disk)), "call {call}");
-        for cut in disk.power_cuts(40, call as u64) {
+        for cut in disk.power_cuts(40, call) {
             assert!(allowed.contains(&&load(&cut)), "call {call}, a power cut");
         }
         if returned {

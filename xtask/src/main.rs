@@ -1,5 +1,6 @@
 //! `cargo xtask`: what maintainers run that is more than one cargo call.
 
+mod features;
 mod modules;
 mod numbers;
 mod package;

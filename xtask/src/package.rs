@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::features;
 use crate::run::{Outcome, about, cargo, own_components, run, target, workspace};
 
 /// The published crates, dependencies first.
@@ -70,7 +71,7 @@ pub fn check(dry: bool, keep: bool) -> Outcome {
     write(
         &place.join("Cargo.toml"),
         &format!(
-            "[workspace]\nmembers = [\"program\", \"larder-*\"]\nresolver = \"3\"\n\n\
+            "[workspace]\nmembers = [\"program\", \"features\", \"larder-*\"]\nresolver = \"3\"\n\n\
              [patch.crates-io]\n{patches}"
         ),
     )?;
@@ -82,6 +83,7 @@ pub fn check(dry: bool, keep: bool) -> Outcome {
         ),
     )?;
     write(&place.join("program/src/main.rs"), PROGRAM)?;
+    features::write(&place.join("features"))?;
     // The same versions as in the workspace, so that dependencies are checked once.
     let lock = workspace().join("Cargo.lock");
     fs::copy(&lock, place.join("Cargo.lock")).map_err(about(&lock))?;

@@ -32,31 +32,35 @@ pub fn recover(cache: &Cache, number: u64) -> Result<(), Error> {
         return Err(not_there(number));
     };
     for _ in 0..ATTEMPTS {
-        let Some(chain) = whole_chain(&folder, number)? else {
+        let listing = Listing::of(&folder)?;
+        let Some(chain) = whole_chain(&folder, &listing, number)? else {
             continue;
         };
         let stream = Stream::new(chain.files, 0);
         let Some(mut snapshot) = compacted(&folder, stream, Kind::Snapshot)? else {
             return Err(not_there(number));
         };
-        cache.publish_snapshot(&folder, Durability::Full, Target::Next, &mut snapshot)?;
-        return Ok(());
+        // What somebody changes meanwhile is not undone unseen, and a clear not at all.
+        let target = Target::Only(listing.next()?);
+        if cache.publish_snapshot(&folder, Durability::Full, target, &mut snapshot)? {
+            return Ok(());
+        }
     }
     Err(busy())
 }
 
 /// The files of a version, which must be whole. Returns none if a file disappeared meanwhile.
-fn whole_chain(folder: &Rc<Dir>, number: u64) -> Result<Option<Chain>, Error> {
-    let listing = Listing::of(folder)?;
-    if let Some(newest) = Chain::newest(folder, &listing)?
-        && let Err(newer @ Error::UnsupportedVersion(_)) = newest.check_readable()
-    {
-        return Err(newer);
-    }
+fn whole_chain(folder: &Rc<Dir>, listing: &Listing, number: u64) -> Result<Option<Chain>, Error> {
     if !listing.versions.contains(&number) {
         return Err(not_there(number));
     }
-    match Chain::from(folder, &listing, number)? {
+    let Some(newest) = Chain::newest(folder, listing)? else {
+        return Ok(None);
+    };
+    if let Err(newer @ Error::UnsupportedVersion(_)) = newest.check_readable() {
+        return Err(newer);
+    }
+    match Chain::from(folder, listing, number)? {
         Some(chain) if !chain.is_whole()? => Err(not_there(number)),
         chain => Ok(chain),
     }

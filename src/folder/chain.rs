@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::abi::Error;
 use crate::abi::memory::push;
-use crate::format::{self, GAP, Header, Kind, Source as _, Unreadable};
+use crate::format::{self, Damage, GAP, Header, Kind, Part, Source as _, Unreadable};
 
 use super::bytes::Bytes;
 use super::dir::{Dir, READ_BYTES};
@@ -341,8 +341,10 @@ impl Published {
 
     /// Whether every byte of the file is as it was written.
     pub(super) fn is_intact(&self) -> Result<bool, Error> {
-        // Entries that were lost before are not damage of this file. They take no bytes in it.
+        // Entries that were lost before are not damage of this file. They are a block without
+        // bytes. A file that is cut short behind a frame has damage without bytes at its end.
         let checked = format::check(self.bytes.clone())?;
-        Ok(checked.is_ok_and(|(_, damage)| damage.iter().all(|damage| damage.length == 0)))
+        let was_lost_before = |damage: &Damage| damage.part == Part::Block && damage.length == 0;
+        Ok(checked.is_ok_and(|(_, damage)| damage.iter().all(was_lost_before)))
     }
 }

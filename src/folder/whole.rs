@@ -9,6 +9,7 @@ use crate::abi::memory::push;
 use super::chain::{Next, Published};
 use super::dir::Dir;
 use super::listing::Listing;
+use super::publish::{ATTEMPTS, busy};
 
 /// A version of a cache whose files are all intact, down to a snapshot.
 pub struct WholeVersion {
@@ -21,23 +22,39 @@ pub struct WholeVersion {
 }
 
 impl WholeVersion {
-    /// Reads every file once, and returns the versions from the oldest to the newest.
+    /// Reads every file, and returns the versions from the oldest to the newest. Begins again if
+    /// somebody changes the cache meanwhile.
     pub fn all(folder: &Rc<Dir>) -> Result<Vec<WholeVersion>, Error> {
-        let listing = Listing::of(folder)?;
+        let mut before = Listing::of(folder)?;
+        for _ in 0..ATTEMPTS {
+            let whole = WholeVersion::listed(folder, &before)?;
+            let after = Listing::of(folder)?;
+            if let Some(whole) = whole
+                && after.versions == before.versions
+                && after.is_current(folder)?
+            {
+                return Ok(whole);
+            }
+            before = after;
+        }
+        Err(busy())
+    }
+
+    /// Returns none if a file disappeared.
+    fn listed(folder: &Rc<Dir>, listing: &Listing) -> Result<Option<Vec<WholeVersion>>, Error> {
         let mut whole: Vec<WholeVersion> = Vec::new();
         let mut numbers = BTreeSet::new();
         let mut total: u64 = 0;
         for number in &listing.versions {
-            // A file that is gone was superseded meanwhile.
-            let Some(file) = Published::open(folder, *number, false)? else {
-                continue;
+            let Some(file) = Published::open(folder, *number, true)? else {
+                return Ok(None);
             };
             let Ok(header) = file.header else {
                 continue;
             };
             let records = header.puts.saturating_add(header.removes);
             total = total.saturating_add(records);
-            let reaches_snapshot = match file.next(&listing) {
+            let reaches_snapshot = match file.next(listing) {
                 Next::End => true,
                 Next::File(base) => numbers.contains(&base),
                 Next::Nothing(_) => false,
@@ -56,6 +73,6 @@ impl WholeVersion {
         for version in &mut whole {
             version.newer_changes = total - version.newer_changes;
         }
-        Ok(whole)
+        Ok(Some(whole))
     }
 }

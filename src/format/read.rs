@@ -491,5 +491,6 @@ pub fn check<S: Source>(source: S) -> Result<Result<Checked, Unreadable>, S::Err
         records: 0,
     }));
     damage.extend(reader.damaged_end);
+    damage.sort_by_key(|damage| damage.offset);
     Ok(Ok((reader.blocks, damage)))
 }

@@ -1,7 +1,6 @@
 //! Saves and loads in pieces, where the pieces matter. Files have several segments, keys come again
 //! in other batches, files are removed while they are written, and files are damaged.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,16 +9,9 @@ use larder_host::{Backend, Change, Entry};
 use larder_host_test::Values;
 use tempfile::TempDir;
 
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::disk;
 
-/// The built component, or the mutant that the environment names.
-fn disk(folder: &Path) -> Backend {
-    let builder = match env::var_os("LARDER_DISK_COMPONENT") {
-        Some(component) => Backend::component(component),
-        None => Ok(Backend::builtin()),
-    };
-    builder.unwrap().preopen(folder, "/").build().unwrap()
-}
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The entries that a reader gives, each key once, and how many entries are lost.
 fn read(disk: &Backend) -> (Values, u64) {

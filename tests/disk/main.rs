@@ -45,10 +45,24 @@ mod memory_limits;
 mod native;
 mod recovery;
 
+use std::env;
+use std::path::Path;
+
+use larder_host::Backend;
+
 /// The cache that most tests use.
 const CACHE: &str = "sessions";
 
 /// The name of the file with this version.
 fn version(number: u64) -> String {
     format!("{number:020}.larder")
+}
+
+/// The built component, or the mutant that the environment names.
+fn disk(folder: &Path) -> Backend {
+    let builder = match env::var_os("LARDER_DISK_COMPONENT") {
+        Some(component) => Backend::component(component),
+        None => Ok(Backend::builtin()),
+    };
+    builder.unwrap().preopen(folder, "/").build().unwrap()
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder_host::{Backend, Change, Entry, ErrorKind, Version};
-use larder_host_test::{SimDisk, Subject, Values, When, entry, tree};
+use larder_host_test::{Error, SimDisk, Subject, Values, When, entry, tree};
 
-use crate::CACHE;
+use crate::{CACHE, disk};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -46,7 +46,7 @@ fn versions(disk: &Backend) -> Vec<(u64, u64)> {
 
 /// A snapshot and two change files.
 fn changed(folder: &Path) -> Backend {
-    let disk = Backend::disk(folder).unwrap();
+    let disk = disk(folder);
     let ages = Entry::new("c", "ages").ttl(HOUR);
     disk.save("cache", [Entry::new("a", "1"), Entry::new("b", "1"), ages])
         .unwrap();
@@ -59,7 +59,7 @@ fn changed(folder: &Path) -> Backend {
 #[test]
 fn every_whole_version_is_listed_with_the_changes_since() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Backend::disk(folder.path()).unwrap();
+    let disk = disk(folder.path());
     assert_eq!(versions(&disk), []);
     assert!(!folder.path().join("cache").exists());
     let disk = changed(folder.path());
@@ -97,7 +97,7 @@ fn a_version_that_is_gone_back_to_is_the_cache_again() {
 #[test]
 fn a_cache_whose_newest_file_was_emptied_is_got_back_by_its_last_whole_version() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Backend::disk(folder.path()).unwrap();
+    let disk = disk(folder.path());
     let entry = |n: usize| Entry::new(format!("key {n}"), format!("{n}"));
     disk.save("cache", (0..100_000).map(entry)).unwrap();
     disk.apply("cache", [put("key 7", "new")]).unwrap();
@@ -199,6 +199,93 @@ fn going_back_is_done_as_a_whole_or_not_at_all_wherever_it_is_stopped() {
         if returned {
             assert!(call > 10, "it makes calls");
             break;
+        }
+    }
+}
+
+/// Whatever is done between two calls of a recovery is done, and no clear is undone.
+#[test]
+fn going_back_undoes_no_clear_and_no_save_that_comes_between() {
+    let saved = [entry("a", "saved", None)];
+    for clears in [true, false] {
+        for nth in 1.. {
+            let s = Subject::disk();
+            let (mut backend, mut other) = (s.open(), s.open());
+            backend.save(CACHE, &[entry("a", "old", None)]).unwrap();
+            let change = larder_host_test::put("a", "new", None);
+            backend.apply(CACHE, &[change]).unwrap();
+            let entries = saved.clone();
+            backend.faults().before(When::any().nth(nth), move || {
+                let outcome = match clears {
+                    true => other.clear(CACHE),
+                    false => other.save(CACHE, &entries),
+                };
+                outcome.unwrap();
+            });
+            let outcome = backend.recover(CACHE, 1).unwrap();
+            if backend.faults().fired() == 0 {
+                assert!(nth > 10, "it makes calls");
+                break;
+            }
+            let found = larder_host_test::values(s.open().load(CACHE).unwrap());
+            let newest = match clears {
+                true => Values::new(),
+                false => [("a".to_owned(), b"saved".to_vec())].into(),
+            };
+            match outcome {
+                // It came first, and took the version away.
+                Err(Error::InvalidArgument(_)) => assert_eq!(found, newest, "call {nth}"),
+                // It came before a recovery of what it had left, or after the recovery.
+                Ok(()) => {
+                    let old = [("a".to_owned(), b"old".to_vec())].into();
+                    assert!(found == newest || !clears && found == old, "call {nth}");
+                }
+                Err(error) => panic!("call {nth}: {error:?}"),
+            }
+        }
+    }
+}
+
+/// Where a file is cut short behind one of its frames, only what is missing tells of it.
+#[test]
+fn a_version_whose_file_is_cut_short_anywhere_is_not_whole() {
+    for durability in ["full", "atomic"] {
+        let s = Subject::disk().env("LARDER_DURABILITY", durability);
+        let mut backend = s.open();
+        let entries: Vec<_> = (0..3)
+            .map(|n| entry(format!("{n}"), vec![n; 40_000], None))
+            .collect();
+        backend.save(CACHE, &entries).unwrap();
+        let change = entries
+            .iter()
+            .map(|it| larder_host_test::put(&it.key, vec![7; 40_000], None));
+        backend
+            .apply(CACHE, &change.collect::<Vec<_>>()[..1])
+            .unwrap();
+        let before = larder_host_test::values(backend.load(CACHE).unwrap());
+        backend
+            .apply(CACHE, &[larder_host_test::put("new", vec![1; 10], None)])
+            .unwrap();
+        let newest = s.folder().join(CACHE).join(crate::version(3));
+        let whole = fs::read(&newest).unwrap();
+        let is_tried = |at: &usize| {
+            at.is_multiple_of(512) || whole[*at..].iter().take(16).any(|byte| *byte != 0)
+        };
+        for length in (0..whole.len()).filter(is_tried) {
+            fs::write(&newest, &whole[..length]).unwrap();
+            assert_ne!(backend.recover(CACHE, 3).unwrap(), Ok(()), "{length} bytes");
+            if durability == "atomic" {
+                // It may be torn, so the version before counts.
+                let found = larder_host_test::values(backend.load(CACHE).unwrap());
+                assert!(found == before, "{length} bytes");
+            }
+        }
+        let snapshot = s.folder().join(CACHE).join(crate::version(1));
+        fs::write(&newest, &whole).unwrap();
+        let whole = fs::read(&snapshot).unwrap();
+        for length in (0..whole.len()).step_by(1999).chain([80, 100, 120]) {
+            fs::write(&snapshot, &whole[..length]).unwrap();
+            assert_ne!(backend.recover(CACHE, 1).unwrap(), Ok(()), "{length} bytes");
         }
     }
 }

@@ -153,6 +153,23 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: "recovery::a_version_that_is_missing_or_damaged_is_refused_and_nothing_changes",
     },
     Mutant {
+        name: "clear-undone",
+        fault: "goes back to an earlier version on top of a clear",
+        file: "src/recovery.rs",
+        edits: &[("Target::Only(listing.next()?)", "Target::Next")],
+        caught_by: "recovery::going_back_undoes_no_clear_and_no_save_that_comes_between",
+    },
+    Mutant {
+        name: "cut-short-is-whole",
+        fault: "takes a file that is cut short behind a frame for whole",
+        file: "src/folder/chain.rs",
+        edits: &[(
+            "damage.part == Part::Block && damage.length == 0",
+            "damage.part != Part::Header && damage.length == 0",
+        )],
+        caught_by: "recovery::a_version_whose_file_is_cut_short_anywhere_is_not_whole",
+    },
+    Mutant {
         name: "compaction-deletes-its-base",
         fault: "deletes the snapshot that compacted changes build on",
         file: "src/store.rs",

@@ -151,7 +151,7 @@ impl Options {
     pub fn explain_as(&self, operation: &str, error: &Error) -> Failure {
         let kind = error.kind();
         let why = match (kind, error.cache()) {
-            (ErrorKind::Corrupt(_), Some(cache)) => {
+            (ErrorKind::Corrupt(what), Some(cache)) if !what.contains(".postcard") => {
                 format!("{kind}; `larder recover {cache}` lists earlier versions")
             }
             _ => kind.to_string(),

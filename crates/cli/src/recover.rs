@@ -13,7 +13,8 @@ use crate::stat;
 /// List the versions of a cache that are whole, or go back to one
 ///
 /// The command is for a cache that `larder load` calls corrupt. Going back undoes all newer
-/// changes, and removes their files. Without --to, the command changes nothing.
+/// changes. Without --to, the command changes nothing. The number of newer changes counts the
+/// entries and removals in newer files; a file that was compacted may count them twice.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -27,8 +27,8 @@ pub struct Version {
     pub number: u64,
     /// When it was stored; none if that is not known.
     pub saved_at: Option<SystemTime>,
-    /// How many changes newer versions made. [`Backend::recover`] undoes them. Changes that cannot
-    /// be read are not in this number.
+    /// How many entries and removals the files of newer versions hold, as far as they can be read.
+    /// [`Backend::recover`] undoes them. A backend may count one twice that it stores twice.
     ///
     /// [`Backend::recover`]: crate::Backend::recover
     pub newer_changes: u64,

@@ -48,8 +48,8 @@ mod tests {
     use super::*;
     use crate::format::GAP;
 
-    /// Applies changes of these sizes, which are weights. Returns how many bytes were written, and the highest number
-    /// of files at any time.
+    /// Applies changes of these weights. Returns how many bytes were written, and the highest
+    /// number of files at any time.
     fn simulate(snapshot: u64, changes: impl Iterator<Item = u64>) -> (u64, usize) {
         let (mut sizes, mut written, mut most) = (vec![snapshot], 0, 0);
         let mut version = 1;

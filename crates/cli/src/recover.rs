@@ -33,7 +33,7 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
     let storage = options.existing();
     let storage = storage.map_err(|why| options.failure("recover", Some(cache), why))?;
     let versions = storage.backend.versions(cache);
-    let versions = versions.map_err(|error| options.explain(&error))?;
+    let versions = versions.map_err(|error| options.explain_as("recover", &error))?;
     let Some(to) = *to else {
         if output.json {
             for version in versions {
@@ -69,9 +69,9 @@ pub fn run(args: &Args, options: &Options, output: &mut Output) -> Result<(), Fa
             "operation": "recover", "cache": cache, "version": to, "undone_changes": undone,
         })),
         false => {
-            let undone = output::count(undone, "newer change is", "newer changes are");
+            let undone = output::count(undone, "newer change", "newer changes");
             output.line(format!(
-                "cache {cache:?} is at version {to} again; {undone} undone"
+                "cache {cache:?} is at version {to} again, without {undone} that could be read"
             ))
         }
     }

@@ -37,7 +37,7 @@ fn a_corrupt_cache_says_so_and_is_got_back_by_going_to_an_earlier_version() {
     place.run(&["recover", "a", "--to", "2"]).failed(&[refused]);
     assert_eq!(
         place.run(&["recover", "a", "--to", "1"]).done(),
-        "cache \"a\" is at version 1 again; 0 newer changes are undone\n"
+        "cache \"a\" is at version 1 again, without 0 newer changes that could be read\n"
     );
     assert_eq!(place.run(&["get", "a", "k"]).done(), "old");
 }
